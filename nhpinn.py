@@ -1,0 +1,684 @@
+"""Neural homogenization-based physics-informed networks (NH-PINN).
+
+The method of Leung, Lin and Zhang, J. Comput. Phys. 470 (2022) 111539, for
+
+    u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f   in a box,  u = 0 on its boundary,
+
+with or without the time derivative and the reaction; a and r are periodic in y = x/eps.  Three steps:
+
+    1. cell problems      -d_i( a_ij (d_j chi_k + delta_jk) ) = 0,  chi_k periodic, mean zero   eqs. (9), (10)
+                          or  -D lap N = -r                                                     eq. (A.2)
+    2. coefficients       a*_ij = mean_Y( a_ij + a_ik d_k chi_j ),   r* = mean_Y( r N )
+    3. homogenized        u_t - d_i( a*_ij d_j u ) + r* u = f                                   eqs. (11), (A.3)
+
+Steps 1 and 3 minimise mean squared residuals over the parameters of a tanh network, eq. (3); so does
+the classical PINN, which puts the network into the multiscale equation directly.
+
+Reading order: jets, networks, loss terms, points, training, the three steps, homogenize.
+
+A network is a list of pairs (W, b).  W may carry leading axes: then it is a batch of networks, all
+evaluated and trained together.  Everything is a function of arrays; points are always (points, dim).
+"""
+
+import math
+from typing import Callable, NamedTuple
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import make_vjp, value_and_grad
+from autograd.extend import defvjp, primitive
+from scipy.interpolate import CubicSpline
+
+BLOCK = 1024  # points per block of a loss: a block's arrays stay in the processor's cache
+
+
+# ---------------------------------------------------------------------------------------------------
+# Jets: a function's value and derivatives at many points, pushed through a network in one pass.
+#
+# For L u = a_ij d_ij u + b_i d_i u with a = S S^T, an array z (channels, points, width) carries
+#     z[0] the value,   z[1:-1] the derivatives along the columns of S,   z[-1] L of the value.
+# The coordinates themselves have the jet (x, S columns, b); an affine map acts on every channel alike
+# (its bias on the value alone); and L sigma(z) = sigma' L z + sigma'' sum_k (d_k z)^2.  So one channel
+# holds the whole second-order operator, in any dimension and for any tensor a.
+# An array with one channel is a value alone.
+# ---------------------------------------------------------------------------------------------------
+
+
+def operator_jet(points, a, b):
+    """The jet of the coordinates under L u = a_ij d_ij u + b_i d_i u.
+
+    points (n, d), a (..., n, k, k) symmetric positive definite, b (..., n, d) -> (..., k + 2, n, d)
+    a acts on the first k <= d coordinates: a last coordinate without second derivatives is time.
+    """
+    S = np.linalg.cholesky(a)
+    directions = np.zeros(a.shape[:-3] + (a.shape[-1],) + b.shape[-2:])
+    directions[..., : a.shape[-1]] = np.moveaxis(S, -1, -3)
+    value = np.broadcast_to(points, b.shape)
+    return np.concatenate([value[..., None, :, :], directions, b[..., None, :, :]], axis=-3)
+
+
+@primitive
+def affine(z, W, b):
+    """The jet of x W + b: z (..., channels, points, m), W (..., m, k), b (..., k)."""
+    out = _rows(_merge(z) @ W, z)
+    out[..., 0, :, :] += b[..., None, :]
+    return out
+
+
+def _merge(z):
+    """(..., channels, points, m) -> (..., channels * points, m): one matrix product serves all channels."""
+    return z.reshape(z.shape[:-3] + (-1, z.shape[-1]))
+
+
+def _rows(rows, z):
+    """The inverse of `_merge`, with the channels and points of z."""
+    return rows.reshape(rows.shape[:-2] + z.shape[-3:-1] + rows.shape[-1:])
+
+
+defvjp(
+    affine,
+    lambda ans, z, W, b: lambda g: _rows(_merge(g) @ np.swapaxes(W, -1, -2), z),
+    lambda ans, z, W, b: lambda g: np.swapaxes(_merge(z), -1, -2) @ _merge(g),
+    lambda ans, z, W, b: lambda g: g[..., 0, :, :].sum(-2),
+)
+
+
+@primitive
+def tanh_jet(z):
+    """The jet of tanh(u) from the jet of u: (t, s d_k u, s L u - 2 t s sum_k (d_k u)^2), s = 1 - t^2."""
+    out = np.empty_like(z)
+    t = np.tanh(z[..., 0, :, :], out=out[..., 0, :, :])
+    if z.shape[-3] == 1:
+        return out
+    s = 1 - t * t
+    np.multiply(z[..., 1:, :, :], s[..., None, :, :], out=out[..., 1:, :, :])
+    curvature = _sum_of_products(z[..., 1:-1, :, :], z[..., 1:-1, :, :])
+    curvature *= t
+    curvature *= s
+    curvature *= -2
+    out[..., -1, :, :] += curvature
+    return out
+
+
+def _tanh_jet_vjp(ans, z):
+    def vjp(g):
+        t = ans[..., 0, :, :]
+        s = 1 - t * t
+        out = g * s[..., None, :, :]
+        if z.shape[-3] == 1:
+            return out
+        slope = t * s  # becomes tanh'' = -2 t s
+        slope *= -2
+        first = _sum_of_products(g[..., 1:, :, :], z[..., 1:, :, :])
+        first *= slope
+        out[..., 0, :, :] += first
+        slope *= g[..., -1, :, :]
+        second = _sum_of_products(z[..., 1:-1, :, :], z[..., 1:-1, :, :])
+        second *= g[..., -1, :, :]
+        second *= s
+        second *= 4 - 6 * s  # tanh''' = s (4 - 6 s)
+        out[..., 0, :, :] += second
+        slope *= 2
+        for k in range(1, z.shape[-3] - 1):
+            out[..., k, :, :] += slope * z[..., k, :, :]
+        return out
+
+    return vjp
+
+
+def _sum_of_products(p, q):
+    return np.einsum("...cnm,...cnm->...nm", p, q)
+
+
+defvjp(tanh_jet, _tanh_jet_vjp)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Networks
+# ---------------------------------------------------------------------------------------------------
+
+
+def init_network(sizes, rng, batch=(), dtype=np.float64):
+    """Glorot-normal weights and zero biases: a list of (W, b), W (*batch, m, k), b (*batch, k)."""
+    return [
+        (
+            (rng.standard_normal((*batch, m, k)) * np.sqrt(2 / (m + k))).astype(dtype),
+            np.zeros((*batch, k), dtype),
+        )
+        for m, k in zip(sizes[:-1], sizes[1:], strict=True)
+    ]
+
+
+def network_jet(params, jet):
+    """The jet of a tanh network with a linear last layer: (..., channels, n, d) -> (..., channels, n, 1)."""
+    *hidden, last = params
+    for W, b in hidden:
+        jet = tanh_jet(affine(jet, W, b))
+    return affine(jet, *last)
+
+
+def network(params, points):
+    """Values of a network, or of a batch of them: points (..., n, d) -> (..., n)."""
+    return network_jet(params, points[..., None, :, :])[..., 0, :, 0]
+
+
+def gradient(params, points):
+    """Gradients of a network, or of a batch of them, by one jet: points (n, d) -> (..., n, d)."""
+    n, d = points.shape
+    jet = operator_jet(points, np.broadcast_to(np.eye(d), (n, d, d)), np.zeros((n, d)))
+    return np.moveaxis(network_jet(params, jet)[..., 1:-1, :, 0], -2, -1)
+
+
+def flatten(params):
+    """All parameters as one vector, the form in which optimizers see them."""
+    return np.concatenate([array.ravel() for pair in params for array in pair])
+
+
+def unflatten(vector, like):
+    """The inverse of `flatten`: a list of (W, b) with the shapes of `like`, as views into vector."""
+    arrays, start = [], 0
+    for array in (array for pair in like for array in pair):
+        arrays.append(vector[start : start + array.size].reshape(array.shape))
+        start += array.size
+    return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Loss terms.  Every term of the paper's losses is sum_i weight_i |l_i(u) - target_i|^2, where l_i is a
+# linear combination of the channels of a jet at point i: an equation (channels value, ..., L u), a
+# boundary or initial value (one channel), or a periodic pair (two values, subtracted).
+# ---------------------------------------------------------------------------------------------------
+
+
+class Term(NamedTuple):
+    """sum_i weight_i (sum_c mix_ci jet_ci(u) - target_i)^2"""
+
+    jet: np.ndarray  # (..., channels, n, d): of the coordinates
+    derivatives: bool  # False: the channels are independent points, of which only values are used
+    mix: np.ndarray  # (..., channels, n)
+    target: np.ndarray  # (..., n)
+    weight: np.ndarray  # (n,): the weight of the term divided by its number of points
+
+
+def equation_term(points, a, b, c, f, weight):
+    """weight * mean_i |a_ij d_ij u + b_i d_i u + c u + f|^2, shapes as in `operator_jet`, c and f (..., n)."""
+    jet = operator_jet(points, a, b)
+    mix = np.zeros(jet.shape[:-1])
+    mix[..., -1, :] = 1
+    mix[..., 0, :] = c
+    return Term(jet, True, mix, -f, np.full(len(points), weight / len(points)))
+
+
+def value_term(points, values, weights):
+    """sum_i weights_i |u(points_i) - values_i|^2."""
+    return Term(points[None], False, np.ones((1, len(points))), values, weights)
+
+
+def pair_term(pairs, weights):
+    """sum_i weights_i |u(pairs[0, i]) - u(pairs[1, i])|^2, for pairs (2, n, d)."""
+    n = pairs.shape[1]
+    return Term(pairs, False, np.array([[1.0], [-1.0]]) * np.ones(n), np.zeros(n), weights)
+
+
+def residual(params, term):
+    """sum_c mix_ci jet_ci(u) - target_i: (..., n)."""
+    jet, shape = term.jet, term.jet.shape[:-1]
+    if not term.derivatives:
+        jet = jet.reshape(shape[:-2] + (1, -1, jet.shape[-1]))
+    out = network_jet(params, jet)
+    out = anp.reshape(out, out.shape[: out.ndim - 3] + shape[-2:])
+    return anp.sum(term.mix * out, axis=-2) - term.target
+
+
+def term_loss(params, term):
+    """The term's value, summed over the networks of a batch."""
+    r = residual(params, term)
+    return anp.sum(term.weight * r * r)
+
+
+_term_loss_and_gradient = value_and_grad(term_loss)
+
+
+def loss_and_gradient(params, terms):
+    """The sum of the terms and its gradient as one vector, in blocks of points."""
+    loss, total = 0.0, 0.0
+    for term in terms:
+        n = len(term.weight)
+        for start in range(0, n, BLOCK):
+            block = term if n <= BLOCK else _take(term, slice(start, start + BLOCK))
+            value, gradients = _term_loss_and_gradient(params, block)
+            loss = loss + value
+            total = total + flatten(gradients)
+    return loss, total
+
+
+def _take(term, index):
+    """The part of a term at some of its points; index is a slice or an array of integers."""
+    return Term(
+        term.jet[..., index, :],
+        term.derivatives,
+        term.mix[..., index],
+        term.target[..., index],
+        term.weight[index],
+    )
+
+
+def _random_part(term, batch, rng):
+    """A term over at most `batch` random points, with weights that keep its expectation."""
+    n = len(term.weight)
+    if batch is None or n <= batch:
+        return term
+    part = _take(term, rng.choice(n, batch, replace=False, shuffle=False))
+    return part._replace(weight=part.weight * (n / batch))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Points
+# ---------------------------------------------------------------------------------------------------
+
+
+def grid(bounds, count):
+    """A uniform grid with both ends on every axis: bounds ((low, high), ...) -> (count ** d, d)."""
+    axes = [np.linspace(low, high, count) for low, high in bounds]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+
+
+def cell_midpoints(dim, period, count):
+    """The midpoints of count ** dim equal boxes of the cell: equal weights make a quadrature rule."""
+    half = period / count / 2
+    return grid([(half, period - half)] * dim, count)
+
+
+def periodic_pairs(dim, period, count, layers):
+    """Point pairs one period apart on the grid of a cell, section 4.1 of the paper.
+
+    For every axis: the count ** (dim - 1) points of the face y_i = 0 with those of y_i = period, and for
+    each of the `layers` oversampling layers l on each side, y_i = -l h with period - l h and
+    y_i = period + l h with l h, where h = period / (count - 1).
+    -> boundary (2, dim * count ** (dim - 1), dim), oversampled (2, 2 * layers * dim * count ** (dim - 1), dim)
+    """
+    if not 0 <= layers < count - 2:
+        raise ValueError(
+            f"layers: the number of oversampling layers is {layers}, it must be at least 0 and less than "
+            f"points - 2 = {count - 2} (section 4.1: N_o < N_f - 2)"
+        )
+    h = period / (count - 1)
+    across = grid([(0, period)] * (dim - 1), count) if dim > 1 else np.zeros((1, 0))
+
+    def pairs(offsets):
+        """For every axis and offset: the points at y_axis = offset, and their images one period further."""
+        near = [np.insert(across, axis, offset, axis=1) for axis in range(dim) for offset in offsets]
+        shift = [np.eye(dim)[axis] * period for axis in range(dim) for _ in offsets]
+        near, shift = np.reshape(near, (-1, len(across), dim)), np.reshape(shift, (-1, 1, dim))
+        return np.stack([near, near + shift]).reshape(2, -1, dim)
+
+    ghosts = [side * layer * h for layer in range(1, layers + 1) for side in (-1, 1)]
+    return pairs([0.0]), pairs(ghosts)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Training
+# ---------------------------------------------------------------------------------------------------
+
+
+class Training(NamedTuple):
+    """How one network, or one batch of networks, is trained.  Weights sum to one, as in eq. (3)."""
+
+    hidden: tuple  # widths of the hidden layers
+    points: int  # grid points per axis, both ends included
+    weights: tuple  # (equation, periodic, oversampling) or (equation, boundary, initial), in this order
+    rate: float  # learning rate of Adam
+    epochs: int
+    average: int  # errors are reported as means over this many last epochs
+    layers: int = 0  # oversampling layers on each side of the cell
+    batch: int | None = None  # equation points drawn at random for an epoch; None: all of them
+    dtype: str = "float32"  # of the parameters during training
+    every: int = 10  # epochs between two records of the errors
+
+
+class History(NamedTuple):
+    """Records of a training, one every `Training.every` epochs and one at its end."""
+
+    epochs: list
+    loss: list
+    errors: dict  # name -> list of floats
+
+
+class AdamState(NamedTuple):
+    """First and second moments of the gradient, and the number of steps so far."""
+
+    m: np.ndarray
+    v: np.ndarray
+    step: int
+
+
+def adam_init(vector):
+    return AdamState(np.zeros_like(vector), np.zeros_like(vector), 0)
+
+
+def adam_step(vector, gradient, state, rate, beta1=0.9, beta2=0.999, tiny=1e-8):
+    """One step of Adam (Kingma and Ba 2015, algorithm 1): the new vector and the new state."""
+    step = state.step + 1
+    m = beta1 * state.m + (1 - beta1) * gradient
+    v = beta2 * state.v + (1 - beta2) * gradient**2
+    scale = rate * math.sqrt(1 - beta2**step) / (1 - beta1**step)  # a Python float keeps the precision of m
+    return vector - scale * m / (np.sqrt(v) + tiny), AdamState(m, v, step)
+
+
+def train(params, terms, training, rng, errors=None):
+    """Adam on the sum of the terms.  `errors(params)` -> {name: float} is recorded on the way.
+
+    Returns the trained parameters (float64) and the History; raises FloatingPointError at the first
+    epoch whose loss is not finite.
+    """
+    terms = [_cast(term, training.dtype) for term in terms]
+    like = params
+    vector = flatten(params).astype(training.dtype)
+    state = adam_init(vector)
+    history = History([], [], {})
+
+    def record(epoch, loss):
+        history.epochs.append(epoch)
+        history.loss.append(float(loss))
+        for name, value in (errors(unflatten(vector, like)) if errors else {}).items():
+            history.errors.setdefault(name, []).append(float(value))
+
+    for epoch in range(training.epochs):
+        parts = [_random_part(term, training.batch, rng) if term.derivatives else term for term in terms]
+        loss, slope = loss_and_gradient(unflatten(vector, like), parts)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at epoch {epoch} of {training.epochs}: "
+                f"the learning rate {training.rate:g} may be too large"
+            )
+        if epoch % training.every == 0:
+            record(epoch, loss)
+        vector, state = adam_step(vector, slope, state, training.rate)
+    record(training.epochs, loss)
+    return unflatten(vector.astype(np.float64), like), history
+
+
+def _cast(term, dtype):
+    """A term whose arrays have the type `dtype`."""
+    return Term(*(part.astype(dtype) if isinstance(part, np.ndarray) else part for part in term))
+
+
+def _checked_weights(weights, names):
+    """The weights, checked against eqs. (3) and (12): one for each name, none negative, of sum one."""
+    if len(weights) != len(names) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-9:
+        raise ValueError(
+            f"weights: found {tuple(weights)} with sum {sum(weights):.12g}, "
+            f"expected non-negative weights of ({', '.join(names)}) that sum to one"
+        )
+    return weights
+
+
+def final_average(history, name, epochs):
+    """The mean of an error over the records of the last `epochs` epochs, as the captions of the paper say."""
+    kept = [e for e, at in zip(history.errors[name], history.epochs, strict=True) if at > history.epochs[-1] - epochs]
+    return float(np.mean(kept))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Coefficients
+# ---------------------------------------------------------------------------------------------------
+
+
+def tensor_and_divergence(field, points):
+    """a_ij and b_j = d_i a_ij at points, by reverse differentiation of `field`.
+
+    field: points (n, D) -> (n,) or (n, d, d), written with autograd.numpy; points (n, D), D >= d
+    -> a (n, d, d), b (n, d).  Raises ValueError where a has the wrong shape, is not finite, not symmetric
+    or not elliptic (positive definite).
+    """
+    dim = points.shape[1]
+    try:
+        pullback, a = make_vjp(lambda p: _as_tensor(field(p), p.shape))(points)
+    except TypeError as error:
+        raise TypeError(
+            f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
+        ) from error
+    _check_elliptic(a, points)
+    b = np.zeros((len(points), dim))
+    for i in range(dim):
+        for j in range(dim):
+            unit = np.zeros_like(a)
+            unit[:, i, j] = 1
+            b[:, j] += pullback(unit)[:, i]
+    return a, b
+
+
+def _as_tensor(values, shape):
+    """A scalar or tensor coefficient at points of this shape, as a tensor (n, d, d)."""
+    n, dim = shape
+    if anp.shape(values) == (n,):
+        return anp.reshape(values, (n, 1, 1)) * np.eye(dim)
+    if anp.shape(values) == (n, dim, dim):
+        return values
+    raise ValueError(
+        f"coefficient: returned shape {anp.shape(values)} at points of shape {shape}, "
+        f"expected ({n},) or ({n}, {dim}, {dim})"
+    )
+
+
+def _check_elliptic(a, points):
+    if not np.all(np.isfinite(a)):
+        where = points[np.argmin(np.isfinite(a).all(axis=(1, 2)))]
+        raise ValueError(f"coefficient: not finite at {where}")
+    if not np.allclose(a, np.swapaxes(a, 1, 2), rtol=1e-10, atol=0):
+        raise ValueError("coefficient: the tensor is not symmetric; expected a_ij = a_ji")
+    least = np.linalg.eigvalsh(a)[:, 0]
+    if least.min() <= 0:
+        raise ValueError(
+            f"coefficient: not elliptic, its least eigenvalue is {least.min():.6g} at {points[least.argmin()]}; "
+            "expected a positive definite coefficient everywhere"
+        )
+
+
+def _check_periodic(name, function, dim, period, count=7):
+    """Raises ValueError where function(y) differs from function(y + period e_i) on sampled points."""
+    points = cell_midpoints(dim, period, count)
+    values = np.asarray(function(points))
+    for axis in range(dim):
+        shifted = np.asarray(function(points + period * np.eye(dim)[axis]))
+        jump = np.abs(shifted - values).max()
+        if jump > 1e-8 * np.abs(values).max():
+            raise ValueError(
+                f"{name}: not periodic, y and y + {period:g} along axis {axis} differ by {jump:.3g}; "
+                f"expected the period {period:g}"
+            )
+
+
+# ---------------------------------------------------------------------------------------------------
+# The three steps.  `problem` is any record with the fields
+#     dim, domain ((low, high), ...), period, eps, coefficient(x, y), reaction(y) or None, source(x),
+#     initial(x) or None, final_time, slow (True: the coefficient depends on x as well as on y);
+# functions take points (n, dim) and return (n,), the coefficient (n,) or (n, dim, dim).
+# ---------------------------------------------------------------------------------------------------
+
+
+class Correctors(NamedTuple):
+    """Step 1: the correctors chi_j(x, y), or N(y), as a batch of networks, one for each (x, j)."""
+
+    params: list
+    slow: np.ndarray  # (X, dim): the points x
+    mean: np.ndarray  # (X, J): means over the cell, subtracted from the networks' values
+    history: History
+
+    def __call__(self, y):
+        """Values at y (n, dim): (X, J, n), with zero mean over the cell."""
+        return network(self.params, y) - self.mean[..., None]
+
+
+class Homogenized(NamedTuple):
+    """Step 2: the coefficients of the homogenized equation."""
+
+    samples: np.ndarray  # (X, dim, dim): a* at the points x of the cell problems
+    tensor: Callable  # points (n, dim) -> a* (n, dim, dim)
+    divergence: Callable  # points (n, dim) -> d_i a*_ij (n, dim)
+    reaction: float  # r*
+
+
+def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None):
+    """The method: cell problems, homogenized coefficients, homogenized equation.
+
+    cell, homogenized: Training of steps 1 and 3.  cell_errors(params) and solution_errors(coefficients),
+    which returns a function of the parameters, give errors to be recorded during the trainings.
+    -> Correctors, Homogenized, parameters and History of the network for u_0.
+    """
+    cell_rng, solution_rng = np.random.default_rng(seed).spawn(2)
+    correctors = solve_cells(problem, cell, cell_rng, slow_points(problem, homogenized), cell_errors)
+    coefficients = homogenized_coefficients(problem, correctors)
+    errors = solution_errors(coefficients) if solution_errors else None
+    params, history = solve_equation(problem, homogenized_at(coefficients), homogenized, solution_rng, errors)
+    return correctors, coefficients, params, history
+
+
+def slow_points(problem, homogenized):
+    """The points x whose cell problems are solved: the grid of step 3, or one point if x plays no part."""
+    if not problem.slow:
+        return np.zeros((1, problem.dim))
+    if problem.dim > 1:
+        raise ValueError(f"slow: a coefficient that depends on x needs dim = 1 here, found dim = {problem.dim}")
+    return grid(problem.domain, homogenized.points)
+
+
+def solve_cells(problem, training, rng, slow, errors=None):
+    """Step 1: train the correctors of all cell problems together, eqs. (9) to (12).
+
+    slow (X, dim): the points x.  Networks of one j start from the same parameters at every x, so that
+    their training errors vary smoothly with x.
+    """
+    dim, period = problem.dim, problem.period
+    y = grid([(0.0, period)] * dim, training.points)
+    a, b, f = cell_data(problem, slow, y)
+    boundary, ghosts = periodic_pairs(dim, period, training.points, training.layers)
+    names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
+    weights = _checked_weights(training.weights, names)
+    # Section 4.1 divides both sums by the number of pairs on one side, and adds up the two sides.
+    pair_weights = np.full(boundary.shape[1], weights[1] / boundary.shape[1])
+    if training.layers:
+        pair_weights = np.append(pair_weights, np.full(ghosts.shape[1], 2 * weights[2] / ghosts.shape[1]))
+    terms = [
+        equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0]),
+        pair_term(np.concatenate([boundary, ghosts], axis=1), pair_weights),
+    ]
+    start = init_network((dim, *training.hidden, 1), rng, (1, f.shape[1]))
+    start = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in start]
+    params, history = train(start, terms, training, rng, errors)
+    mean = network(params, cell_midpoints(dim, period, CELL_QUADRATURE)).mean(-1)
+    return Correctors(params, slow, mean, history)
+
+
+CELL_QUADRATURE = 64  # midpoints per axis for means over the cell
+
+
+def cell_data(problem, slow, y):
+    """a (X, n, d, d), b = div_y a (X, n, d) and f (X, J, n) of the cell problems d_i(a_ij d_j chi) + f = 0.
+
+    f_j = d_i a_ij for the correctors chi_j, eq. (9); f = -r for the corrector N of a reaction, eq. (A.2).
+    Raises ValueError where the coefficient or the reaction does not fit the theory.
+    """
+    if problem.reaction is not None:
+        r = _checked_reaction(problem, y)
+    pairs = []
+    for x in slow:
+        pairs.append(tensor_and_divergence(lambda p, x=x: problem.coefficient(0 * p + x, p), y))
+        _check_periodic("coefficient", lambda p, x=x: problem.coefficient(0 * p + x, p), problem.dim, problem.period)
+    a, b = (np.stack(part) for part in zip(*pairs, strict=True))
+    if problem.reaction is None:
+        return a, b, np.moveaxis(b, -1, -2)
+    if np.any(b != 0):
+        raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
+    return a, b, -r[None, None]
+
+
+def _checked_reaction(problem, y):
+    _check_periodic("reaction", problem.reaction, problem.dim, problem.period)
+    r = problem.reaction(cell_midpoints(problem.dim, problem.period, CELL_QUADRATURE))
+    if abs(r.mean()) > 1e-8 * np.abs(r).max():
+        raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
+    return problem.reaction(y)
+
+
+def homogenized_coefficients(problem, correctors):
+    """Step 2: a*_ij = mean(a_ij + a_ik d_k chi_j) and r* = mean(r N), with derivatives of the networks.
+
+    The exact a* is symmetric; an antisymmetric part is training error, drops out of a homogenized equation
+    with constant coefficients, and is dropped here.
+    """
+    y = cell_midpoints(problem.dim, problem.period, CELL_QUADRATURE)
+    a, _, _ = cell_data(problem, correctors.slow, y)
+    samples, reaction = a.mean(axis=1), 0.0
+    if problem.reaction is None:
+        samples = samples + np.einsum("xnik,xjnk->xij", a, gradient(correctors.params, y)) / len(y)
+        samples = (samples + np.swapaxes(samples, 1, 2)) / 2
+    else:
+        reaction = float(np.mean(problem.reaction(y) * correctors(y)[0, 0]))
+    if not problem.slow:
+        tensor, zero = samples[0], np.zeros(problem.dim)
+        return Homogenized(
+            samples,
+            lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)),
+            lambda x: np.broadcast_to(zero, x.shape),
+            reaction,
+        )
+    spline = CubicSpline(correctors.slow[:, 0], samples)
+    return Homogenized(samples, lambda x: spline(x[:, 0]), lambda x: spline(x[:, 0], 1)[:, 0], reaction)
+
+
+def homogenized_at(coefficients):
+    """Points -> (a*, its divergence, r*), the coefficients of step 3."""
+    return lambda x: (coefficients.tensor(x), coefficients.divergence(x), coefficients.reaction)
+
+
+def multiscale_at(problem):
+    """Points -> (a, its divergence, r / eps) of the multiscale equation, for the classical PINN."""
+
+    def coefficients(x):
+        a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)
+        return a, b, 0.0 if problem.reaction is None else problem.reaction(x / problem.eps) / problem.eps
+
+    return coefficients
+
+
+def solve_equation(problem, coefficients, training, rng, errors=None, params=None):
+    """Train a network on u_t - d_i(a_ij d_j u) + c u = f with u = 0 on the boundary, eq. (3).
+
+    coefficients(points) -> a (n, d, d), d_i a_ij (n, d), c.  Step 3 with `homogenized_at`; the classical
+    PINN with `multiscale_at`; transfer learning if `params` is given, the trained network of step 3.
+    -> parameters, History.  Where there is time, it is the network's last input.
+    """
+    bounds = list(problem.domain)
+    if problem.initial is not None:
+        bounds.append((0.0, problem.final_time))
+    points = grid(bounds, training.points)
+    terms = equation_terms(problem, coefficients, training, points)
+    if params is None:
+        params = init_network((len(bounds), *training.hidden, 1), rng)
+    return train(params, terms, training, rng, errors)
+
+
+def equation_terms(problem, coefficients, training, points):
+    """The terms of eq. (3) on a grid: the equation, and the boundary and initial values."""
+    timed = problem.initial is not None
+    names = ("equation", "boundary", "initial")[: 3 if timed else 2]
+    weights = _checked_weights(training.weights, names)
+    x = points[:, : problem.dim]
+    a, b, c = coefficients(x)
+    if timed:
+        b = np.hstack([b, np.full((len(x), 1), -1.0)])
+    low, high = np.transpose(problem.domain)
+    boundary = points[np.any((x == low) | (x == high), axis=1)]
+    known = [(boundary, np.zeros(len(boundary)), weights[1])]
+    if timed:
+        start = points[points[:, -1] == 0]
+        known.append((start, problem.initial(start[:, : problem.dim]), weights[2]))
+    return [
+        equation_term(points, a, b, -c, problem.source(x), weights[0]),
+        value_term(
+            np.concatenate([where for where, _, _ in known]),
+            np.concatenate([values for _, values, _ in known]),
+            np.concatenate([np.full(len(where), weight / len(where)) for where, _, weight in known]),
+        ),
+    ]
