@@ -20,6 +20,7 @@ A network is a list of pairs (W, b).  W may carry leading axes: then it is a bat
 evaluated and trained together.  Everything is a function of arrays; points are always (points, dim).
 """
 
+import ctypes
 import math
 from typing import Callable, NamedTuple
 
@@ -30,6 +31,20 @@ from autograd.extend import defvjp, primitive
 from scipy.interpolate import CubicSpline
 
 BLOCK = 1024  # points per block of a loss: a block's arrays stay in the processor's cache
+
+
+def reuse_freed_memory():
+    """Ask glibc to keep freed arrays for the next ones; fresh pages cost more than the arithmetic on them.
+
+    Called once by a process that trains; does nothing where there is no glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    m_trim_threshold, m_mmap_threshold, keep = -1, -3, 1 << 30
+    mallopt(m_mmap_threshold, keep)
+    mallopt(m_trim_threshold, keep)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -139,14 +154,17 @@ defvjp(tanh_jet, _tanh_jet_vjp)
 
 
 def init_network(sizes, rng, batch=(), dtype=np.float64):
-    """Glorot-normal weights and zero biases: a list of (W, b), W (*batch, m, k), b (*batch, k)."""
-    return [
-        (
-            (rng.standard_normal((*batch, m, k)) * np.sqrt(2 / (m + k))).astype(dtype),
-            np.zeros((*batch, k), dtype),
-        )
-        for m, k in zip(sizes[:-1], sizes[1:], strict=True)
-    ]
+    """A list of (W, b), W (*batch, m, k) normal with variance 1 / m, b (*batch, k).
+
+    Biases are zero but in the first layer, where they are uniform in [-1, 1]: they spread the bends of
+    tanh over the domain, without which the equation's second derivatives are learned far more slowly.
+    """
+    params = []
+    for layer, (m, k) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        W = rng.standard_normal((*batch, m, k)) / np.sqrt(m)
+        b = rng.uniform(-1, 1, (*batch, k)) if layer == 0 else np.zeros((*batch, k))
+        params.append((W.astype(dtype), b.astype(dtype)))
+    return params
 
 
 def network_jet(params, jet):
@@ -327,9 +345,10 @@ class Training(NamedTuple):
     hidden: tuple  # widths of the hidden layers
     points: int  # grid points per axis, both ends included
     weights: tuple  # (equation, periodic, oversampling) or (equation, boundary, initial), in this order
-    rate: float  # learning rate of Adam
+    rate: float  # learning rate of Adam at the first epoch
     epochs: int
     average: int  # errors are reported as means over this many last epochs
+    decay: float = 1.0  # the rate falls geometrically to decay * rate; 1: constant, as in the paper
     layers: int = 0  # oversampling layers on each side of the cell
     batch: int | None = None  # equation points drawn at random for an epoch; None: all of them
     dtype: str = "float32"  # of the parameters during training
@@ -393,7 +412,8 @@ def train(params, terms, training, rng, errors=None):
             )
         if epoch % training.every == 0:
             record(epoch, loss)
-        vector, state = adam_step(vector, slope, state, training.rate)
+        rate = training.rate * training.decay ** (epoch / training.epochs)
+        vector, state = adam_step(vector, slope, state, rate)
     record(training.epochs, loss)
     return unflatten(vector.astype(np.float64), like), history
 
@@ -510,7 +530,7 @@ class Correctors(NamedTuple):
         return network(self.params, y) - self.mean[..., None]
 
 
-class Homogenized(NamedTuple):
+class Effective(NamedTuple):
     """Step 2: the coefficients of the homogenized equation."""
 
     samples: np.ndarray  # (X, dim, dim): a* at the points x of the cell problems
@@ -524,7 +544,7 @@ def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=
 
     cell, homogenized: Training of steps 1 and 3.  cell_errors(params) and solution_errors(coefficients),
     which returns a function of the parameters, give errors to be recorded during the trainings.
-    -> Correctors, Homogenized, parameters and History of the network for u_0.
+    -> Correctors, Effective, parameters and History of the network for u_0.
     """
     cell_rng, solution_rng = np.random.default_rng(seed).spawn(2)
     correctors = solve_cells(problem, cell, cell_rng, slow_points(problem, homogenized), cell_errors)
@@ -617,14 +637,14 @@ def homogenized_coefficients(problem, correctors):
         reaction = float(np.mean(problem.reaction(y) * correctors(y)[0, 0]))
     if not problem.slow:
         tensor, zero = samples[0], np.zeros(problem.dim)
-        return Homogenized(
+        return Effective(
             samples,
             lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)),
             lambda x: np.broadcast_to(zero, x.shape),
             reaction,
         )
     spline = CubicSpline(correctors.slow[:, 0], samples)
-    return Homogenized(samples, lambda x: spline(x[:, 0]), lambda x: spline(x[:, 0], 1)[:, 0], reaction)
+    return Effective(samples, lambda x: spline(x[:, 0]), lambda x: spline(x[:, 0], 1)[:, 0], reaction)
 
 
 def homogenized_at(coefficients):
@@ -660,25 +680,26 @@ def solve_equation(problem, coefficients, training, rng, errors=None, params=Non
 
 
 def equation_terms(problem, coefficients, training, points):
-    """The terms of eq. (3) on a grid: the equation, and the boundary and initial values."""
-    timed = problem.initial is not None
+    """The terms of eq. (3) on a grid: its inner points for the equation, the others for the known values.
+
+    Section 2 has the points of the equation in Omega and the others on its boundary.  It matters: where f
+    is not zero in a corner, no smooth function satisfies the equation and the boundary condition there.
+    """
+    timed, dim = problem.initial is not None, problem.dim
     names = ("equation", "boundary", "initial")[: 3 if timed else 2]
     weights = _checked_weights(training.weights, names)
-    x = points[:, : problem.dim]
+    low, high = np.transpose(problem.domain)
+    at_boundary = np.any((points[:, :dim] == low) | (points[:, :dim] == high), axis=1)
+    at_start = timed & (points[:, -1] == 0) & ~at_boundary
+    inner, boundary, start = points[~at_boundary & ~at_start], points[at_boundary], points[at_start]
+
+    x = inner[:, :dim]
     a, b, c = coefficients(x)
     if timed:
         b = np.hstack([b, np.full((len(x), 1), -1.0)])
-    low, high = np.transpose(problem.domain)
-    boundary = points[np.any((x == low) | (x == high), axis=1)]
-    known = [(boundary, np.zeros(len(boundary)), weights[1])]
-    if timed:
-        start = points[points[:, -1] == 0]
-        known.append((start, problem.initial(start[:, : problem.dim]), weights[2]))
+    values = [np.zeros(len(boundary)), problem.initial(start[:, :dim]) if timed else []]
+    known = [np.full(len(boundary), weights[1] / len(boundary)), np.full(len(start), weights[-1] / max(1, len(start)))]
     return [
-        equation_term(points, a, b, -c, problem.source(x), weights[0]),
-        value_term(
-            np.concatenate([where for where, _, _ in known]),
-            np.concatenate([values for _, values, _ in known]),
-            np.concatenate([np.full(len(where), weight / len(where)) for where, _, weight in known]),
-        ),
+        equation_term(inner, a, b, -c, problem.source(x), weights[0]),
+        value_term(np.concatenate([boundary, start]), np.concatenate(values), np.concatenate(known)),
     ]

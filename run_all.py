@@ -1,0 +1,673 @@
+"""The command: every experiment of the paper as a table of independent tasks.
+
+    python run_all.py                      all problems, about as in the paper, in minutes
+    python run_all.py --budget paper       the paper's points and epochs
+    python run_all.py --list               the problems and their methods
+
+A task is (problem, method, seed).  Its result is one JSON file under --out; tables.md and summary.json
+are made from those files alone.  The methods:
+
+    fem        references: fine-scale solution, homogenization error e4, and their refinement
+    nhpinn     the three steps; then transfer learning, which starts the classical PINN from step 3
+    plain      cell problems without oversampling
+    classical  the PINN on the multiscale equation
+
+The errors are those of section 5.1, in the discrete L2 norm on the paper's test grid, with u_eps the
+fine-scale reference, p the network of NH-PINN, w the finite element solution with NH-PINN's coefficients
+and v the one with finite element coefficients:
+
+    e1 = |p - u_eps| / |u_eps|   e2 = |w - u_eps| / |u_eps|   e3 = |p - w| / |w|   e4 = |v - u_eps| / |u_eps|
+"""
+
+import os
+
+for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):  # processes in parallel, one thread each
+    os.environ[f"{_library}_NUM_THREADS"] = "1"  # has to be set before numpy is loaded
+
+import argparse
+import difflib
+import hashlib
+import json
+import multiprocessing
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import autograd
+import numpy as np
+import scipy
+
+import fem
+import nhpinn
+from problems import PROBLEMS
+
+
+class Budget(NamedTuple):
+    epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged
+    batch: int | None  # equation points an epoch, drawn at random; None: all
+    every: int  # epochs between two records of the errors
+    text: str
+
+
+BUDGETS = {
+    "smoke": Budget(0.005, 256, 10, "every code path in a minute: 0.5 % of the epochs, the numbers mean nothing"),
+    "standard": Budget(1, 1024, 20, "the paper's epochs, with at most 1024 random equation points an epoch"),
+    "paper": Budget(1, None, 10, "the paper's points and epochs"),
+}
+
+
+class Task(NamedTuple):
+    problem: str
+    method: str
+    seed: int
+    budget: str
+
+
+# ---------------------------------------------------------------------------------------------------
+# References
+# ---------------------------------------------------------------------------------------------------
+
+ORDER = 4  # of all finite elements below
+CELL_ELEMENTS = 16  # per axis of a cell problem
+HOMOGENIZED_ELEMENTS = 32
+STEPS = 2000  # in time
+ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
+
+
+def axes_of(problem):
+    return [np.linspace(low, high, problem.test_points) for low, high in problem.domain]
+
+
+def solve_fem(problem, coefficient, reaction, elements, steps=STEPS):
+    """The problem's equation with the given coefficients, at the test points (and the final time)."""
+    mesh = fem.Mesh(problem.domain, elements, ORDER)
+    if problem.initial is None:
+        field = fem.solve_elliptic(coefficient, problem.source, mesh, reaction)
+    else:
+        field = fem.solve_parabolic(
+            coefficient, problem.source, problem.initial, problem.final_time, steps, mesh, reaction
+        )
+    return field.on_grid(*axes_of(problem))
+
+
+def fine_solution(problem, refinement=1.0):
+    """u_eps, with elements (and time steps) in proportion to the number of periods in the domain."""
+    eps = problem.eps
+    periods = max((high - low) / (eps * problem.period) for low, high in problem.domain)
+    elements = max(HOMOGENIZED_ELEMENTS, round(refinement * ELEMENTS_A_PERIOD[problem.dim] * np.ceil(periods)))
+    reaction = problem.reaction and (lambda x: problem.reaction(x / eps) / eps)
+    u = solve_fem(problem, lambda x: problem.coefficient(x, x / eps), reaction, elements, round(STEPS * refinement))
+    return u, elements
+
+
+def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
+    """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
+
+    def tensor_at(x):
+        return fem.homogenized_tensor(
+            lambda y: problem.coefficient(0 * y + x, y), problem.dim, cell_elements, period=problem.period, order=ORDER
+        )
+
+    r = 0.0
+    if problem.reaction is not None:
+        r = fem_reaction_corrector(problem, cell_elements)[1]
+    if problem.slow:
+        return lambda x: np.stack([tensor_at(point) for point in x]), r
+    tensor = tensor_at(np.zeros(problem.dim))
+    return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
+
+
+def fem_reaction_corrector(problem, cell_elements=CELL_ELEMENTS):
+    origin = np.zeros((1, problem.dim))
+    mesh = fem.cell_mesh(problem.dim, cell_elements, problem.period, ORDER)
+    return fem.reaction_corrector(problem.reaction, float(problem.coefficient(origin, origin)[0]), mesh)
+
+
+def homogenized_solution(problem, tensor, r, elements=HOMOGENIZED_ELEMENTS):
+    """v or w: the homogenized equation with the coefficients a*(x), r*."""
+    return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements)
+
+
+def reference_correctors(problem, axes):
+    """chi_j, or N, by finite elements on a grid of the cell: (J, n)."""
+    mesh = fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, ORDER)
+    if problem.reaction is not None:
+        return fem_reaction_corrector(problem)[0].on_grid(*axes)[None]
+    return fem.correctors(lambda y: problem.coefficient(0 * y, y), mesh)[0].on_grid(*axes).T
+
+
+# ---------------------------------------------------------------------------------------------------
+# Methods: task -> result, a dictionary of plain data
+# ---------------------------------------------------------------------------------------------------
+
+
+def run_fem(problem, task):
+    """The references, three times refined, so that a reader sees which digits stand still."""
+    checks = []
+    for refinement in (0.5, 1.0, 2.0):
+        u, elements = fine_solution(problem, refinement)
+        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
+        v = homogenized_solution(problem, tensor, r, round(HOMOGENIZED_ELEMENTS * refinement))
+        checks.append({"elements": elements, "e4": fem.relative_error(v, u)})
+    result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"]}, "refinement": checks}
+    if problem.name == "const1d":
+        ratio, error = fem.coarse_mesh_failure()
+        result["coarse_mesh"] = {"ratio": ratio, "error": error}
+    return result
+
+
+def run_nhpinn(problem, task):
+    cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
+    u, tensor_and_r = fine_solution(problem)[0], fem_coefficients(problem)
+    found = {}
+
+    def solution_errors(coefficients):
+        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction)
+        found["e2"] = fem.relative_error(w, u)
+        return errors_at_test_points(problem, {"e1": u, "e3": w})
+
+    start = time.perf_counter()
+    correctors, coefficients, params, history = nhpinn.nh_pinn(
+        problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors
+    )
+    seconds = {"nhpinn": time.perf_counter() - start}
+    found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *tensor_and_r)
+    found |= {name: nhpinn.final_average(history, name, homogenized.average) for name in ("e1", "e3")}
+    found |= {name: nhpinn.final_average(correctors.history, name, cell.average) for name in correctors.history.errors}
+
+    start = time.perf_counter()
+    _, transfer = nhpinn.solve_equation(
+        problem,
+        nhpinn.multiscale_at(problem),
+        classical,
+        np.random.default_rng(stream(task, "transfer")),
+        errors_at_test_points(problem, {"transfer": u}),
+        params,
+    )
+    found["transfer"] = nhpinn.final_average(transfer, "transfer", classical.average)
+    seconds["transfer"] = time.perf_counter() - start
+    return {
+        "recipe": "adam",
+        "quantities": found,
+        "settings": {"cell": cell._asdict(), "homogenized": homogenized._asdict(), "classical": classical._asdict()},
+        "seconds_by_part": seconds,
+        "history": {
+            "cell": correctors.history._asdict(),
+            "homogenized": history._asdict(),
+            "transfer": transfer._asdict(),
+        },
+        "fields": {"solution": on_test_points(problem, params), "reference": u},
+    }
+
+
+def run_plain(problem, task):
+    """Cell problems without oversampling: under the settings with it, and under the best found without."""
+    same = training(problem, "cell", task)
+    w1 = same.weights[0]
+    runs = {
+        "_plain": training(problem, "plain", task),
+        "_plain_same": same._replace(layers=0, weights=(w1, 1 - w1)),
+    }
+    result = {"recipe": "adam", "quantities": {}, "settings": {}, "history": {}}
+    for suffix, settings in runs.items():
+        rng = np.random.default_rng(stream(task, "nhpinn")).spawn(2)[0]  # the start of the oversampled run
+        slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
+        history = nhpinn.solve_cells(problem, settings, rng, slow, corrector_errors(problem)).history
+        for name in history.errors:
+            result["quantities"][name + suffix] = nhpinn.final_average(history, name, settings.average)
+        result["settings"]["cell" + suffix] = settings._asdict()
+        result["history"]["cell" + suffix] = history._asdict()
+    return result
+
+
+def run_classical(problem, task):
+    settings, u = training(problem, "classical", task), fine_solution(problem)[0]
+    params, history = nhpinn.solve_equation(
+        problem,
+        nhpinn.multiscale_at(problem),
+        settings,
+        np.random.default_rng(stream(task, "classical")),
+        errors_at_test_points(problem, {"classical": u}),
+    )
+    return {
+        "recipe": "adam",
+        "quantities": {"classical": nhpinn.final_average(history, "classical", settings.average)},
+        "settings": {"classical": settings._asdict()},
+        "history": {"classical": history._asdict()},
+        "fields": {"solution": on_test_points(problem, params), "reference": u},
+    }
+
+
+METHODS = {"fem": run_fem, "classical": run_classical, "plain": run_plain, "nhpinn": run_nhpinn}
+
+
+def training(problem, part, task):
+    """The settings of one training of a problem under the task's budget."""
+    budget, settings = BUDGETS[task.budget], nhpinn.Training(**getattr(problem, part))
+    return settings._replace(
+        epochs=max(1, round(settings.epochs * budget.epochs)),
+        average=max(1, round(settings.average * budget.epochs)),
+        batch=budget.batch,
+        every=budget.every,
+    )
+
+
+def stream(task, label):
+    """Seeds for numpy's generator: independent between tasks, the same wherever and whenever a task runs."""
+    return [task.seed, zlib.crc32(f"{task.problem} {label}".encode())]
+
+
+def test_points(problem):
+    """The test grid as inputs of a network: with the final time where there is time."""
+    points = nhpinn.grid(problem.domain, problem.test_points)
+    return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
+
+
+def on_test_points(problem, params):
+    return nhpinn.network(params, test_points(problem))
+
+
+def errors_at_test_points(problem, references):
+    """A function of a network's parameters: its relative errors against each reference."""
+    points = test_points(problem)
+
+    def errors(params):
+        u = nhpinn.network(params, points.astype(params[0][0].dtype))
+        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
+
+    return errors
+
+
+def corrector_errors(problem):
+    """A function of the cell networks' parameters: chi1, chi2, ... or N, relative errors on the cell.
+
+    None for a slow coefficient, which has one corrector for every x: e_a says how good they are.
+    """
+    if problem.slow:
+        return None
+    count = problem.test_points if problem.dim > 1 else 401
+    axes = [np.linspace(0, problem.period, count)] * problem.dim
+    points = nhpinn.grid([(0, problem.period)] * problem.dim, count)
+    inside = nhpinn.cell_midpoints(problem.dim, problem.period, 32)
+    references = reference_correctors(problem, axes)
+    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
+
+    def errors(params):
+        dtype = params[0][0].dtype
+        values = nhpinn.network(params, points.astype(dtype))[0]
+        values = values - nhpinn.network(params, inside.astype(dtype))[0].mean(-1, keepdims=True)
+        return {name: fem.relative_error(*pair) for name, *pair in zip(names, values, references, strict=True)}
+
+    return errors
+
+
+def coefficient_error(problem, coefficients, slow, tensor, r):
+    """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
+    if problem.reaction is not None:
+        return abs(coefficients.reaction - r) / abs(r)
+    return fem.relative_error(coefficients.samples, tensor(slow))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Tasks
+# ---------------------------------------------------------------------------------------------------
+
+
+def plan(names, seeds, budget):
+    """All tasks, short ones first."""
+    tasks = []
+    for name in names:
+        tasks.append(Task(name, "fem", seeds[0], budget))
+        methods = ["classical", "nhpinn"] + (["plain"] if PROBLEMS[name].plain else [])
+        tasks += [Task(name, method, seed, budget) for method in methods for seed in seeds]
+    return sorted(tasks, key=work)
+
+
+PARTS = {"fem": [], "classical": ["classical"], "plain": ["cell", "plain"], "nhpinn": ["cell", "homogenized", "classical"]}
+
+
+def work(task):
+    """A rough measure of a task's work: multiplications an epoch and a width, times epochs, plus overhead."""
+    problem, total = PROBLEMS[task.problem], 1e6
+    for part in PARTS[task.method]:
+        t = training(problem, part, task)
+        cell = part in ("cell", "plain")
+        inputs = problem.dim + (problem.initial is not None and not cell)
+        networks = (t.points if problem.slow else problem.dim) if cell else 1
+        points = min(t.batch or np.inf, t.points**inputs)
+        total += t.epochs * (5e3 + networks * points * (problem.dim + 2) * len(t.hidden))
+    return total
+
+
+def settings_hash(task):
+    """Names the settings of a task, so that results under other settings are never taken for its own."""
+    settings = [training(PROBLEMS[task.problem], part, task)._asdict() for part in PARTS[task.method]]
+    return hashlib.sha256(json.dumps([task, settings]).encode()).hexdigest()[:8]
+
+
+def path_of(task, out):
+    return out / "tasks" / f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task)}.json"
+
+
+def run_task(task):
+    """Run one task in this process: its result, or the sentence that says why there is none."""
+    nhpinn.reuse_freed_memory()
+    start = time.perf_counter()
+    try:
+        result = METHODS[task.method](PROBLEMS[task.problem], task)
+    except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
+        result = {"error": f"{type(error).__name__}: {error}"}
+    return {
+        "task": task._asdict(),
+        **result,
+        "seconds": time.perf_counter() - start,
+        "versions": versions(),
+    }
+
+
+def versions():
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "autograd": getattr(autograd, "__version__", "unknown"),
+        "machine": platform.machine(),
+    }
+
+
+def run_tasks(tasks, jobs, out, announce):
+    """Run tasks in parallel processes; each result is written as it comes in.  -> {task: result}"""
+    results = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, max(1, len(tasks))), mp_context=context) as pool:
+        futures = {pool.submit(run_task, task): task for task in tasks}
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+            for future in done:
+                task = futures[future]
+                try:
+                    results[task] = future.result()
+                except Exception as error:  # the worker died: its task alone fails
+                    results[task] = {"task": task._asdict(), "error": f"{type(error).__name__}: {error}", "seconds": 0}
+                if "error" not in results[task]:
+                    write(path_of(task, out), json.dumps(results[task], default=plain_data))
+                announce(task, results)
+            if not done:
+                announce(None, results)
+    return results
+
+
+def plain_data(value):
+    """Arrays as nested lists, rounded to what a picture needs."""
+    return np.asarray(value, dtype=np.float64).round(7).tolist()
+
+
+def write(path, text):
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(text)
+    os.replace(file.name, path)
+
+
+def load(path):
+    """A result from disk, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+# ---------------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------------
+
+QUANTITIES = {
+    "e1": "NH-PINN against the fine solution",
+    "e2": "finite elements with NH-PINN's coefficients against the fine solution",
+    "e3": "NH-PINN against finite elements with the same coefficients",
+    "e4": "finite-element homogenization against the fine solution",
+    "e_a": "homogenized coefficient",
+    "chi1": "corrector chi_1, with oversampling",
+    "chi2": "corrector chi_2, with oversampling",
+    "chi1_plain": "chi_1 without oversampling, best settings found for it",
+    "chi2_plain": "chi_2 without oversampling, best settings found for it",
+    "chi1_plain_same": "chi_1 without oversampling, settings of the oversampled run",
+    "chi2_plain_same": "chi_2 without oversampling, settings of the oversampled run",
+    "N": "corrector N",
+    "classical": "classical PINN against the fine solution",
+    "transfer": "classical PINN started from NH-PINN's network",
+}
+
+
+def summarize(results):
+    """Rows of summary.json: one for each problem, quantity and recipe, with mean and deviation over seeds."""
+    found = {}
+    for task, result in results.items():
+        for quantity, value in result.get("quantities", {}).items():
+            found.setdefault((task.problem, quantity, result["recipe"]), []).append(value)
+    order = list(PROBLEMS), list(QUANTITIES)
+    rows = []
+    for problem, quantity, recipe in sorted(found, key=lambda k: (order[0].index(k[0]), order[1].index(k[1]), k[2])):
+        values = found[problem, quantity, recipe]
+        rows.append(
+            {
+                "problem": problem,
+                "quantity": quantity,
+                "recipe": recipe,
+                "value": float(np.mean(values)),
+                "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                "paper": PROBLEMS[problem].paper.get(quantity),
+                "seeds": len(values),
+            }
+        )
+    return rows
+
+
+def tables(results, rows, heading):
+    """The tables as Markdown: ours beside the paper's, recipe by recipe; then the references."""
+    lines = [*heading, ""]
+    for name in dict.fromkeys(row["problem"] for row in rows):
+        here = [row for row in rows if row["problem"] == name]
+        recipes = list(dict.fromkeys(row["recipe"] for row in here))
+        lines += [f"### {name}: {PROBLEMS[name].title}", ""]
+        lines += markdown_header(["", "relative error", *recipes, "paper"])
+        for quantity in dict.fromkeys(row["quantity"] for row in here):
+            by_recipe = {row["recipe"]: row for row in here if row["quantity"] == quantity}
+            cells = [number(by_recipe.get(recipe)) for recipe in recipes]
+            paper = PROBLEMS[name].paper.get(quantity)
+            lines.append(markdown_row([quantity, QUANTITIES[quantity], *cells, "" if paper is None else f"{paper:g}"]))
+        lines.append("")
+    lines += reference_table(results) + settings_table(results)
+    failed = [(task, result["error"]) for task, result in results.items() if "error" in result]
+    lines += ["### Failed", "", *(f"- {label(task)}: {error}" for task, error in failed), ""] if failed else []
+    return "\n".join(lines)
+
+
+def reference_table(results):
+    """How e4 settles as elements, time steps and cell elements are doubled, and the example of section 2.2."""
+    lines = ["### References under refinement", ""]
+    lines += markdown_header(["problem", "e4, half the elements", "e4, as used for e1 and e2", "e4, twice the elements"])
+    for task, result in results.items():
+        if "refinement" in result:
+            levels = [f"{level['e4']:.7f} ({level['elements']})" for level in result["refinement"]]
+            lines.append(markdown_row([task.problem, *levels]))
+    lines.append("")
+    for result in results.values():
+        if "coarse_mesh" in result:
+            ratio, error = result["coarse_mesh"]["ratio"], result["coarse_mesh"]["error"]
+            lines += [
+                "Coarse linear elements (section 2.2: a = 15 sin^2 + 1, harmonic mean 4, arithmetic mean 8.5) reach "
+                f"{ratio:.4f} of the solution (8/17 = {8 / 17:.4f}) with relative error {error:.4f} "
+                f"(9/17 = {9 / 17:.4f}).",
+                "",
+            ]
+    return lines
+
+
+def settings_table(results):
+    """What was trained: every distinct training once."""
+    columns = ["hidden", "points", "layers", "weights", "rate", "decay", "epochs", "average", "batch", "dtype"]
+    lines = ["### Trainings", ""] + markdown_header(["problem", "part", *columns])
+    seen = set()
+    for task, result in results.items():
+        for part, settings in result.get("settings", {}).items():
+            shown = [" ".join(f"{v:.3g}" for v in s) if isinstance(s := settings[c], (list, tuple)) else s for c in columns]
+            row = markdown_row([task.problem, part, *("all" if s is None else str(s) for s in shown)])
+            if row not in seen:
+                seen.add(row)
+                lines.append(row)
+    return [*lines, ""]
+
+
+def markdown_header(cells):
+    return [markdown_row(cells), markdown_row(["---"] * len(cells))]
+
+
+def markdown_row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def number(row):
+    """A mean with its deviation over the seeds."""
+    if row is None:
+        return ""
+    return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}" if row["std"] is not None else "")
+
+
+def label(task):
+    return f"{task.problem} {task.method} seed {task.seed}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# Command line
+# ---------------------------------------------------------------------------------------------------
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="run_all.py",
+        description="Reproduce NH-PINN (Leung, Lin, Zhang, J. Comput. Phys. 2022), ours beside the printed numbers.",
+    )
+    parser.add_argument("--list", action="store_true", help="list the problems and budgets, and stop")
+    parser.add_argument("--only", nargs="+", metavar="NAME", default=list(PROBLEMS), help="these problems alone")
+    parser.add_argument("--budget", choices=BUDGETS, default="standard", help="how much to train (default: standard)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="K", help="run K seeds: N, N + 1, ... (default: 1)")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="parallel processes (default: the cores)")
+    parser.add_argument("--executor", choices=["local"], default="local", help="where tasks run: local processes")
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results/)")
+    parser.add_argument("--fresh", action="store_true", help="run tasks again whose results are in DIR already")
+    parser.add_argument("--no-figures", action="store_true", help="write no pictures")
+    args = parser.parse_args(argv)
+    for name in args.only:
+        if name not in PROBLEMS:
+            near = difflib.get_close_matches(name, PROBLEMS, n=1, cutoff=0.0)[0]
+            parser.error(f"--only: unknown problem {name!r}; did you mean {near!r}? Known: {', '.join(PROBLEMS)}")
+    for option in ("seeds", "jobs"):
+        if getattr(args, option) < 1:
+            parser.error(f"--{option}: found {getattr(args, option)}, expected at least 1")
+    if args.seed < 0:
+        parser.error(f"--seed: found {args.seed}, expected at least 0")
+    return parser, args
+
+
+def cores():
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def print_list():
+    print("problems")
+    for name, problem in PROBLEMS.items():
+        print(f"  {name:12} {problem.title}")
+    print("budgets")
+    for name, budget in BUDGETS.items():
+        print(f"  {name:12} {budget.text}")
+    print("recipes")
+    print("  adam         the paper's: soft boundary and periodic losses, oversampling, Adam")
+    print("  fem          no network: finite-element references")
+
+
+def announcer(tasks, already):
+    """A function that shows progress: a bar on a terminal, else one line for each finished task."""
+    start, total, before = time.perf_counter(), sum(map(work, tasks)), sum(map(work, already))
+    live = sys.stderr.isatty()
+
+    def announce(task, results):
+        elapsed = time.perf_counter() - start
+        done = before + sum(work(t) for t in results)
+        if task is not None and not live:
+            result = results[task]
+            state = f"failed: {result['error']}" if "error" in result else f"{result['seconds']:.1f} s"
+            print(f"[{len(results) + len(already)}/{len(tasks)}] {label(task)}: {state}", flush=True)
+        if live:
+            filled = round(30 * done / total)
+            left = f"{elapsed * (total - done) / (done - before):.0f} s left" if done > before else "estimating"
+            bar = "#" * filled + "." * (30 - filled)
+            end = "\n" if len(results) + len(already) == len(tasks) else ""
+            print(f"\r[{bar}] {len(results) + len(already)}/{len(tasks)} tasks, {elapsed:.0f} s, {left}   ", end=end, file=sys.stderr, flush=True)
+
+    return announce
+
+
+def commit():
+    """The commit of this source, or 'unknown' outside a repository."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def main(argv=None):
+    parser, args = parse(argv)
+    if args.list:
+        print_list()
+        return 0
+    try:
+        write(args.out / "tasks" / ".writable", "")
+        (args.out / "tasks" / ".writable").unlink()
+    except OSError as error:
+        parser.error(f"--out: cannot write to {args.out}: {error.strerror}")
+
+    start = time.perf_counter()
+    tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
+    results = {} if args.fresh else {t: r for t in tasks if (r := load(path_of(t, args.out))) is not None}
+    if results:
+        print(f"{len(results)} of {len(tasks)} results are in {args.out} already; --fresh runs them again", flush=True)
+    remaining = [task for task in tasks if task not in results]
+    if remaining:
+        results |= run_tasks(remaining, args.jobs, args.out, announcer(tasks, list(results)))
+    results = {task: results[task] for task in tasks}
+
+    rows = summarize(results)
+    used = versions()
+    heading = [
+        f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds {args.seed} to {args.seed + args.seeds - 1}; "
+        "errors are means over the last epochs (column `average`), then over seeds.",
+        "",
+        f"`python run_all.py {' '.join(sys.argv[1:] if argv is None else argv)}`, {time.perf_counter() - start:.0f} s "
+        f"on {args.jobs} processes ({sum(r['seconds'] for r in results.values()):.0f} s of work), commit {commit()}, "
+        + ", ".join(f"{name} {version}" for name, version in used.items()),
+    ]
+    text = tables(results, rows, heading)
+    write(args.out / "summary.json", json.dumps(rows, indent=1))
+    write(args.out / "tables.md", text)
+    print("\n" + text)
+    print(f"written: {args.out / 'tables.md'}, {args.out / 'summary.json'}, {len(tasks)} files in {args.out / 'tasks'}")
+    failed = [task for task in tasks if "error" in results[task]]
+    for task in failed:
+        print(f"failed: {label(task)}: {results[task]['error']}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
