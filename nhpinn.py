@@ -257,14 +257,14 @@ def term_loss(params, term):
 _term_loss_and_gradient = value_and_grad(term_loss)
 
 
-def loss_and_gradient(params, terms):
+def loss_and_gradient(params, terms, block=BLOCK):
     """The sum of the terms and its gradient as one vector, in blocks of points."""
     loss, total = 0.0, 0.0
     for term in terms:
         n = len(term.weight)
-        for start in range(0, n, BLOCK):
-            block = term if n <= BLOCK else _take(term, slice(start, start + BLOCK))
-            value, gradients = _term_loss_and_gradient(params, block)
+        for start in range(0, n, block):
+            part = term if n <= block else _take(term, slice(start, start + block))
+            value, gradients = _term_loss_and_gradient(params, part)
             loss = loss + value
             total = total + flatten(gradients)
     return loss, total
@@ -390,7 +390,7 @@ def train(params, terms, training, rng, errors=None):
     Returns the trained parameters (float64) and the History; raises FloatingPointError at the first
     epoch whose loss is not finite.
     """
-    terms = [_cast(term, training.dtype) for term in terms]
+    terms = [cast(term, training.dtype) for term in terms]
     like = params
     vector = flatten(params).astype(training.dtype)
     state = adam_init(vector)
@@ -418,7 +418,7 @@ def train(params, terms, training, rng, errors=None):
     return unflatten(vector.astype(np.float64), like), history
 
 
-def _cast(term, dtype):
+def cast(term, dtype):
     """A term whose arrays have the type `dtype`."""
     return Term(*(part.astype(dtype) if isinstance(part, np.ndarray) else part for part in term))
 
