@@ -281,7 +281,7 @@ def _take(term, index):
     )
 
 
-def _random_part(term, batch, rng):
+def random_part(term, batch, rng):
     """A term over at most `batch` random points, with weights that keep its expectation."""
     n = len(term.weight)
     if batch is None or n <= batch:
@@ -403,7 +403,7 @@ def train(params, terms, training, rng, errors=None):
             history.errors.setdefault(name, []).append(float(value))
 
     for epoch in range(training.epochs):
-        parts = [_random_part(term, training.batch, rng) if term.derivatives else term for term in terms]
+        parts = [random_part(term, training.batch, rng) if term.derivatives else term for term in terms]
         loss, slope = loss_and_gradient(unflatten(vector, like), parts)
         if not np.isfinite(loss):
             raise FloatingPointError(

@@ -1,0 +1,236 @@
+"""The method: periodic pairs, loss terms, training, the three steps, and what bad input gets."""
+
+from types import SimpleNamespace
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fem
+import nhpinn
+from problems import PROBLEMS
+
+seeds = st.integers(0, 2**32 - 1)
+TAU = 2 * np.pi
+QUICK = nhpinn.Training(
+    hidden=(16, 16), points=21, layers=2, weights=(0.1, 0.45, 0.45), rate=5e-3, decay=0.02, epochs=1500, average=100
+)
+
+
+def cell_problem(coefficient, dim=1, **fields):
+    """The fields of a problem that the cell problems use."""
+    fields = {"period": 1.0, "reaction": None, "slow": False, **fields}
+    return SimpleNamespace(dim=dim, coefficient=coefficient, **fields)
+
+
+def solve_cells(problem, training=QUICK, slow=None):
+    slow = np.zeros((1, problem.dim)) if slow is None else slow
+    return nhpinn.solve_cells(problem, training, np.random.default_rng(0), slow)
+
+
+# Points -------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 3), st.floats(0.1, 10), st.integers(3, 7), st.data())
+def test_periodic_pairs_are_one_period_apart_and_complete(dim, period, count, data):
+    layers = data.draw(st.integers(0, count - 3))
+    boundary, ghosts = nhpinn.periodic_pairs(dim, period, count, layers)
+    assert boundary.shape == (2, dim * count ** (dim - 1), dim)
+    assert ghosts.shape == (2, 2 * layers * dim * count ** (dim - 1), dim)
+    grid = {tuple(p) for p in np.round(nhpinn.grid([(0, period)] * dim, count) / period, 6) + 0.0}
+    for pairs, ghost in ((boundary, False), (ghosts, True)):
+        gap = (pairs[1] - pairs[0]) / period
+        assert np.allclose(np.sort(gap, axis=1)[:, -1], 1) and np.allclose(np.abs(gap).sum(axis=1), 1)
+        on_grid = [[tuple(p) in grid for p in np.round(side / period, 6) + 0.0] for side in pairs]
+        assert np.all(np.logical_xor(*on_grid) if ghost else np.logical_and(*on_grid))
+
+
+@given(st.integers(2, 9), st.integers(-3, 12), st.integers(1, 3))
+def test_more_oversampling_layers_than_the_paper_allows_are_refused(count, layers, dim):
+    if 0 <= layers < count - 2:
+        nhpinn.periodic_pairs(dim, 1.0, count, layers)
+    else:
+        with pytest.raises(ValueError, match=r"layers.*N_o < N_f - 2"):
+            nhpinn.periodic_pairs(dim, 1.0, count, layers)
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def test_adam_is_the_algorithm_of_its_paper():
+    """Scalar by scalar, as in algorithm 1 of Kingma and Ba."""
+    rng = np.random.default_rng(0)
+    vector = rng.standard_normal(5)
+    ours, state = vector.copy(), nhpinn.adam_init(vector)
+    theirs, m, v = vector.copy(), np.zeros(5), np.zeros(5)
+    for t in range(1, 20):
+        g = rng.standard_normal(5)
+        ours, state = nhpinn.adam_step(ours, g, state, 0.01)
+        for i in range(5):
+            m[i] = 0.9 * m[i] + 0.1 * g[i]
+            v[i] = 0.999 * v[i] + 0.001 * g[i] ** 2
+            theirs[i] -= 0.01 * (m[i] / (1 - 0.9**t)) / (np.sqrt(v[i] / (1 - 0.999**t)) + 1e-8)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)  # the small constant stands outside the correction
+
+
+@given(seeds, st.sampled_from(["float32", "float64"]), st.sampled_from([None, 50]))
+@settings(max_examples=6)
+def test_same_seed_same_numbers(seed, dtype, batch):
+    training = QUICK._replace(epochs=10, dtype=dtype, batch=batch)
+    problem = PROBLEMS["elliptic2d"]
+    runs = [nhpinn.nh_pinn(problem, training, training._replace(layers=0, weights=(0.5, 0.5)), seed) for _ in "ab"]
+    np.testing.assert_array_equal(nhpinn.flatten(runs[0][2]), nhpinn.flatten(runs[1][2]))
+    np.testing.assert_array_equal(runs[0][1].samples, runs[1][1].samples)
+    assert runs[0][3] == runs[1][3]
+
+
+def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
+    problem = PROBLEMS["elliptic2d"]
+    training = nhpinn.Training(**problem.homogenized)
+    points = nhpinn.grid(problem.domain, 21)
+    term = nhpinn.equation_terms(problem, nhpinn.multiscale_at(problem), training, points)[0]
+    params = nhpinn.init_network((2, 8, 1), np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    whole = nhpinn.term_loss(params, term)
+    parts = [nhpinn.term_loss(params, nhpinn.random_part(term, 100, rng)) for _ in range(400)]
+    assert abs(np.mean(parts) - whole) < 4 * np.std(parts) / 20
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
+    problem = PROBLEMS["elliptic2d"]
+    training = nhpinn.Training(**problem.homogenized)._replace(rate=1e30, epochs=50)
+    with pytest.raises(FloatingPointError, match=r"epoch \d+ of 50"):
+        nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), training, np.random.default_rng(0))
+
+
+def test_errors_are_averaged_over_the_last_epochs():
+    history = nhpinn.History(list(range(0, 101, 10)), [0.0] * 11, {"e": [float(i) for i in range(11)]})
+    assert nhpinn.final_average(history, "e", 30) == np.mean([8, 9, 10])
+    assert nhpinn.final_average(history, "e", 1) == 10
+
+
+# The three steps ----------------------------------------------------------------------------------
+
+
+@given(st.floats(0.1, 0.8), st.floats(0, 1), st.floats(0.5, 5), st.floats(0.5, 2))
+@settings(max_examples=6)
+def test_in_one_dimension_the_learned_coefficient_is_the_harmonic_mean(swing, phase, level, period):
+    def coefficient(x, y):
+        return level * (1 + swing * anp.sin(TAU * (y[:, 0] / period + phase)))
+
+    problem = cell_problem(coefficient, period=period)
+    correctors = solve_cells(problem, QUICK._replace(points=41))
+    tensor = nhpinn.homogenized_coefficients(problem, correctors).samples[0]
+    np.testing.assert_allclose(tensor, [[level * np.sqrt(1 - swing**2)]], rtol=0.02)
+
+
+def test_learned_correctors_are_periodic_and_have_zero_mean():
+    """Periodic as far as the soft loss takes them: within a few percent of their size."""
+    problem = PROBLEMS["elliptic2d"]
+    correctors = solve_cells(problem, QUICK._replace(hidden=(32, 32)))
+    size = np.abs(correctors(nhpinn.cell_midpoints(2, 1.0, 20))).max()
+    assert np.abs(correctors(nhpinn.cell_midpoints(2, 1.0, nhpinn.CELL_QUADRATURE)).mean(-1)).max() < 1e-12
+    boundary, ghosts = nhpinn.periodic_pairs(2, 1.0, 30, 2)
+    for pairs in (boundary, ghosts):
+        assert np.abs(correctors(pairs[0]) - correctors(pairs[1])).max() < 0.1 * size
+    reference = fem.correctors(lambda y: problem.coefficient(y, y), fem.cell_mesh(2, 12))[0]
+    axis = np.linspace(0, 1, 31)
+    for learned, exact in zip(correctors(nhpinn.grid([(0, 1)] * 2, 31))[0], reference.on_grid(axis, axis).T, strict=True):
+        assert fem.relative_error(learned, exact) < 0.25
+
+
+def test_a_tensor_coefficient_is_homogenized():
+    """Full, varying and rotated, against finite elements."""
+    root = np.array([[1.0, 0.3], [0.0, 0.8]])
+
+    def coefficient(x, y):
+        scalar = 1 + 0.4 * anp.sin(TAU * y[:, 0]) * anp.cos(TAU * y[:, 1])
+        return anp.reshape(scalar, (-1, 1, 1)) * (root @ root.T)
+
+    problem = cell_problem(coefficient, dim=2)
+    correctors = solve_cells(problem, QUICK._replace(hidden=(32, 32)))
+    learned = nhpinn.homogenized_coefficients(problem, correctors).samples[0]
+    exact = fem.homogenized_tensor(lambda y: coefficient(y, y), 2, 10)
+    assert np.abs(learned - exact).max() < 0.02 * np.abs(exact).max()
+
+
+def test_slow_coefficients_train_all_cell_problems_together():
+    problem = PROBLEMS["slow1d"]
+    slow = np.linspace(0, np.pi, 7)[:, None]
+    correctors = solve_cells(problem, QUICK._replace(points=41), slow)
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors)
+    assert correctors.params[0][0].shape[:2] == (7, 1)
+    np.testing.assert_allclose(coefficients.samples[:, 0, 0], problem.effective(slow), rtol=0.01)
+    x, h = np.linspace(0.5, 2.5, 5)[:, None], 1e-5
+    slope = (coefficients.tensor(x + h) - coefficients.tensor(x - h)) / (2 * h)
+    np.testing.assert_allclose(coefficients.divergence(x), slope[:, 0], atol=1e-6)
+
+
+def test_reaction_coefficient():
+    problem = PROBLEMS["reaction10"]
+    correctors = solve_cells(problem, QUICK._replace(points=41))
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors)
+    assert abs(coefficients.reaction + 1 / (2 * 2.0)) < 0.01
+    np.testing.assert_allclose(coefficients.samples, [[[2.0]]])
+
+
+def test_step_three_solves_the_homogenized_equation():
+    """Constant coefficients on the interval: u = sin x / a*."""
+    problem = PROBLEMS["const1d"]
+    training = QUICK._replace(layers=0, weights=(0.5, 0.5), points=41)
+    params, history = nhpinn.solve_equation(
+        problem,
+        lambda x: (np.full((len(x), 1, 1), 2.0), np.zeros((len(x), 1)), 0.0),
+        training,
+        np.random.default_rng(0),
+    )
+    x = np.linspace(0, np.pi, 50)[:, None]
+    assert fem.relative_error(nhpinn.network(params, x), np.sin(x[:, 0]) / 2) < 0.02
+    assert history.loss[-1] < 1e-3 * history.loss[0]
+
+
+# Bad input ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "message"),
+    [
+        (lambda x, y: anp.sin(TAU * y[:, 0]), "coefficient: not elliptic"),
+        (lambda x, y: 2 + anp.sin(3 * y[:, 0]), "coefficient: not periodic"),
+        (lambda x, y: y, "coefficient: returned shape"),
+        (lambda x, y: 0 * y[:, 0] + anp.nan, "coefficient: not finite"),
+        (lambda x, y: 1 / (0 * y[:, 0]), "coefficient: not finite"),
+        (lambda x, y: anp.ones((len(y), 2, 2)) + anp.array([[2.0, 0.5], [0.0, 2.0]]), "coefficient: .* not symmetric"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_coefficients_are_named(coefficient, message):
+    with pytest.raises(ValueError, match=message):
+        solve_cells(cell_problem(coefficient, dim=2), QUICK._replace(points=7))
+
+
+def test_a_coefficient_that_cannot_be_differentiated_is_named():
+    with pytest.raises(TypeError, match="coefficient: .*autograd.numpy"):
+        solve_cells(cell_problem(lambda x, y: 2 + np.sin(y[:, 0].astype(float))), QUICK._replace(points=7))
+
+
+def test_a_reaction_whose_mean_is_not_zero_is_refused():
+    problem = PROBLEMS["reaction10"]._replace(reaction=lambda y: np.cos(y[:, 0]) + 0.1)
+    with pytest.raises(ValueError, match="reaction: its mean over the cell is 0.1"):
+        solve_cells(problem)
+    problem = PROBLEMS["reaction10"]._replace(reaction=lambda y: np.cos(1.5 * y[:, 0]))
+    with pytest.raises(ValueError, match="reaction: not periodic"):
+        solve_cells(problem)
+
+
+@given(st.lists(st.floats(0, 1), min_size=0, max_size=4))
+def test_weights_that_do_not_sum_to_one_are_refused(weights):
+    training = QUICK._replace(weights=tuple(weights), epochs=1, points=7)
+    problem = cell_problem(lambda x, y: 2 + 0.5 * anp.sin(TAU * y[:, 0]))
+    if len(weights) == 3 and abs(sum(weights) - 1) < 1e-9:
+        solve_cells(problem, training)
+    else:
+        with pytest.raises(ValueError, match="weights: found .* sum to one"):
+            solve_cells(problem, training)
