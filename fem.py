@@ -17,7 +17,7 @@ Functions given by the user take points (n, dim) and return (n,) or, for a coeff
 """
 
 from functools import reduce
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre

@@ -21,8 +21,11 @@ evaluated and trained together.  Everything is a function of arrays; points are 
 """
 
 import ctypes
+import itertools
 import math
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
@@ -66,7 +69,7 @@ def operator_jet(points, a, b):
     a acts on the first k <= d coordinates: a last coordinate without second derivatives is time.
     """
     S = np.linalg.cholesky(a)
-    directions = np.zeros(a.shape[:-3] + (a.shape[-1],) + b.shape[-2:])
+    directions = np.zeros((*a.shape[:-3], a.shape[-1], *b.shape[-2:]))
     directions[..., : a.shape[-1]] = np.moveaxis(S, -1, -3)
     value = np.broadcast_to(points, b.shape)
     return np.concatenate([value[..., None, :, :], directions, b[..., None, :, :]], axis=-3)
@@ -82,7 +85,7 @@ def affine(z, W, b):
 
 def _merge(z):
     """(..., channels, points, m) -> (..., channels * points, m): one matrix product serves all channels."""
-    return z.reshape(z.shape[:-3] + (-1, z.shape[-1]))
+    return z.reshape((*z.shape[:-3], -1, z.shape[-1]))
 
 
 def _rows(rows, z):
@@ -160,7 +163,7 @@ def init_network(sizes, rng, batch=(), dtype=np.float64):
     tanh over the domain, without which the equation's second derivatives are learned far more slowly.
     """
     params = []
-    for layer, (m, k) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (m, k) in enumerate(itertools.pairwise(sizes)):
         W = rng.standard_normal((*batch, m, k)) / np.sqrt(m)
         b = rng.uniform(-1, 1, (*batch, k)) if layer == 0 else np.zeros((*batch, k))
         params.append((W.astype(dtype), b.astype(dtype)))
@@ -242,7 +245,7 @@ def residual(params, term):
     """sum_c mix_ci jet_ci(u) - target_i: (..., n)."""
     jet, shape = term.jet, term.jet.shape[:-1]
     if not term.derivatives:
-        jet = jet.reshape(shape[:-2] + (1, -1, jet.shape[-1]))
+        jet = jet.reshape((*shape[:-2], 1, -1, jet.shape[-1]))
     out = network_jet(params, jet)
     out = anp.reshape(out, out.shape[: out.ndim - 3] + shape[-2:])
     return anp.sum(term.mix * out, axis=-2) - term.target
@@ -452,19 +455,25 @@ def tensor_and_divergence(field, points):
     or not elliptic (positive definite).
     """
     dim = points.shape[1]
+    a = _as_tensor(field(points), points.shape)
+    _check_elliptic(a, points)
     try:
-        pullback, a = make_vjp(lambda p: _as_tensor(field(p), p.shape))(points)
-    except TypeError as error:
+        pullback, _ = make_vjp(lambda p: _as_tensor(field(p), p.shape))(points)
+    except Exception as error:  # the function works on arrays, but not under differentiation
         raise TypeError(
             f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
         ) from error
-    _check_elliptic(a, points)
     b = np.zeros((len(points), dim))
     for i in range(dim):
         for j in range(dim):
             unit = np.zeros_like(a)
             unit[:, i, j] = 1
             b[:, j] += pullback(unit)[:, i]
+    if not b.any() and np.ptp(a, axis=0).any():
+        raise TypeError(
+            "coefficient: varies, but its derivative is zero at every point; the strong form of the cell problem "
+            "needs a coefficient without jumps, written with autograd.numpy"
+        )
     return a, b
 
 
@@ -703,3 +712,56 @@ def equation_terms(problem, coefficients, training, points):
         equation_term(inner, a, b, -c, problem.source(x), weights[0]),
         value_term(np.concatenate([boundary, start]), np.concatenate(values), np.concatenate(known)),
     ]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Steps 1 and 2 for a coefficient of one's own
+# ---------------------------------------------------------------------------------------------------
+
+
+class Homogenized(NamedTuple):
+    """The homogenized tensor of a periodic coefficient, and its correctors."""
+
+    tensor: np.ndarray  # (dim, dim)
+    corrector: Callable  # y (n, dim) -> chi (n, dim), the networks on the cell, repeated; mean zero
+    history: History
+
+
+POINTS_A_CELL = {1: 101, 2: 23, 3: 11}  # grid points per axis, by dimension
+
+
+def homogenize(coefficient, dim, *, period=1.0, seed=0, **settings):
+    """The homogenized tensor of a periodic coefficient by steps 1 and 2.
+
+    coefficient: y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, elliptic, with this
+    period along every axis.  settings: fields of `Training`, in place of the defaults below.  The cell
+    problem is solved on the unit cell with a coefficient of mean one, which changes no corrector but for
+    its unit of length, so that the defaults suit any size of coefficient and cell.
+
+    Raises ValueError for a coefficient outside the theory, FloatingPointError for a training that fails.
+    """
+    if dim not in POINTS_A_CELL:
+        raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
+    if not callable(coefficient):
+        raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of points (n, dim)")
+    if not (np.isfinite(period) and period > 0):
+        raise ValueError(f"period: found {period!r}, expected a positive number")
+    training = Training(
+        hidden=(64, 64, 64),
+        points=POINTS_A_CELL[dim],
+        layers=2,
+        weights=(0.1, 0.45, 0.45),
+        rate=2e-3,
+        decay=0.1,
+        epochs=4000,
+        average=300,
+    )._replace(**settings)
+    sample = period * cell_midpoints(dim, 1.0, training.points)
+    a, _ = tensor_and_divergence(coefficient, sample)
+    scale = float(np.mean(np.trace(a, axis1=1, axis2=2)) / dim)
+    problem = SimpleNamespace(
+        dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: coefficient(period * y) / scale
+    )
+    correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
+    tensor = scale * homogenized_coefficients(problem, correctors).samples[0]
+    return Homogenized(tensor, lambda y: period * correctors(np.asarray(y) / period % 1)[0].T, correctors.history)

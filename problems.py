@@ -9,8 +9,9 @@ autograd.numpy, because the method differentiates them.  Beside each setting sta
 or table of the paper, or "ours" where the paper is silent.  `paper` holds the numbers that it prints.
 """
 
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Callable, Mapping, NamedTuple
+from typing import NamedTuple
 
 import autograd.numpy as np
 
@@ -70,8 +71,19 @@ const1d = Problem(
     eps=1 / 8,
     coefficient=const1d_coefficient,
     source=sine,
-    cell=fixed(hidden=(64, 64, 64), points=101, layers=2, weights=(0.02, 0.49, 0.49), rate=2e-3, decay=0.1, epochs=4000, average=500),
-    homogenized=fixed(hidden=(64, 64, 64), points=101, weights=(0.5, 0.5), rate=1e-3, decay=0.1, epochs=4000, average=500),
+    cell=fixed(
+        hidden=(64, 64, 64),
+        points=101,
+        layers=2,
+        weights=(0.02, 0.49, 0.49),
+        rate=2e-3,
+        decay=0.1,
+        epochs=4000,
+        average=500,
+    ),
+    homogenized=fixed(
+        hidden=(64, 64, 64), points=101, weights=(0.5, 0.5), rate=1e-3, decay=0.1, epochs=4000, average=500
+    ),
     classical=fixed(hidden=(64, 64, 64), points=101, weights=(0.5, 0.5), rate=1e-4, epochs=2000, average=500),
     test_points=401,
     paper=fixed(classical=0.987471),
@@ -85,14 +97,33 @@ elliptic2d = Problem(
     eps=1 / 8,
     coefficient=elliptic2d_coefficient,
     source=lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]),
-    cell=fixed(hidden=(64, 64, 64), points=23, layers=2, weights=(0.02, 0.49, 0.49), rate=2e-3, decay=0.1, epochs=8000, average=300),
+    cell=fixed(
+        hidden=(64, 64, 64),
+        points=23,
+        layers=2,
+        weights=(0.02, 0.49, 0.49),
+        rate=2e-3,
+        decay=0.1,
+        epochs=8000,
+        average=300,
+    ),
     plain=fixed(hidden=(64, 64, 64), points=23, weights=(0.02, 0.98), rate=2e-3, decay=0.1, epochs=8000, average=300),
-    homogenized=fixed(hidden=(64, 64, 64), points=21, weights=(0.01, 0.99), rate=5e-3, decay=0.1, epochs=4000, average=500),
+    homogenized=fixed(
+        hidden=(64, 64, 64), points=21, weights=(0.01, 0.99), rate=5e-3, decay=0.1, epochs=4000, average=500
+    ),
     classical=fixed(hidden=(64, 64, 64), points=101, weights=(0.01, 0.99), rate=1e-4, epochs=4000, average=500),
     test_points=101,
     paper=fixed(
-        e1=0.082994, e2=0.0212534, e3=0.076604, e4=0.021316, chi1=0.072034, chi2=0.071396,
-        chi1_plain=0.329296, chi2_plain=0.266358, classical=0.900758, transfer=0.909675,
+        e1=0.082994,
+        e2=0.0212534,
+        e3=0.076604,
+        e4=0.021316,
+        chi1=0.072034,
+        chi2=0.071396,
+        chi1_plain=0.329296,
+        chi2_plain=0.266358,
+        classical=0.900758,
+        transfer=0.909675,
     ),
 )
 
@@ -105,12 +136,25 @@ slow1d = Problem(
     coefficient=slow1d_coefficient,
     source=sine,
     slow=True,
-    cell=fixed(hidden=(64, 64, 64), points=101, layers=2, weights=(0.02, 0.49, 0.49), rate=2e-3, decay=0.1, epochs=4000, average=500),
-    homogenized=fixed(hidden=(64, 64, 64), points=101, weights=(0.5, 0.5), rate=1e-3, decay=0.1, epochs=4000, average=500),
+    cell=fixed(
+        hidden=(64, 64, 64),
+        points=101,
+        layers=2,
+        weights=(0.02, 0.49, 0.49),
+        rate=2e-3,
+        decay=0.1,
+        epochs=4000,
+        average=500,
+    ),
+    homogenized=fixed(
+        hidden=(64, 64, 64), points=101, weights=(0.5, 0.5), rate=1e-3, decay=0.1, epochs=4000, average=500
+    ),
     classical=fixed(hidden=(64, 64, 64), points=101, weights=(1 / 11, 10 / 11), rate=1e-4, epochs=1000, average=100),
     test_points=401,
     effective=lambda x: np.sqrt((2 + np.sin(x[:, 0])) ** 2 - 0.25),
-    paper=fixed(e1=0.005819, e2=0.007668, e3=0.003665, e4=0.006201, e_a=0.010304, classical=0.980968, transfer=1.005152),
+    paper=fixed(
+        e1=0.005819, e2=0.007668, e3=0.003665, e4=0.006201, e_a=0.010304, classical=0.980968, transfer=1.005152
+    ),
 )
 
 reaction10 = Problem(
@@ -124,12 +168,25 @@ reaction10 = Problem(
     period=2 * PI,
     reaction=lambda y: np.cos(y[:, 0]),
     initial=sine,
-    cell=fixed(hidden=(64,) * 4, points=101, layers=2, weights=(0.02, 0.49, 0.49), rate=1e-3, decay=0.1, epochs=10000, average=500),
-    homogenized=fixed(hidden=(64,) * 4, points=100, weights=(1 / 7, 5 / 7, 1 / 7), rate=1e-3, decay=0.1, epochs=10000, average=500),
+    cell=fixed(
+        hidden=(64,) * 4,
+        points=101,
+        layers=2,
+        weights=(0.02, 0.49, 0.49),
+        rate=1e-3,
+        decay=0.1,
+        epochs=10000,
+        average=500,
+    ),
+    homogenized=fixed(
+        hidden=(64,) * 4, points=100, weights=(1 / 7, 5 / 7, 1 / 7), rate=1e-3, decay=0.1, epochs=10000, average=500
+    ),
     classical=fixed(hidden=(64,) * 4, points=100, weights=(1 / 7, 5 / 7, 1 / 7), rate=0.015, epochs=10000, average=100),
     test_points=201,
     effective_reaction=-0.25,
-    paper=fixed(e1=0.012388, e2=0.0012916, e3=0.012448, e4=0.0012917, N=0.053309, classical=0.774558, transfer=0.265721),
+    paper=fixed(
+        e1=0.012388, e2=0.0012916, e3=0.012448, e4=0.0012917, N=0.053309, classical=0.774558, transfer=0.265721
+    ),
 )
 
 reaction50 = reaction10._replace(

@@ -37,7 +37,7 @@ import time
 import zlib
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import autograd
 import numpy as np
@@ -329,7 +329,12 @@ def plan(names, seeds, budget):
     return sorted(tasks, key=work)
 
 
-PARTS = {"fem": [], "classical": ["classical"], "plain": ["cell", "plain"], "nhpinn": ["cell", "homogenized", "classical"]}
+PARTS = {
+    "fem": [],
+    "classical": ["classical"],
+    "plain": ["cell", "plain"],
+    "nhpinn": ["cell", "homogenized", "classical"],
+}
 
 
 def work(task):
@@ -494,7 +499,9 @@ def tables(results, rows, heading):
 def reference_table(results):
     """How e4 settles as elements, time steps and cell elements are doubled, and the example of section 2.2."""
     lines = ["### References under refinement", ""]
-    lines += markdown_header(["problem", "e4, half the elements", "e4, as used for e1 and e2", "e4, twice the elements"])
+    lines += markdown_header(
+        ["problem", "e4, half the elements", "e4, as used for e1 and e2", "e4, twice the elements"]
+    )
     for task, result in results.items():
         if "refinement" in result:
             levels = [f"{level['e4']:.7f} ({level['elements']})" for level in result["refinement"]]
@@ -515,11 +522,13 @@ def reference_table(results):
 def settings_table(results):
     """What was trained: every distinct training once."""
     columns = ["hidden", "points", "layers", "weights", "rate", "decay", "epochs", "average", "batch", "dtype"]
-    lines = ["### Trainings", ""] + markdown_header(["problem", "part", *columns])
+    lines = ["### Trainings", "", *markdown_header(["problem", "part", *columns])]
     seen = set()
     for task, result in results.items():
         for part, settings in result.get("settings", {}).items():
-            shown = [" ".join(f"{v:.3g}" for v in s) if isinstance(s := settings[c], (list, tuple)) else s for c in columns]
+            shown = [
+                " ".join(f"{v:.3g}" for v in s) if isinstance(s := settings[c], (list, tuple)) else s for c in columns
+            ]
             row = markdown_row([task.problem, part, *("all" if s is None else str(s) for s in shown)])
             if row not in seen:
                 seen.add(row)
@@ -561,7 +570,9 @@ def parse(argv):
     parser.add_argument("--budget", choices=BUDGETS, default="standard", help="how much to train (default: standard)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     parser.add_argument("--seeds", type=int, default=1, metavar="K", help="run K seeds: N, N + 1, ... (default: 1)")
-    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="parallel processes (default: the cores)")
+    parser.add_argument(
+        "--jobs", type=int, default=cores(), metavar="N", help="parallel processes (default: the cores)"
+    )
     parser.add_argument("--executor", choices=["local"], default="local", help="where tasks run: local processes")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results/)")
     parser.add_argument("--fresh", action="store_true", help="run tasks again whose results are in DIR already")
@@ -613,7 +624,12 @@ def announcer(tasks, already):
             left = f"{elapsed * (total - done) / (done - before):.0f} s left" if done > before else "estimating"
             bar = "#" * filled + "." * (30 - filled)
             end = "\n" if len(results) + len(already) == len(tasks) else ""
-            print(f"\r[{bar}] {len(results) + len(already)}/{len(tasks)} tasks, {elapsed:.0f} s, {left}   ", end=end, file=sys.stderr, flush=True)
+            print(
+                f"\r[{bar}] {len(results) + len(already)}/{len(tasks)} tasks, {elapsed:.0f} s, {left}   ",
+                end=end,
+                file=sys.stderr,
+                flush=True,
+            )
 
     return announce
 

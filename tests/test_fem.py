@@ -85,7 +85,9 @@ def test_crank_nicolson_is_of_second_order():
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_homogenized_tensor_converges_with_twice_the_order(order):
     exact = fem.homogenized_tensor(random_coefficient(1, 2), 2, 16, order=8)
-    errors = [np.abs(fem.homogenized_tensor(random_coefficient(1, 2), 2, n, order=order) - exact).max() for n in (8, 16)]
+    errors = [
+        np.abs(fem.homogenized_tensor(random_coefficient(1, 2), 2, n, order=order) - exact).max() for n in (8, 16)
+    ]
     assert orders(errors)[0] > 2 * order - 0.5
 
 
@@ -116,7 +118,9 @@ def test_tensor_is_symmetric_and_between_the_harmonic_and_the_arithmetic_mean(se
 def test_tensor_scales_with_the_coefficient_and_ignores_shifts_of_the_cell(seed, factor, shift1, shift2):
     a, shift = random_coefficient(seed, 2), np.array([shift1, shift2])
     tensor = fem.homogenized_tensor(a, 2, 6)
-    np.testing.assert_allclose(fem.homogenized_tensor(lambda y: factor * a(y), 2, 6), factor * tensor, rtol=1e-10, atol=factor * 1e-12)
+    np.testing.assert_allclose(
+        fem.homogenized_tensor(lambda y: factor * a(y), 2, 6), factor * tensor, rtol=1e-10, atol=factor * 1e-12
+    )
     np.testing.assert_allclose(fem.homogenized_tensor(lambda y: a(y + shift), 2, 6), tensor, atol=2e-5)
 
 
@@ -226,7 +230,9 @@ def test_fine_solution_in_two_dimensions_agrees_with_finite_volumes():
     u, failed = cg(LinearOperator(size, apply), f, rtol=1e-10, M=LinearOperator(size, precondition))
     assert failed == 0
     step = 16
-    mine = fem.solve_elliptic(lambda x: problem.coefficient(x, x / problem.eps), problem.source, fem.Mesh(problem.domain, 48))
+    mine = fem.solve_elliptic(
+        lambda x: problem.coefficient(x, x / problem.eps), problem.source, fem.Mesh(problem.domain, 48)
+    )
     there = mine.on_grid(node[step - 1 :: step], node[step - 1 :: step])
     # five points a box and 64 boxes a period: (2 pi / 64)^2 / 12 of the fluctuation, about 1e-4
     assert fem.relative_error(u.reshape(n - 1, n - 1)[step - 1 :: step, step - 1 :: step].ravel(), there) < 3e-4
@@ -243,7 +249,7 @@ def test_fine_solution_in_time_agrees_with_an_adaptive_integrator():
         padded = np.pad(u, 1)
         return 2.0 * (padded[2:] - 2 * u + padded[:-2]) / h**2 - r * u + f
 
-    band = dict(lband=1, uband=1)
+    band = {"lband": 1, "uband": 1}
     path = solve_ivp(slope, (0, 1), problem.initial(inner), method="LSODA", rtol=1e-7, atol=1e-9, **band)
     mine = fem.solve_parabolic(
         lambda p: problem.coefficient(p, p),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
@@ -15,8 +15,10 @@ from problems import PROBLEMS
 seeds = st.integers(0, 2**32 - 1)
 TAU = 2 * np.pi
 QUICK = nhpinn.Training(
-    hidden=(16, 16), points=21, layers=2, weights=(0.1, 0.45, 0.45), rate=5e-3, decay=0.02, epochs=1500, average=100
+    hidden=(32, 32), points=21, layers=2, weights=(0.1, 0.45, 0.45), rate=1e-2, decay=0.02, epochs=1500, average=100
 )
+HALF = {"hidden": (32, 32), "points": 41, "rate": 1e-2, "decay": 0.02, "epochs": 1500}  # for `homogenize`
+NO_SHRINKING = (Phase.explicit, Phase.generate)  # a training is too slow an example to shrink
 
 
 def cell_problem(coefficient, dim=1, **fields):
@@ -98,6 +100,7 @@ def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
     assert abs(np.mean(parts) - whole) < 4 * np.std(parts) / 20
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
     problem = PROBLEMS["elliptic2d"]
     training = nhpinn.Training(**problem.homogenized)._replace(rate=1e30, epochs=50)
@@ -114,31 +117,34 @@ def test_errors_are_averaged_over_the_last_epochs():
 # The three steps ----------------------------------------------------------------------------------
 
 
-@given(st.floats(0.1, 0.8), st.floats(0, 1), st.floats(0.5, 5), st.floats(0.5, 2))
-@settings(max_examples=6)
+@given(st.floats(0.1, 0.8), st.floats(0, 1), st.floats(0.01, 100), st.floats(0.1, 10))
+@settings(max_examples=5, phases=NO_SHRINKING)
 def test_in_one_dimension_the_learned_coefficient_is_the_harmonic_mean(swing, phase, level, period):
-    def coefficient(x, y):
+    def coefficient(y):
         return level * (1 + swing * anp.sin(TAU * (y[:, 0] / period + phase)))
 
-    problem = cell_problem(coefficient, period=period)
-    correctors = solve_cells(problem, QUICK._replace(points=41))
-    tensor = nhpinn.homogenized_coefficients(problem, correctors).samples[0]
-    np.testing.assert_allclose(tensor, [[level * np.sqrt(1 - swing**2)]], rtol=0.02)
+    found = nhpinn.homogenize(coefficient, 1, period=period, **HALF)
+    np.testing.assert_allclose(found.tensor, [[level * np.sqrt(1 - swing**2)]], rtol=0.01)
+    y = period * nhpinn.cell_midpoints(1, 1.0, 100)
+    assert abs(found.corrector(y).mean()) < 1e-3 * period
+    np.testing.assert_allclose(found.corrector(y), found.corrector(y + 3 * period), atol=1e-9 * period)
+    seam = found.corrector(period * np.array([[0.0], [1 - 1e-9]]))
+    assert abs(seam[0, 0] - seam[1, 0]) < 5e-3 * period
 
 
-def test_learned_correctors_are_periodic_and_have_zero_mean():
-    """Periodic as far as the soft loss takes them: within a few percent of their size."""
-    problem = PROBLEMS["elliptic2d"]
-    correctors = solve_cells(problem, QUICK._replace(hidden=(32, 32)))
-    size = np.abs(correctors(nhpinn.cell_midpoints(2, 1.0, 20))).max()
-    assert np.abs(correctors(nhpinn.cell_midpoints(2, 1.0, nhpinn.CELL_QUADRATURE)).mean(-1)).max() < 1e-12
-    boundary, ghosts = nhpinn.periodic_pairs(2, 1.0, 30, 2)
-    for pairs in (boundary, ghosts):
-        assert np.abs(correctors(pairs[0]) - correctors(pairs[1])).max() < 0.1 * size
-    reference = fem.correctors(lambda y: problem.coefficient(y, y), fem.cell_mesh(2, 12))[0]
-    axis = np.linspace(0, 1, 31)
-    for learned, exact in zip(correctors(nhpinn.grid([(0, 1)] * 2, 31))[0], reference.on_grid(axis, axis).T, strict=True):
-        assert fem.relative_error(learned, exact) < 0.25
+@pytest.mark.parametrize(("name", "tolerance"), [("const1d", 0.01), ("elliptic2d", 0.35)])
+def test_learned_correctors_are_periodic_and_have_zero_mean(name, tolerance):
+    """As far as seconds of the soft loss take them: within 1 % in 1D; in 2D, where a paper run reaches 3 %, 35 %."""
+    problem, points = PROBLEMS[name], {1: 41, 2: 15}[PROBLEMS[name].dim]
+    correctors = solve_cells(problem, QUICK._replace(points=points, weights=(0.02, 0.49, 0.49), epochs=3000, rate=5e-3))
+    inside = correctors(nhpinn.cell_midpoints(problem.dim, 1.0, nhpinn.CELL_QUADRATURE))
+    assert np.abs(inside.mean(-1)).max() < 1e-12
+    for near, far in nhpinn.periodic_pairs(problem.dim, 1.0, 30, 2):
+        assert np.std(correctors(near) - correctors(far)) < tolerance * np.std(inside)
+    axes = [np.linspace(0, 1, 31)] * problem.dim
+    exact = fem.correctors(lambda y: problem.coefficient(y, y), fem.cell_mesh(problem.dim, 12))[0].on_grid(*axes).T
+    for mine, theirs in zip(correctors(nhpinn.grid([(0, 1)] * problem.dim, 31))[0], exact, strict=True):
+        assert fem.relative_error(mine, theirs) < tolerance
 
 
 def test_a_tensor_coefficient_is_homogenized():
@@ -150,7 +156,7 @@ def test_a_tensor_coefficient_is_homogenized():
         return anp.reshape(scalar, (-1, 1, 1)) * (root @ root.T)
 
     problem = cell_problem(coefficient, dim=2)
-    correctors = solve_cells(problem, QUICK._replace(hidden=(32, 32)))
+    correctors = solve_cells(problem, QUICK)
     learned = nhpinn.homogenized_coefficients(problem, correctors).samples[0]
     exact = fem.homogenized_tensor(lambda y: coefficient(y, y), 2, 10)
     assert np.abs(learned - exact).max() < 0.02 * np.abs(exact).max()
@@ -170,7 +176,7 @@ def test_slow_coefficients_train_all_cell_problems_together():
 
 def test_reaction_coefficient():
     problem = PROBLEMS["reaction10"]
-    correctors = solve_cells(problem, QUICK._replace(points=41))
+    correctors = solve_cells(problem, QUICK._replace(points=41, weights=(0.5, 0.25, 0.25)))
     coefficients = nhpinn.homogenized_coefficients(problem, correctors)
     assert abs(coefficients.reaction + 1 / (2 * 2.0)) < 0.01
     np.testing.assert_allclose(coefficients.samples, [[[2.0]]])
@@ -212,8 +218,15 @@ def test_bad_coefficients_are_named(coefficient, message):
 
 
 def test_a_coefficient_that_cannot_be_differentiated_is_named():
-    with pytest.raises(TypeError, match="coefficient: .*autograd.numpy"):
-        solve_cells(cell_problem(lambda x, y: 2 + np.sin(y[:, 0].astype(float))), QUICK._replace(points=7))
+    def coefficient(x, y):
+        return 2 + np.interp(y[:, 0] % 1, [0, 0.5, 1], [0, 1, 0])
+
+    def jump(x, y):
+        return anp.where(anp.sin(TAU * y[:, 0]) > 0, 1.0, 2.0)
+
+    for function in (coefficient, jump):
+        with pytest.raises(TypeError, match="coefficient: .*autograd.numpy"):
+            solve_cells(cell_problem(function), QUICK._replace(points=7))
 
 
 def test_a_reaction_whose_mean_is_not_zero_is_refused():

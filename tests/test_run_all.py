@@ -1,0 +1,177 @@
+"""The command, as a user calls it, and the data that it runs on."""
+
+import inspect
+import json
+import subprocess
+import sys
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nhpinn
+import problems
+import run_all
+from problems import PROBLEMS
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(*arguments, timeout=120):
+    return subprocess.run(
+        [sys.executable, ROOT / "run_all.py", *map(str, arguments)], capture_output=True, text=True, timeout=timeout
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """One run of every code path, and what it wrote."""
+    out = tmp_path_factory.mktemp("smoke")
+    return command("--budget", "smoke", "--out", out), out
+
+
+def test_smoke_runs_every_problem_and_writes_its_results(smoke):
+    run, out = smoke
+    assert run.returncode == 0, run.stderr
+    rows = json.loads((out / "summary.json").read_text())
+    assert all(set(row) == {"problem", "quantity", "recipe", "value", "std", "paper", "seeds"} for row in rows)
+    assert all(np.isfinite(row["value"]) and row["seeds"] == 1 for row in rows)
+    found = {(row["problem"], row["quantity"]) for row in rows}
+    for name, problem in PROBLEMS.items():
+        assert found >= {(name, q) for q in ("e1", "e2", "e3", "e4", "e_a", "classical", "transfer")}
+        assert found >= {(name, quantity) for quantity in problem.paper}
+    assert len(list((out / "tasks").glob("*.json"))) == 16
+    tables = (out / "tables.md").read_text()
+    assert all(f"{value:g}" in tables for problem in PROBLEMS.values() for value in problem.paper.values())
+    assert tables in run.stdout
+
+
+def test_references_do_not_depend_on_the_budget(smoke):
+    rows = json.loads((smoke[1] / "summary.json").read_text())
+    e4 = {row["problem"]: row["value"] for row in rows if row["quantity"] == "e4"}
+    assert abs(e4["elliptic2d"] - 0.01166) < 5e-6  # converged values of an independent code
+    assert abs(e4["slow1d"] - 0.005125) < 5e-7
+    assert {row["recipe"] for row in rows if row["quantity"] == "e4"} == {"fem"}
+    for path in (smoke[1] / "tasks").glob("*fem*.json"):
+        coarse, used, fine = (level["e4"] for level in json.loads(path.read_text())["refinement"])
+        assert abs(used - fine) < 1e-4 * fine and abs(used - fine) <= abs(coarse - fine)
+
+
+def test_tasks_carry_what_a_reader_needs(smoke):
+    for path in (smoke[1] / "tasks").glob("*nhpinn*.json"):
+        result = json.loads(path.read_text())
+        assert (
+            result["task"]["seed"] == 0 and result["seconds"] > 0 and set(result["versions"]) >= {"numpy", "autograd"}
+        )
+        for part, history in result["history"].items():
+            assert len(history["epochs"]) == len(history["loss"]), part
+            assert history["epochs"][-1] == result["settings"]["classical" if part == "transfer" else part]["epochs"]
+            assert all(len(values) == len(history["epochs"]) for values in history["errors"].values())
+
+
+def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(smoke, tmp_path):
+    again = command("--budget", "smoke", "--jobs", 1, "--only", "const1d", "reaction50", "--out", tmp_path)
+    assert again.returncode == 0, again.stderr
+    paths = list((tmp_path / "tasks").glob("*.json"))
+    assert len(paths) == 6
+    for path in paths:
+        one, other = (json.loads((folder / "tasks" / path.name).read_text()) for folder in (tmp_path, smoke[1]))
+        assert one["quantities"] == other["quantities"] and one.get("history") == other.get("history")
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    kept = command("--budget", "smoke", "--only", "const1d", "reaction50", "--out", tmp_path)
+    assert "6 of 6 results are in" in kept.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in paths}
+
+
+def test_seeds_are_averaged(tmp_path):
+    run = command("--budget", "smoke", "--only", "const1d", "--seeds", 2, "--seed", 3, "--out", tmp_path)
+    assert run.returncode == 0, run.stderr
+    values = [json.loads(p.read_text()) for p in (tmp_path / "tasks").glob("*nhpinn*.json")]
+    assert sorted(v["task"]["seed"] for v in values) == [3, 4]
+    row = next(r for r in json.loads((tmp_path / "summary.json").read_text()) if r["quantity"] == "e1")
+    found = [v["quantities"]["e1"] for v in values]
+    assert found[0] != found[1] and row["seeds"] == 2
+    np.testing.assert_allclose([row["value"], row["std"]], [np.mean(found), np.std(found, ddof=1)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "eliptic2d"], "--only: unknown problem 'eliptic2d'; did you mean 'elliptic2d'?"),
+        (["--budget", "huge"], "invalid choice: 'huge'"),
+        (["--seeds", "0"], "--seeds: found 0, expected at least 1"),
+        (["--jobs", "-1"], "--jobs: found -1, expected at least 1"),
+        (["--seed", "-1"], "--seed: found -1, expected at least 0"),
+        (["--out", "/dev/null/results"], "--out: cannot write to /dev/null/results"),
+    ],
+)
+def test_bad_arguments_get_one_clear_sentence(arguments, message):
+    run = command(*arguments)
+    assert run.returncode == 2 and message in run.stderr and "Traceback" not in run.stderr
+
+
+def test_list_names_every_problem_and_budget():
+    run = command("--list")
+    assert run.returncode == 0
+    assert all(name in run.stdout for name in [*PROBLEMS, *run_all.BUDGETS, "adam"])
+
+
+def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
+    """A loss that is not finite: the others finish, the summary says which failed, the exit status is 1."""
+    broken = PROBLEMS["const1d"]
+    broken = broken._replace(homogenized=problems.fixed(**{**broken.homogenized, "rate": 1e30}))
+    monkeypatch.setitem(PROBLEMS, "const1d", broken)
+    monkeypatch.setattr(run_all, "ProcessPoolExecutor", InThisProcess)
+    with np.errstate(all="ignore"):
+        status = run_all.main(["--budget", "smoke", "--only", "const1d", "--out", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert status == 1
+    assert "failed: const1d nhpinn seed 0: FloatingPointError: the loss is" in printed.err
+    assert "### Failed" in (tmp_path / "tables.md").read_text()
+    assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {"fem", "classical"}
+
+
+class InThisProcess(ProcessPoolExecutor):
+    """An executor that runs tasks where monkeypatched data can be seen."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(1)
+
+    def submit(self, function, task):
+        future = Future()
+        future.set_result(function(task))
+        return future
+
+
+def test_a_damaged_result_is_run_again(smoke, tmp_path):
+    task = run_all.Task("const1d", "fem", 0, "smoke")
+    path = run_all.path_of(task, tmp_path)
+    path.parent.mkdir()
+    path.write_text('{"task": ')
+    assert run_all.load(path) is None
+
+
+def test_the_problems_are_consistent_data():
+    for name, problem in PROBLEMS.items():
+        assert problem.name == name and len(problem.domain) == problem.dim
+        with pytest.raises(TypeError):
+            problem.paper["e1"] = 0.0
+        points = np.random.default_rng(0).uniform(0, 1, (5, problem.dim))
+        assert problem.coefficient(points, points / problem.eps).shape == (5,)
+        assert problem.source(points).shape == (5,)
+        for part in ("cell", "homogenized", "classical"):
+            assert abs(sum(nhpinn.Training(**getattr(problem, part)).weights) - 1) < 1e-12
+        assert set(problem.paper) <= set(run_all.QUANTITIES)
+
+
+def test_modules_do_not_know_of_each_other():
+    """problems, fem and nhpinn stand alone; only run_all imports them."""
+    import fem
+
+    for module in (problems, fem, nhpinn):
+        source = inspect.getsource(module)
+        assert not any(
+            f"import {other}" in source or f"from {other}" in source
+            for other in ("fem", "nhpinn", "problems", "run_all")
+        )
