@@ -44,6 +44,7 @@ import numpy as np
 import scipy
 
 import fem
+import jets
 import nhpinn
 from problems import PROBLEMS
 
@@ -270,7 +271,7 @@ def test_points(problem):
 
 
 def on_test_points(problem, params):
-    return nhpinn.network(params, test_points(problem))
+    return jets.network(params, test_points(problem))
 
 
 def errors_at_test_points(problem, references):
@@ -278,7 +279,7 @@ def errors_at_test_points(problem, references):
     points = test_points(problem)
 
     def errors(params):
-        u = nhpinn.network(params, points.astype(params[0][0].dtype))
+        u = jets.network(params, points.astype(params[0][0].dtype))
         return {name: fem.relative_error(u, reference) for name, reference in references.items()}
 
     return errors
@@ -300,8 +301,8 @@ def corrector_errors(problem):
 
     def errors(params):
         dtype = params[0][0].dtype
-        values = nhpinn.network(params, points.astype(dtype))[0]
-        values = values - nhpinn.network(params, inside.astype(dtype))[0].mean(-1, keepdims=True)
+        values = jets.network(params, points.astype(dtype))[0]
+        values = values - jets.network(params, inside.astype(dtype))[0].mean(-1, keepdims=True)
         return {name: fem.relative_error(*pair) for name, *pair in zip(names, values, references, strict=True)}
 
     return errors
@@ -362,7 +363,7 @@ def path_of(task, out):
 
 def run_task(task):
     """Run one task in this process: its result, or the sentence that says why there is none."""
-    nhpinn.reuse_freed_memory()
+    jets.reuse_freed_memory()
     start = time.perf_counter()
     try:
         result = METHODS[task.method](PROBLEMS[task.problem], task)

@@ -6,6 +6,7 @@ from autograd import elementwise_grad, grad
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jets
 import nhpinn
 
 seeds = st.integers(0, 2**32 - 1)
@@ -15,7 +16,7 @@ dims = st.integers(1, 3)
 def random_case(seed, dim, points=7, width=6):
     """A random network, points, elliptic tensors a and drifts b."""
     rng = np.random.default_rng(seed)
-    params = nhpinn.init_network((dim, width, width, 1), rng)
+    params = jets.init_network((dim, width, width, 1), rng)
     params = [(W, b + 0.3 * rng.standard_normal(b.shape)) for W, b in params]
     x = rng.uniform(-1, 1, (points, dim))
     root = rng.standard_normal((points, dim, dim))
@@ -48,13 +49,13 @@ def nested_operator(params, x, a, b):
 @given(seeds, dims)
 def test_jet_carries_value_gradient_and_operator(seed, dim):
     params, x, a, b = random_case(seed, dim)
-    jet = nhpinn.network_jet(params, nhpinn.operator_jet(x, a, b))[..., 0]
+    jet = jets.network_jet(params, jets.operator_jet(x, a, b))[..., 0]
     slope = elementwise_grad(lambda z: plain_network(params, z))(x)
     along = np.einsum("ni,nik->kn", slope, np.linalg.cholesky(a))
     np.testing.assert_allclose(jet[0], plain_network(params, x), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(jet[1:-1], along, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(jet[-1], nested_operator(params, x, a, b), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(nhpinn.gradient(params, x), slope, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(jets.gradient(params, x), slope, rtol=1e-10, atol=1e-12)
 
 
 @given(seeds, dims)
@@ -63,14 +64,14 @@ def test_jet_agrees_with_finite_differences(seed, dim):
     h, eye = 1e-3, np.eye(dim)
 
     def u(z):
-        return nhpinn.network(params, z)
+        return jets.network(params, z)
 
     expected = sum(b[:, i] * (u(x + h * eye[i]) - u(x - h * eye[i])) / (2 * h) for i in range(dim))
     for i in range(dim):
         for j in range(dim):
             corners = [s * t * u(x + h * (s * eye[i] + t * eye[j])) for s in (1, -1) for t in (1, -1)]
             expected = expected + a[:, i, j] * sum(corners) / (4 * h * h)
-    jet = nhpinn.network_jet(params, nhpinn.operator_jet(x, a, b))[-1, :, 0]
+    jet = jets.network_jet(params, jets.operator_jet(x, a, b))[-1, :, 0]
     scale = np.abs(a).sum() + np.abs(b).sum()  # differences err by h^2 times fourth derivatives of order one
     np.testing.assert_allclose(jet, expected, atol=1e-3 * scale)
 
@@ -81,7 +82,7 @@ def test_a_time_direction_has_only_a_first_derivative(seed, dim):
     space = np.linalg.cholesky(a[:, :dim, :dim])
     whole = np.zeros_like(a)
     whole[:, :dim, :dim] = space @ np.swapaxes(space, 1, 2)
-    jet = nhpinn.network_jet(params, nhpinn.operator_jet(x, a[:, :dim, :dim], b))
+    jet = jets.network_jet(params, jets.operator_jet(x, a[:, :dim, :dim], b))
     assert jet.shape[0] == dim + 2
     np.testing.assert_allclose(jet[-1, :, 0], nested_operator(params, x, whole, b), rtol=1e-9, atol=1e-9)
 
@@ -104,11 +105,11 @@ def test_fused_primitives_equal_plain_autograd_in_value_and_gradient(seed, chann
     z, W, b = rng.standard_normal((channels, points, m)), rng.standard_normal((m, k)), rng.standard_normal(k)
     g = rng.standard_normal((channels, points, k))
     for argument in range(3):
-        ours = grad(lambda *args: anp.sum(g * nhpinn.tanh_jet(nhpinn.affine(*args))), argument)(z, W, b)
+        ours = grad(lambda *args: anp.sum(g * jets.tanh_jet(jets.affine(*args))), argument)(z, W, b)
         plain = grad(lambda *args: anp.sum(g * plain_tanh_jet(plain_affine(*args))), argument)(z, W, b)
         np.testing.assert_allclose(ours, plain, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(
-        nhpinn.tanh_jet(nhpinn.affine(z, W, b)), plain_tanh_jet(plain_affine(z, W, b)), rtol=1e-12, atol=1e-13
+        jets.tanh_jet(jets.affine(z, W, b)), plain_tanh_jet(plain_affine(z, W, b)), rtol=1e-12, atol=1e-13
     )
 
 
@@ -116,7 +117,7 @@ def random_terms(seed, dim, batch=()):
     """An equation term and a periodic term for a network, or for a batch of networks."""
     params, x, a, b = random_case(seed, dim)
     rng = np.random.default_rng(seed + 1)
-    params = nhpinn.init_network((dim, 5, 5, 1), rng, batch)
+    params = jets.init_network((dim, 5, 5, 1), rng, batch)
     c, f = rng.standard_normal(len(x)), rng.standard_normal((*batch, len(x)))
     pairs = rng.uniform(-1, 1, (2, 4, dim))
     return params, [nhpinn.equation_term(x, a, b, c, f, 0.3), nhpinn.pair_term(pairs, np.full(4, 0.7 / 4))]
@@ -125,11 +126,11 @@ def random_terms(seed, dim, batch=()):
 @given(seeds, dims, st.sampled_from([(), (2,), (3, 2)]))
 def test_parameter_gradient_agrees_with_finite_differences(seed, dim, batch):
     params, terms = random_terms(seed, dim, batch)
-    vector = nhpinn.flatten(params)
+    vector = jets.flatten(params)
     direction = np.random.default_rng(seed + 2).standard_normal(vector.shape)
 
     def loss(t):
-        return nhpinn.loss_and_gradient(nhpinn.unflatten(vector + t * direction, params), terms)[0]
+        return nhpinn.loss_and_gradient(jets.unflatten(vector + t * direction, params), terms)[0]
 
     slope = nhpinn.loss_and_gradient(params, terms)[1] @ direction
     h = 1e-4
@@ -142,7 +143,7 @@ def test_loss_is_the_formula_of_the_paper(seed, dim):
     params, terms = random_terms(seed, dim)
     _, x, a, b = random_case(seed, dim)
     rng = np.random.default_rng(seed + 1)
-    nhpinn.init_network((dim, 5, 5, 1), rng)
+    jets.init_network((dim, 5, 5, 1), rng)
     c, f = rng.standard_normal(len(x)), rng.standard_normal(len(x))
     near, far = rng.uniform(-1, 1, (2, 4, dim))
     equation = nested_operator(params, x, a, b) + c * plain_network(params, x) + f
@@ -170,10 +171,10 @@ def test_a_batch_of_networks_is_the_networks_one_by_one(seed, dim):
             mine = [terms[0]._replace(target=terms[0].target[i, j]), terms[1]]
             loss, gradient = nhpinn.loss_and_gradient(one, mine)
             losses.append(loss)
-            gradients.append(nhpinn.unflatten(gradient, one))
+            gradients.append(jets.unflatten(gradient, one))
     loss, gradient = nhpinn.loss_and_gradient(params, terms)
     np.testing.assert_allclose(loss, sum(losses), rtol=1e-12)
-    for layer, (W, b) in enumerate(nhpinn.unflatten(gradient, params)):
+    for layer, (W, b) in enumerate(jets.unflatten(gradient, params)):
         np.testing.assert_allclose(W.reshape(6, *W.shape[2:]), [g[layer][0] for g in gradients], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(b.reshape(6, -1), [g[layer][1] for g in gradients], rtol=1e-9, atol=1e-12)
 
@@ -183,5 +184,5 @@ def test_the_precision_of_the_parameters_is_kept(seed, dtype):
     params, terms = random_terms(seed, 2)
     params = [(W.astype(dtype), b.astype(dtype)) for W, b in params]
     loss, gradient = nhpinn.loss_and_gradient(params, [nhpinn.cast(term, dtype) for term in terms])
-    vector, state = nhpinn.adam_step(nhpinn.flatten(params), gradient, nhpinn.adam_init(gradient), 1e-3)
+    vector, state = nhpinn.adam_step(jets.flatten(params), gradient, nhpinn.adam_init(gradient), 1e-3)
     assert {loss.dtype, gradient.dtype, vector.dtype, state.m.dtype, state.v.dtype} == {np.dtype(dtype)}

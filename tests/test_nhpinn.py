@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
+import jets
 import nhpinn
 from problems import PROBLEMS
 
@@ -83,7 +84,7 @@ def test_same_seed_same_numbers(seed, dtype, batch):
     training = QUICK._replace(epochs=10, dtype=dtype, batch=batch)
     problem = PROBLEMS["elliptic2d"]
     runs = [nhpinn.nh_pinn(problem, training, training._replace(layers=0, weights=(0.5, 0.5)), seed) for _ in "ab"]
-    np.testing.assert_array_equal(nhpinn.flatten(runs[0][2]), nhpinn.flatten(runs[1][2]))
+    np.testing.assert_array_equal(jets.flatten(runs[0][2]), jets.flatten(runs[1][2]))
     np.testing.assert_array_equal(runs[0][1].samples, runs[1][1].samples)
     assert runs[0][3] == runs[1][3]
 
@@ -93,7 +94,7 @@ def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
     training = nhpinn.Training(**problem.homogenized)
     points = nhpinn.grid(problem.domain, 21)
     term = nhpinn.equation_terms(problem, nhpinn.multiscale_at(problem), training, points)[0]
-    params = nhpinn.init_network((2, 8, 1), np.random.default_rng(0))
+    params = jets.init_network((2, 8, 1), np.random.default_rng(0))
     rng = np.random.default_rng(1)
     whole = nhpinn.term_loss(params, term)
     parts = [nhpinn.term_loss(params, nhpinn.random_part(term, 100, rng)) for _ in range(400)]
@@ -193,7 +194,7 @@ def test_step_three_solves_the_homogenized_equation():
         np.random.default_rng(0),
     )
     x = np.linspace(0, np.pi, 50)[:, None]
-    assert fem.relative_error(nhpinn.network(params, x), np.sin(x[:, 0]) / 2) < 0.02
+    assert fem.relative_error(jets.network(params, x), np.sin(x[:, 0]) / 2) < 0.02
     assert history.loss[-1] < 1e-3 * history.loss[0]
 
 
