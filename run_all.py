@@ -44,6 +44,7 @@ import numpy as np
 import scipy
 
 import fem
+import figures
 import jets
 import nhpinn
 from problems import PROBLEMS
@@ -644,6 +645,17 @@ def commit():
         return "unknown"
 
 
+def draw_figures(tasks, out):
+    """The pictures, from the files just written; without matplotlib one line says what is missing."""
+    saved = [result for task in tasks if (result := load(path_of(task, out))) is not None]
+    try:
+        paths = figures.draw(saved, PROBLEMS, out / "figures")
+    except ImportError:
+        print("no pictures: they need matplotlib (pip install matplotlib)")
+    else:
+        print(f"drawn: {len(paths)} files in {out / 'figures'}")
+
+
 def main(argv=None):
     parser, args = parse(argv)
     if args.list:
@@ -679,6 +691,8 @@ def main(argv=None):
     write(args.out / "summary.json", json.dumps(rows, indent=1))
     write(args.out / "tables.md", text)
     print("\n" + text)
+    if not args.no_figures:
+        draw_figures(tasks, args.out)
     print(f"written: {args.out / 'tables.md'}, {args.out / 'summary.json'}, {len(tasks)} files in {args.out / 'tasks'}")
     failed = [task for task in tasks if "error" in results[task]]
     for task in failed:
