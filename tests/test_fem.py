@@ -157,19 +157,49 @@ def test_correctors_are_periodic_and_have_zero_mean(seed, dim):
     np.testing.assert_allclose(values[..., 0, :], values[..., -1, :], atol=1e-12)
 
 
-def test_closed_forms_of_the_problems():
-    const1d, elliptic2d, slow1d, reaction10 = (PROBLEMS[n] for n in ("const1d", "elliptic2d", "slow1d", "reaction10"))
-    tensor = fem.homogenized_tensor(lambda y: const1d.coefficient(y, y), 1, 16)
-    np.testing.assert_allclose(tensor, np.sqrt(4 - 0.25), rtol=1e-8)
-    tensor = fem.homogenized_tensor(lambda y: elliptic2d.coefficient(y, y), 2, 16)
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_closed_forms_of_the_problems(problem):
+    if problem.effective is not None:
+        for x in np.linspace(*problem.domain[0], 7)[:, None]:
+            tensor = fem.homogenized_tensor(lambda y, x=x: problem.coefficient(0 * y + x, y), 1, 16)
+            np.testing.assert_allclose(tensor[0], problem.effective(x[None]), rtol=1e-7)
+    if problem.effective_reaction is not None:
+        N, r = fem.reaction_corrector(problem.reaction, 2.0, fem.cell_mesh(1, 16, TAU))
+        y = np.linspace(0, TAU, 50)
+        np.testing.assert_allclose(N.on_grid(y), -np.cos(y) / 2, atol=1e-6)
+        np.testing.assert_allclose(r, problem.effective_reaction, rtol=1e-9)
+
+
+def test_tensor_agrees_with_a_fourier_method():
+    """A method of another kind: Fourier derivatives on a grid, conjugate gradients, the Laplacian as preconditioner."""
+    n = 32
+    wave = np.fft.fftfreq(n, 1 / n) * (np.abs(np.fft.fftfreq(n, 1 / n)) < n / 2)  # without the unpaired frequency
+    k = TAU * np.array(np.meshgrid(wave, wave, indexing="ij"))
+    square = np.where((k**2).sum(0) == 0, 1, (k**2).sum(0))
+    y = np.stack(np.meshgrid(*[np.arange(n) / n] * 2, indexing="ij"), -1).reshape(-1, 2)
+    a = PROBLEMS["elliptic2d"].coefficient(y, y).reshape(n, n)
+
+    def gradient(u):
+        return fft.ifft2(1j * k * fft.fft2(u.reshape(n, n))).real
+
+    def minus_divergence(flux):
+        return -fft.ifft2((1j * k * fft.fft2(flux)).sum(0)).real.ravel()
+
+    def laplacian_solve(f):
+        spectrum = fft.fft2(f.reshape(n, n)) / square
+        return fft.ifft2(np.where((k**2).sum(0) == 0, 0, spectrum)).real.ravel()
+
+    operator = LinearOperator((n * n,) * 2, lambda u: minus_divergence(a * gradient(u)), dtype=float)
+    tensor = np.zeros((2, 2))
+    for j in range(2):
+        direction = np.eye(2)[j][:, None, None]
+        preconditioner = LinearOperator((n * n,) * 2, laplacian_solve, dtype=float)
+        chi, failed = cg(operator, -minus_divergence(a * direction), rtol=1e-12, M=preconditioner)
+        assert failed == 0
+        tensor[:, j] = (a * (direction + gradient(chi))).mean(axis=(1, 2))
+    coefficient = PROBLEMS["elliptic2d"].coefficient
+    np.testing.assert_allclose(fem.homogenized_tensor(lambda y: coefficient(y, y), 2, 16), tensor, atol=1e-8)
     np.testing.assert_allclose(tensor, 1.935359238 * np.eye(2), atol=1e-8)
-    for x in np.linspace(0, np.pi, 7)[:, None]:
-        tensor = fem.homogenized_tensor(lambda y, x=x: slow1d.coefficient(0 * y + x, y), 1, 16)
-        np.testing.assert_allclose(tensor[0], slow1d.effective(x[None]), rtol=1e-7)
-    N, r = fem.reaction_corrector(reaction10.reaction, 2.0, fem.cell_mesh(1, 16, TAU))
-    y = np.linspace(0, TAU, 50)
-    np.testing.assert_allclose(N.on_grid(y), -np.cos(y) / 2, atol=1e-6)
-    np.testing.assert_allclose(r, -1 / (2 * 2.0), rtol=1e-9)
 
 
 @given(st.floats(0.1, 10), seeds)
