@@ -27,6 +27,7 @@ for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):  # processes in pa
 import argparse
 import difflib
 import hashlib
+import importlib.metadata
 import json
 import multiprocessing
 import platform
@@ -39,7 +40,6 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-import autograd
 import numpy as np
 import scipy
 
@@ -383,7 +383,7 @@ def versions():
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "autograd": getattr(autograd, "__version__", "unknown"),
+        "autograd": importlib.metadata.version("autograd"),
         "machine": platform.machine(),
     }
 
@@ -478,24 +478,46 @@ def summarize(results):
     return rows
 
 
-def tables(results, rows, heading):
-    """The tables as Markdown: ours beside the paper's, recipe by recipe; then the references."""
-    lines = [*heading, ""]
+def tables(results, rows, first_lines):
+    """All tables as Markdown: the overview, one a problem with every recipe, references, settings, failures."""
+    lines = [*first_lines, "", *overview_table(rows)]
     for name in dict.fromkeys(row["problem"] for row in rows):
-        here = [row for row in rows if row["problem"] == name]
-        recipes = list(dict.fromkeys(row["recipe"] for row in here))
-        lines += [f"### {name}: {PROBLEMS[name].title}", ""]
-        lines += markdown_header(["", "relative error", *recipes, "paper"])
-        for quantity in dict.fromkeys(row["quantity"] for row in here):
-            by_recipe = {row["recipe"]: row for row in here if row["quantity"] == quantity}
-            cells = [number(by_recipe.get(recipe)) for recipe in recipes]
-            paper = PROBLEMS[name].paper.get(quantity)
-            lines.append(markdown_row([quantity, QUANTITIES[quantity], *cells, "" if paper is None else f"{paper:g}"]))
-        lines.append("")
+        lines += problem_table(name, [row for row in rows if row["problem"] == name])
     lines += reference_table(results) + settings_table(results)
     failed = [(task, result["error"]) for task, result in results.items() if "error" in result]
     lines += ["### Failed", "", *(f"- {label(task)}: {error}" for task, error in failed), ""] if failed else []
     return "\n".join(lines)
+
+
+def overview_table(rows):
+    """Relative errors of all problems, ours with the printed number of the paper in parentheses."""
+    names = list(dict.fromkeys(row["problem"] for row in rows))
+    found = {(row["quantity"], row["problem"]): row for row in rows}
+    lines = markdown_header(["ours (paper)", *names])
+    for quantity in dict.fromkeys(row["quantity"] for row in sorted(rows, key=quantity_order)):
+        cells = []
+        for name in names:
+            row, paper = found.get((quantity, name)), PROBLEMS[name].paper.get(quantity)
+            cells.append("" if row is None else f"{row['value']:.3g}" + (f" ({paper:.3g})" if paper else ""))
+        lines.append(markdown_row([quantity, *cells]))
+    return [*lines, ""]
+
+
+def quantity_order(row):
+    return list(QUANTITIES).index(row["quantity"])
+
+
+def problem_table(name, rows):
+    """One problem: the recipes beside the paper, with the deviation over the seeds."""
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    lines = [f"### {name}: {PROBLEMS[name].title}", ""]
+    lines += markdown_header(["", "relative error", *recipes, "paper"])
+    for quantity in dict.fromkeys(row["quantity"] for row in rows):
+        by_recipe = {row["recipe"]: row for row in rows if row["quantity"] == quantity}
+        cells = [number(by_recipe.get(recipe)) for recipe in recipes]
+        paper = PROBLEMS[name].paper.get(quantity)
+        lines.append(markdown_row([quantity, QUANTITIES[quantity], *cells, "" if paper is None else f"{paper:g}"]))
+    return [*lines, ""]
 
 
 def reference_table(results):
@@ -656,38 +678,49 @@ def draw_figures(tasks, out):
         print(f"drawn: {len(paths)} files in {out / 'figures'}")
 
 
+def check_writable(out):
+    """Raises OSError where the results could not be written, before anything is computed."""
+    write(out / "tasks" / ".writable", "")
+    (out / "tasks" / ".writable").unlink()
+
+
+def heading(args, argv, tasks, results, ran, seconds):
+    """What was run, for how long, with what: the first lines of the tables."""
+    work_done = sum(result["seconds"] for result in results.values())
+    return [
+        f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds {args.seed} to {args.seed + args.seeds - 1}; "
+        "errors are means over the last epochs (column `average`), then over seeds.",
+        "",
+        f"`python run_all.py {' '.join(argv)}`: {ran} of {len(tasks)} tasks run now, in {seconds:.0f} s on {args.jobs} "
+        f"processes; all of them took {work_done:.0f} s of work. Commit {commit()}, "
+        + ", ".join(f"{name} {version}" for name, version in versions().items()),
+    ]
+
+
 def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
     parser, args = parse(argv)
     if args.list:
         print_list()
         return 0
     try:
-        write(args.out / "tasks" / ".writable", "")
-        (args.out / "tasks" / ".writable").unlink()
+        check_writable(args.out)
     except OSError as error:
         parser.error(f"--out: cannot write to {args.out}: {error.strerror}")
 
     start = time.perf_counter()
     tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
-    results = {} if args.fresh else {t: r for t in tasks if (r := load(path_of(t, args.out))) is not None}
+    saved = {} if args.fresh else {task: load(path_of(task, args.out)) for task in tasks}
+    results = {task: result for task, result in saved.items() if result is not None}
     if results:
         print(f"{len(results)} of {len(tasks)} results are in {args.out} already; --fresh runs them again", flush=True)
-    remaining = [task for task in tasks if task not in results]
-    if remaining:
-        results |= run_tasks(remaining, args.jobs, args.out, announcer(tasks, list(results)))
+    missing = [task for task in tasks if task not in results]
+    if missing:
+        results |= run_tasks(missing, args.jobs, args.out, announcer(tasks, list(results)))
     results = {task: results[task] for task in tasks}
 
-    rows = summarize(results)
-    used = versions()
-    heading = [
-        f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds {args.seed} to {args.seed + args.seeds - 1}; "
-        "errors are means over the last epochs (column `average`), then over seeds.",
-        "",
-        f"`python run_all.py {' '.join(sys.argv[1:] if argv is None else argv)}`, {time.perf_counter() - start:.0f} s "
-        f"on {args.jobs} processes ({sum(r['seconds'] for r in results.values()):.0f} s of work), commit {commit()}, "
-        + ", ".join(f"{name} {version}" for name, version in used.items()),
-    ]
-    text = tables(results, rows, heading)
+    rows, seconds = summarize(results), time.perf_counter() - start
+    text = tables(results, rows, heading(args, argv, tasks, results, len(missing), seconds))
     write(args.out / "summary.json", json.dumps(rows, indent=1))
     write(args.out / "tables.md", text)
     print("\n" + text)
