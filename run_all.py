@@ -28,14 +28,17 @@ import argparse
 import difflib
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import multiprocessing
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -353,9 +356,12 @@ def work(task):
 
 
 def settings_hash(task):
-    """Names the settings of a task, so that results under other settings are never taken for its own."""
+    """Names a task's data, functions included, so that results under other settings are never taken for its own."""
+    problem = PROBLEMS[task.problem]._asdict()
+    data = {name: value for name, value in problem.items() if not isinstance(value, Mapping)}
     settings = [training(PROBLEMS[task.problem], part, task)._asdict() for part in PARTS[task.method]]
-    return hashlib.sha256(json.dumps([task, settings]).encode()).hexdigest()[:8]
+    text = json.dumps([task, data, settings], default=inspect.getsource)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def path_of(task, out):
@@ -392,23 +398,39 @@ def run_tasks(tasks, jobs, out, announce):
     """Run tasks in parallel processes; each result is written as it comes in.  -> {task: result}"""
     results = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, max(1, len(tasks))), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=leave_interrupts_alone) as pool:
         futures = {pool.submit(run_task, task): task for task in tasks}
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = futures[future]
-                try:
-                    results[task] = future.result()
-                except Exception as error:  # the worker died: its task alone fails
-                    results[task] = {"task": task._asdict(), "error": f"{type(error).__name__}: {error}", "seconds": 0}
-                if "error" not in results[task]:
-                    write(path_of(task, out), json.dumps(results[task], default=plain_data))
-                announce(task, results)
-            if not done:
-                announce(None, results)
+        try:
+            collect(futures, results, out, announce)
+        except BaseException:  # Ctrl-C, or a result that cannot be written: no reason to wait for the workers
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
     return results
+
+
+def collect(futures, results, out, announce):
+    """Write results as they come in."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+        for future in done:
+            task = futures[future]
+            try:
+                results[task] = future.result()
+            except Exception as error:  # the worker died
+                results[task] = {"task": task._asdict(), "error": f"{type(error).__name__}: {error}", "seconds": 0}
+            if "error" not in results[task]:
+                write(path_of(task, out), json.dumps(results[task], default=plain_data))
+            announce(task, results)
+        if not done:
+            announce(None, results)
+
+
+def leave_interrupts_alone():
+    """Ctrl-C is for the main process, which stops its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def plain_data(value):
@@ -734,4 +756,8 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted; finished tasks are saved, and the same command goes on with the others", file=sys.stderr)
+        sys.exit(130)

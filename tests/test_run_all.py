@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -171,3 +172,29 @@ def test_modules_depend_on_each_other_in_one_direction():
     for module, known in allowed.items():
         source = (ROOT / f"{module}.py").read_text()
         assert {other for other in ours if re.search(rf"^(import|from) {other}\b", source, re.M)} == known
+
+
+def test_ctrl_c_keeps_finished_tasks_and_says_how_to_go_on(tmp_path):
+    arguments = ["--only", "const1d", "elliptic2d", "--out", tmp_path]
+    run = subprocess.Popen(
+        [sys.executable, ROOT / "run_all.py", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    run.stdout.readline()  # the first finished task
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "the same command goes on" in errors.decode() and "Traceback" not in errors.decode()
+    assert list((tmp_path / "tasks").glob("*.json"))
+
+
+def test_other_data_of_a_problem_is_another_task(monkeypatch):
+    task = run_all.Task("const1d", "nhpinn", 0, "smoke")
+    names = {run_all.settings_hash(task)}
+    for change in (
+        {"eps": 1 / 16},
+        {"coefficient": PROBLEMS["elliptic2d"].coefficient},
+        {"cell": problems.fixed(**{**PROBLEMS["const1d"].cell, "rate": 0.1})},
+    ):
+        monkeypatch.setitem(PROBLEMS, "const1d", PROBLEMS["const1d"]._replace(**change))
+        names.add(run_all.settings_hash(task))
+    assert len(names) == 4
