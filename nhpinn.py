@@ -279,9 +279,9 @@ def final_average(history, name, epochs):
 def tensor_and_divergence(field, points):
     """a_ij and b_j = d_i a_ij at points, by reverse differentiation of `field`.
 
-    field: points (n, D) -> (n,) or (n, d, d), written with autograd.numpy; points (n, D), D >= d
-    -> a (n, d, d), b (n, d).  Raises ValueError where a has the wrong shape, is not finite, not symmetric
-    or not elliptic (positive definite).
+    field: points (n, d) -> (n,) or (n, d, d), written with autograd.numpy -> a (n, d, d), b (n, d).
+    Raises ValueError where a has the wrong shape, is not finite, not symmetric or not elliptic (positive
+    definite), TypeError where it cannot be differentiated.
     """
     dim = points.shape[1]
     a = _as_tensor(field(points), points.shape)
@@ -292,18 +292,19 @@ def tensor_and_divergence(field, points):
         raise TypeError(
             f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
         ) from error
-    b = np.zeros((len(points), dim))
-    for i in range(dim):
-        for j in range(dim):
-            unit = np.zeros_like(a)
-            unit[:, i, j] = 1
-            b[:, j] += pullback(unit)[:, i]
-    if not b.any() and np.ptp(a, axis=0).any():
+    slopes = np.zeros((dim, dim, len(points), dim))  # of a_ij, for every i and j
+    for i, j in np.ndindex(dim, dim):
+        unit = np.zeros_like(a)
+        unit[:, i, j] = 1
+        slopes[i, j] = pullback(unit)
+    if not np.all(np.isfinite(slopes)):
+        raise ValueError("coefficient: its derivative is not finite everywhere")
+    if not slopes.any() and np.ptp(a, axis=0).any():
         raise TypeError(
             "coefficient: varies, but its derivative is zero at every point; the strong form of the cell problem "
             "needs a coefficient without jumps, written with autograd.numpy"
         )
-    return a, b
+    return a, np.einsum("ijni->nj", slopes)
 
 
 def _as_tensor(values, shape):
@@ -559,7 +560,7 @@ class Homogenized(NamedTuple):
 POINTS_A_CELL = {1: 101, 2: 23, 3: 11}  # grid points per axis, by dimension
 
 
-def homogenize(coefficient, dim, *, period=1.0, seed=0, **settings):
+def homogenize(coefficient, dim, *, period=1.0, recipe="adam", seed=0, **settings):
     """The homogenized tensor of a periodic coefficient by steps 1 and 2.
 
     coefficient: y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, elliptic, with this
@@ -569,6 +570,10 @@ def homogenize(coefficient, dim, *, period=1.0, seed=0, **settings):
 
     Raises ValueError for a coefficient outside the theory, FloatingPointError for a training that fails.
     """
+    if recipe != "adam":
+        raise ValueError(f"recipe: found {recipe!r}, expected 'adam'")
+    if unknown := set(settings) - set(Training._fields):
+        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of Training: {Training._fields}")
     if dim not in POINTS_A_CELL:
         raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
     if not callable(coefficient):

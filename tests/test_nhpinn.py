@@ -230,6 +230,33 @@ def test_a_coefficient_that_cannot_be_differentiated_is_named():
             solve_cells(cell_problem(function), QUICK._replace(points=7))
 
 
+@given(seeds, st.integers(1, 3))
+def test_divergence_of_a_tensor_agrees_with_finite_differences(seed, dim):
+    rng = np.random.default_rng(seed)
+    waves, swing = rng.standard_normal((dim, dim)), rng.uniform(-0.2, 0.2, (dim, dim))
+
+    def coefficient(y):
+        return (
+            2 * np.eye(dim)
+            + anp.sin(anp.dot(y, waves))[:, :, None] * (swing + swing.T) * anp.sin(anp.dot(y, waves))[:, None]
+        )
+
+    y, h = rng.uniform(-1, 1, (5, dim)), 1e-5
+    a, b = nhpinn.tensor_and_divergence(coefficient, y)
+    steps = h * np.eye(dim)
+    expected = sum((coefficient(y + step) - coefficient(y - step))[:, i] / (2 * h) for i, step in enumerate(steps))
+    np.testing.assert_allclose(a, coefficient(y))
+    np.testing.assert_allclose(b, expected, atol=1e-8)
+
+
+def test_a_tensor_may_vary_without_divergence():
+    def crossed(y):
+        return anp.exp(anp.sin(TAU * y[:, ::-1]))[:, :, None] * np.eye(2)
+
+    _, b = nhpinn.tensor_and_divergence(crossed, nhpinn.cell_midpoints(2, 1.0, 4))
+    np.testing.assert_allclose(b, 0)
+
+
 def test_a_reaction_whose_mean_is_not_zero_is_refused():
     problem = PROBLEMS["reaction10"]._replace(reaction=lambda y: np.cos(y[:, 0]) + 0.1)
     with pytest.raises(ValueError, match="reaction: its mean over the cell is 0.1"):
@@ -248,3 +275,19 @@ def test_weights_that_do_not_sum_to_one_are_refused(weights):
     else:
         with pytest.raises(ValueError, match="weights: found .* sum to one"):
             solve_cells(problem, training)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"dim": 4}, ValueError, "dim: found 4, expected 1, 2 or 3"),
+        ({"coefficient": 2.0}, TypeError, "coefficient: found float, expected a function"),
+        ({"period": 0.0}, ValueError, "period: found 0.0, expected a positive number"),
+        ({"recipe": "magic"}, ValueError, "recipe: found 'magic', expected 'adam'"),
+        ({"epoch": 5}, TypeError, r"settings: unknown \['epoch'\], expected fields of Training"),
+    ],
+)
+def test_bad_arguments_of_homogenize_are_named(change, error, message):
+    arguments = {"coefficient": lambda y: 2 + anp.sin(TAU * y[:, 0]), "dim": 1, **change}
+    with pytest.raises(error, match=message):
+        nhpinn.homogenize(arguments.pop("coefficient"), arguments.pop("dim"), **arguments)
