@@ -208,7 +208,7 @@ def adam_init(vector):
 
 
 def adam_step(vector, gradient, state, rate, beta1=0.9, beta2=0.999, tiny=1e-8):
-    """One step of Adam (Kingma and Ba 2015, algorithm 1): the new vector and the new state."""
+    """One step of Adam (Kingma and Ba 2015, in the form at the end of section 2): new vector, new state."""
     step = state.step + 1
     m = beta1 * state.m + (1 - beta1) * gradient
     v = beta2 * state.v + (1 - beta2) * gradient**2
@@ -425,11 +425,13 @@ def solve_cells(problem, training, rng, slow, errors=None):
     start = init_network((dim, *training.hidden, 1), rng, (1, f.shape[1]))
     start = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in start]
     params, history = train(start, terms, training, rng, errors)
-    mean = network(params, cell_midpoints(dim, period, CELL_QUADRATURE)).mean(-1)
+    mean = network(params, cell_quadrature(dim, period)).mean(-1)
     return Correctors(params, slow, mean, history)
 
 
-CELL_QUADRATURE = 64  # midpoints per axis for means over the cell
+def cell_quadrature(dim, period):
+    """The points of means over the cell."""
+    return cell_midpoints(dim, period, {1: 64, 2: 64, 3: 20}[dim])
 
 
 def cell_data(problem, slow, y):
@@ -454,7 +456,7 @@ def cell_data(problem, slow, y):
 
 def _checked_reaction(problem, y):
     _check_periodic("reaction", problem.reaction, problem.dim, problem.period)
-    r = problem.reaction(cell_midpoints(problem.dim, problem.period, CELL_QUADRATURE))
+    r = problem.reaction(cell_quadrature(problem.dim, problem.period))
     if abs(r.mean()) > 1e-8 * np.abs(r).max():
         raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
     return problem.reaction(y)
@@ -466,7 +468,7 @@ def homogenized_coefficients(problem, correctors):
     The exact a* is symmetric; an antisymmetric part is training error, drops out of a homogenized equation
     with constant coefficients, and is dropped here.
     """
-    y = cell_midpoints(problem.dim, problem.period, CELL_QUADRATURE)
+    y = cell_quadrature(problem.dim, problem.period)
     a, _, _ = cell_data(problem, correctors.slow, y)
     samples, reaction = a.mean(axis=1), 0.0
     if problem.reaction is None:
