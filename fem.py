@@ -43,6 +43,10 @@ class Field(NamedTuple):
 
     def on_grid(self, *axes):
         """Values on the tensor grid of one array of coordinates an axis: (n,) or (n, J), last axis fastest."""
+        if self.mesh.periodic:
+            axes = [low + (x - low) % (high - low) for (low, high), x in zip(self.mesh.bounds, axes, strict=True)]
+        elif any(x.min() < low or x.max() > high for (low, high), x in zip(self.mesh.bounds, axes, strict=True)):
+            raise ValueError(f"axes: found coordinates outside the mesh, expected them inside {self.mesh.bounds}")
         return _kron(_line(self.mesh, axis, x)[0] for axis, x in enumerate(axes)) @ self.nodal
 
 
@@ -114,9 +118,23 @@ def _tensor(a, shape):
         a = a[:, None, None] * np.eye(shape[1])
     if a.shape != (*shape, shape[1]):
         raise ValueError(f"coefficient: returned shape {a.shape} at points of shape {shape}")
-    if not np.all(np.isfinite(a)) or np.linalg.eigvalsh(a).min() <= 0:
-        raise ValueError("coefficient: not finite, or not positive definite, at a quadrature point")
+    if not np.all(np.isfinite(a)):
+        raise ValueError("coefficient: not finite at a quadrature point")
+    if not np.allclose(a, np.swapaxes(a, 1, 2), rtol=1e-10, atol=0) or np.linalg.eigvalsh(a).min() <= 0:
+        raise ValueError("coefficient: not symmetric and positive definite at a quadrature point")
     return a
+
+
+def _check_periodic(name, function, mesh):
+    """Raises ValueError where function(y) differs from function(y + period) at the centres of the elements."""
+    centres = space(mesh._replace(order=1, gauss=1)).points
+    values = np.asarray(function(centres))
+    for axis, (low, high) in enumerate(mesh.bounds):
+        jump = np.abs(function(centres + (high - low) * np.eye(len(mesh.bounds))[axis]) - values).max()
+        if not jump <= 1e-8 * np.abs(values).max():
+            raise ValueError(
+                f"{name}: not periodic, it changes by {jump:.3g} over the period {high - low:g} of axis {axis}"
+            )
 
 
 def mass(space, c=1.0):
@@ -179,6 +197,7 @@ def correctors(coefficient, mesh):
     s = space(mesh)
     dim = range(s.points.shape[1])
     a = _tensor(coefficient(s.points), s.points.shape)
+    _check_periodic("coefficient", coefficient, mesh)
     loads = -np.stack([sum(s.D[i].T @ (s.weights * a[:, i, j]) for i in dim) for j in dim], axis=1)
     chi = _solve_periodic(s, stiffness(s, a), loads)
     gradients = np.stack([D @ chi for D in s.D], axis=1)  # (Q, k, j): d_k chi_j
@@ -195,6 +214,10 @@ def reaction_corrector(reaction, diffusion, mesh):
     """N with D lap N = r, periodic with mean zero, and r* = mean(r N), eqs. (A.2), (A.3): Field, float."""
     s = space(mesh)
     r = reaction(s.points)
+    _check_periodic("reaction", reaction, mesh)
+    mean = s.weights @ r / s.weights.sum()
+    if not abs(mean) <= 1e-6 * np.abs(r).max():
+        raise ValueError(f"reaction: its mean over the cell is {mean:.6g}; (A.2) has a solution only if it is 0")
     N = _solve_periodic(s, stiffness(s, np.full(len(r), diffusion)), -(s.B.T @ (s.weights * r))[:, None])[:, 0]
     return Field(mesh, N), float(s.weights @ (r * (s.B @ N)) / s.weights.sum())
 

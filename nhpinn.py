@@ -19,6 +19,7 @@ coefficients, the three steps, and `homogenize` for a coefficient of one's own.
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -246,7 +247,7 @@ def train(params, terms, training, rng, errors=None):
             record(epoch, loss)
         rate = training.rate * training.decay ** (epoch / training.epochs)
         vector, state = adam_step(vector, slope, state, rate)
-    record(training.epochs, loss)
+    record(training.epochs, loss_and_gradient(unflatten(vector, like), parts)[0])
     return unflatten(vector.astype(np.float64), like), history
 
 
@@ -255,14 +256,23 @@ def cast(term, dtype):
     return Term(*(part.astype(dtype) if isinstance(part, np.ndarray) else part for part in term))
 
 
-def _checked_weights(weights, names):
-    """The weights, checked against eqs. (3) and (12): one for each name, none negative, of sum one."""
-    if len(weights) != len(names) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-9:
+def _checked_weights(training, names):
+    """The weights of a training, checked with its other settings; see eqs. (3) and (12)."""
+    for name in ("epochs", "every", "average", "points", "batch", "layers"):
+        value, least = getattr(training, name), {"points": 3, "layers": 0}.get(name, 1)
+        if not (isinstance(value, (int, np.integer)) and value >= least) and (name, value) != ("batch", None):
+            raise ValueError(f"{name}: found {value!r}, expected an integer of at least {least}")
+    for name in ("rate", "decay"):
+        value = getattr(training, name)
+        if not (isinstance(value, (int, float)) and 0 < value < np.inf):
+            raise ValueError(f"{name}: found {value!r}, expected a positive number")
+    weights = np.asarray(training.weights, dtype=float)
+    if weights.shape != (len(names),) or not (weights.min() >= 0 and abs(weights.sum() - 1) < 1e-9):
         raise ValueError(
-            f"weights: found {tuple(weights)} with sum {sum(weights):.12g}, "
+            f"weights: found {training.weights!r} with sum {weights.sum():.12g}, "
             f"expected non-negative weights of ({', '.join(names)}) that sum to one"
         )
-    return weights
+    return training.weights
 
 
 def final_average(history, name, epochs):
@@ -283,6 +293,12 @@ def tensor_and_divergence(field, points):
     Raises ValueError where a has the wrong shape, is not finite, not symmetric or not elliptic (positive
     definite), TypeError where it cannot be differentiated.
     """
+    a, slopes = _values_and_slopes(field, points)
+    return a, np.einsum("ijni->nj", slopes)
+
+
+def _values_and_slopes(field, points):
+    """a (n, d, d), and its derivatives: d a_ij / d y_k at point n is slopes[i, j, n, k]."""
     dim = points.shape[1]
     a = _as_tensor(field(points), points.shape)
     _check_elliptic(a, points)
@@ -292,19 +308,14 @@ def tensor_and_divergence(field, points):
         raise TypeError(
             f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
         ) from error
-    slopes = np.zeros((dim, dim, len(points), dim))  # of a_ij, for every i and j
+    slopes = np.zeros((dim, dim, *points.shape))
     for i, j in np.ndindex(dim, dim):
         unit = np.zeros_like(a)
         unit[:, i, j] = 1
         slopes[i, j] = pullback(unit)
     if not np.all(np.isfinite(slopes)):
         raise ValueError("coefficient: its derivative is not finite everywhere")
-    if not slopes.any() and np.ptp(a, axis=0).any():
-        raise TypeError(
-            "coefficient: varies, but its derivative is zero at every point; the strong form of the cell problem "
-            "needs a coefficient without jumps, written with autograd.numpy"
-        )
-    return a, np.einsum("ijni->nj", slopes)
+    return a, slopes
 
 
 def _as_tensor(values, shape):
@@ -321,6 +332,8 @@ def _as_tensor(values, shape):
 
 
 def _check_elliptic(a, points):
+    if np.iscomplexobj(a):
+        raise ValueError("coefficient: complex; expected real values")
     if not np.all(np.isfinite(a)):
         where = points[np.argmin(np.isfinite(a).all(axis=(1, 2)))]
         raise ValueError(f"coefficient: not finite at {where}")
@@ -334,6 +347,17 @@ def _check_elliptic(a, points):
         )
 
 
+def checked_values(name, function, points):
+    """function(points), a source, reaction or initial value: (n,), real and finite, or a ValueError."""
+    values = np.asarray(function(points))
+    if values.shape != (len(points),) or np.iscomplexobj(values) or not np.all(np.isfinite(values)):
+        raise ValueError(
+            f"{name}: returned shape {values.shape} and {values.dtype} at points of shape {points.shape}, "
+            f"expected ({len(points)},), real and finite"
+        )
+    return values
+
+
 def _check_periodic(name, function, dim, period, count=7):
     """Raises ValueError where function(y) differs from function(y + period e_i) on sampled points."""
     points = cell_midpoints(dim, period, count)
@@ -341,10 +365,30 @@ def _check_periodic(name, function, dim, period, count=7):
     for axis in range(dim):
         shifted = np.asarray(function(points + period * np.eye(dim)[axis]))
         jump = np.abs(shifted - values).max()
-        if jump > 1e-8 * np.abs(values).max():
+        if not jump <= 1e-8 * np.abs(values).max():
             raise ValueError(
                 f"{name}: not periodic, y and y + {period:g} along axis {axis} differ by {jump:.3g}; "
                 f"expected the period {period:g}"
+            )
+
+
+def _check_resolved(field, points, spacing):
+    """Raises ValueError where a coefficient's change from point to point is not the integral of its slope.
+
+    The strong form sees the coefficient through its derivative at the points: a jump between two of them,
+    or an oscillation that they do not resolve, would be lost without notice.
+    """
+    dim = points.shape[1]
+    for axis in range(dim):
+        step = spacing * np.eye(dim)[axis]
+        nearby = [_values_and_slopes(field, points + fraction * step) for fraction in (0, 0.5, 1)]
+        (first, s0), (_, s1), (last, s2) = [(a, slopes[..., axis]) for a, slopes in nearby]
+        integral = np.moveaxis(s0 + 4 * s1 + s2, -1, 0) * spacing / 6  # Simpson's rule
+        miss = np.abs(last - first - integral).max()
+        if miss > 0.1 * np.ptp(first, axis=0).max() + 1e-12 * np.abs(first).max():
+            raise ValueError(
+                f"coefficient: jumps, or varies too fast for points {spacing:.3g} apart along axis {axis}: its change "
+                f"and the integral of its derivative differ by {miss:.3g}; expected a smooth one, or more points"
             )
 
 
@@ -385,12 +429,17 @@ def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=
     which returns a function of the parameters, give errors to be recorded during the trainings.
     -> Correctors, Effective, parameters and History of the network for u_0.
     """
-    cell_rng, solution_rng = np.random.default_rng(seed).spawn(2)
+    cell_rng, solution_rng = generators(seed)
     correctors = solve_cells(problem, cell, cell_rng, slow_points(problem, homogenized), cell_errors)
     coefficients = homogenized_coefficients(problem, correctors)
     errors = solution_errors(coefficients) if solution_errors else None
     params, history = solve_equation(problem, homogenized_at(coefficients), homogenized, solution_rng, errors)
     return correctors, coefficients, params, history
+
+
+def generators(seed):
+    """The random generators of steps 1 and 3."""
+    return np.random.default_rng(seed).spawn(2)
 
 
 def slow_points(problem, homogenized):
@@ -409,11 +458,13 @@ def solve_cells(problem, training, rng, slow, errors=None):
     their training errors vary smoothly with x.
     """
     dim, period = problem.dim, problem.period
+    names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
+    weights = _checked_weights(training, names)
+    boundary, ghosts = periodic_pairs(dim, period, training.points, training.layers)
     y = grid([(0.0, period)] * dim, training.points)
     a, b, f = cell_data(problem, slow, y)
-    boundary, ghosts = periodic_pairs(dim, period, training.points, training.layers)
-    names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
-    weights = _checked_weights(training.weights, names)
+    for x in slow:
+        _check_resolved(lambda p, x=x: problem.coefficient(0 * p + x, p), y, period / (training.points - 1))
     # Section 4.1 divides both sums by the number of pairs on one side, and adds up the two sides.
     pair_weights = np.full(boundary.shape[1], weights[1] / boundary.shape[1])
     if training.layers:
@@ -455,11 +506,13 @@ def cell_data(problem, slow, y):
 
 
 def _checked_reaction(problem, y):
+    """r at y, checked for its shape, its period and its mean."""
+    values = checked_values("reaction", problem.reaction, y)
     _check_periodic("reaction", problem.reaction, problem.dim, problem.period)
     r = problem.reaction(cell_quadrature(problem.dim, problem.period))
-    if abs(r.mean()) > 1e-8 * np.abs(r).max():
+    if not abs(r.mean()) <= 1e-8 * np.abs(r).max():
         raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
-    return problem.reaction(y)
+    return values
 
 
 def homogenized_coefficients(problem, correctors):
@@ -528,7 +581,7 @@ def equation_terms(problem, coefficients, training, points):
     """
     timed, dim = problem.initial is not None, problem.dim
     names = ("equation", "boundary", "initial")[: 3 if timed else 2]
-    weights = _checked_weights(training.weights, names)
+    weights = _checked_weights(training, names)
     low, high = np.transpose(problem.domain)
     at_boundary = np.any((points[:, :dim] == low) | (points[:, :dim] == high), axis=1)
     at_start = timed & (points[:, -1] == 0) & ~at_boundary
@@ -536,14 +589,14 @@ def equation_terms(problem, coefficients, training, points):
 
     x = inner[:, :dim]
     a, b, c = coefficients(x)
+    f = checked_values("source", problem.source, x)
+    known, values, share = boundary, np.zeros(len(boundary)), np.full(len(boundary), weights[1] / len(boundary))
     if timed:
         b = np.hstack([b, np.full((len(x), 1), -1.0)])
-    values = [np.zeros(len(boundary)), problem.initial(start[:, :dim]) if timed else []]
-    known = [np.full(len(boundary), weights[1] / len(boundary)), np.full(len(start), weights[-1] / max(1, len(start)))]
-    return [
-        equation_term(inner, a, b, -c, problem.source(x), weights[0]),
-        value_term(np.concatenate([boundary, start]), np.concatenate(values), np.concatenate(known)),
-    ]
+        known = np.concatenate([boundary, start])
+        values = np.append(values, checked_values("initial", problem.initial, start[:, :dim]))
+        share = np.append(share, np.full(len(start), weights[2] / len(start)))
+    return [equation_term(inner, a, b, -c, f, weights[0]), value_term(known, values, share)]
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -552,9 +605,11 @@ def equation_terms(problem, coefficients, training, points):
 
 
 class Homogenized(NamedTuple):
-    """The homogenized tensor of a periodic coefficient, and its correctors."""
+    """The homogenized tensor of a periodic coefficient, its bounds, and its correctors."""
 
     tensor: np.ndarray  # (dim, dim)
+    lower: np.ndarray  # (dim, dim): the harmonic mean, below every homogenized tensor in the Loewner order
+    upper: np.ndarray  # (dim, dim): the arithmetic mean, above it (Reuss and Voigt)
     corrector: Callable  # y (n, dim) -> chi (n, dim), the networks on the cell, repeated; mean zero
     history: History
 
@@ -565,24 +620,56 @@ POINTS_A_CELL = {1: 101, 2: 23, 3: 11}  # grid points per axis, by dimension
 def homogenize(coefficient, dim, *, period=1.0, recipe="adam", seed=0, **settings):
     """The homogenized tensor of a periodic coefficient by steps 1 and 2.
 
-    coefficient: y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, elliptic, with this
-    period along every axis.  settings: fields of `Training`, in place of the defaults below.  The cell
+    coefficient: y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, with
+    this period along every axis.  settings: fields of `Training`, in place of the defaults below.  The cell
     problem is solved on the unit cell with a coefficient of mean one, which changes no corrector but for
     its unit of length, so that the defaults suit any size of coefficient and cell.
 
-    Raises ValueError for a coefficient outside the theory, FloatingPointError for a training that fails.
+    Raises ValueError or TypeError for a coefficient outside the theory and for bad settings,
+    FloatingPointError for a training that fails; warns where the tensor found leaves its bounds.
     """
+    training = _checked_homogenize(coefficient, dim, period, recipe, settings)
+    y = period * cell_quadrature(dim, 1.0)
+    a = _as_tensor(coefficient(y), y.shape)
+    _check_elliptic(a, y)
+    _check_periodic("coefficient", coefficient, dim, period)
+    upper, lower = a.mean(axis=0), np.linalg.inv(np.linalg.inv(a).mean(axis=0))
+    scale = float(np.trace(upper) / dim)
+    problem = SimpleNamespace(
+        dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: coefficient(period * y) / scale
+    )
+    correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
+    tensor = scale * homogenized_coefficients(problem, correctors).samples[0]
+    beyond = -min(np.linalg.eigvalsh(tensor - lower)[0], np.linalg.eigvalsh(upper - tensor)[0])
+    if beyond > 0.01 * scale:
+        warnings.warn(
+            f"homogenize: the tensor found leaves the bounds of Reuss and Voigt by {beyond:.3g}; the training has not "
+            "converged: try more epochs or points, or another seed",
+            stacklevel=2,
+        )
+
+    def corrector(y):
+        y = np.asarray(y, dtype=float)
+        if y.ndim != 2 or y.shape[1] != dim:
+            raise ValueError(f"y: found shape {y.shape}, expected (n, {dim})")
+        return period * correctors(y / period % 1)[0].T
+
+    return Homogenized(tensor, lower, upper, corrector, correctors.history)
+
+
+def _checked_homogenize(coefficient, dim, period, recipe, settings):
+    """The Training of `homogenize`, once its arguments have been checked."""
     if recipe != "adam":
         raise ValueError(f"recipe: found {recipe!r}, expected 'adam'")
     if unknown := set(settings) - set(Training._fields):
         raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of Training: {Training._fields}")
-    if dim not in POINTS_A_CELL:
+    if type(dim) is not int or dim not in POINTS_A_CELL:
         raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
     if not callable(coefficient):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of points (n, dim)")
-    if not (np.isfinite(period) and period > 0):
+    if not (isinstance(period, (int, float)) and 0 < period < np.inf):
         raise ValueError(f"period: found {period!r}, expected a positive number")
-    training = Training(
+    return Training(
         hidden=(64, 64, 64),
         points=POINTS_A_CELL[dim],
         layers=2,
@@ -592,12 +679,3 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="adam", seed=0, **setting
         epochs=4000,
         average=300,
     )._replace(**settings)
-    sample = period * cell_midpoints(dim, 1.0, training.points)
-    a, _ = tensor_and_divergence(coefficient, sample)
-    scale = float(np.mean(np.trace(a, axis1=1, axis2=2)) / dim)
-    problem = SimpleNamespace(
-        dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: coefficient(period * y) / scale
-    )
-    correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
-    tensor = scale * homogenized_coefficients(problem, correctors).samples[0]
-    return Homogenized(tensor, lambda y: period * correctors(np.asarray(y) / period % 1)[0].T, correctors.history)

@@ -311,5 +311,13 @@ def test_bad_input_is_named():
         fem.correctors(lambda y: np.sin(TAU * y[:, 0]), mesh)
     with pytest.raises(ValueError, match="coefficient.*not finite"):
         fem.correctors(lambda y: np.full(len(y), np.nan), mesh)
+    with pytest.raises(ValueError, match="coefficient.*not symmetric"):
+        fem.correctors(lambda y: np.ones((len(y), 2, 2)) + np.array([[2, 1], [0, 2]]), mesh)
+    with pytest.raises(ValueError, match="coefficient: not periodic"):
+        fem.correctors(lambda y: 2 + np.sin(y[:, 0]), mesh)
+    with pytest.raises(ValueError, match="reaction: its mean"):
+        fem.reaction_corrector(lambda y: 1 + np.sin(TAU * y[:, 0]), 1.0, fem.cell_mesh(1, 4))
+    with pytest.raises(ValueError, match="axes: found coordinates outside"):
+        fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], lambda x: x[:, 0], fem.Mesh(UNIT, 4)).on_grid(np.array([1.5]))
     with pytest.raises(ValueError, match="mesh"):
         fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)

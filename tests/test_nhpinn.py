@@ -14,6 +14,7 @@ import nhpinn
 from problems import PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
+dims = st.integers(1, 3)
 TAU = 2 * np.pi
 QUICK = nhpinn.Training(
     hidden=(32, 32), points=21, layers=2, weights=(0.1, 0.45, 0.45), rate=1e-2, decay=0.02, epochs=1500, average=100
@@ -206,6 +207,95 @@ def test_step_three_solves_the_homogenized_equation():
     assert history.loss[-1] < 1e-3 * history.loss[0]
 
 
+# Losses, written out --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("multiscale", [True, False])
+def test_residuals_are_those_of_the_equation_in_conservative_form(name, multiscale):
+    """u_t - d_i(a_ij d_j u) + c u - f by finite differences of fluxes, for a random network."""
+    problem, h = PROBLEMS[name], 1e-4
+    dim, eps, timed = problem.dim, problem.eps, problem.initial is not None
+    params = jets.init_network((dim + timed, 8, 8, 1), np.random.default_rng(1))
+    if multiscale:
+        coefficients = nhpinn.multiscale_at(problem)
+
+        def a(x):
+            return problem.coefficient(x, x / eps)
+
+        def c(x):
+            return problem.reaction(x / eps) / eps if timed else 0.0
+    else:
+
+        def a(x):
+            return 2 + 0.5 * np.sin(x[:, 0])
+
+        def c(x):
+            return -0.25
+
+        def coefficients(x):
+            slope = np.zeros_like(x)
+            slope[:, 0] = 0.5 * np.cos(x[:, 0])
+            return a(x)[:, None, None] * np.eye(dim), slope, c(x)
+
+    bounds = [*problem.domain, (0.0, problem.final_time)] if timed else problem.domain
+    points = nhpinn.grid(bounds, 6)
+    training = nhpinn.Training(**problem.classical)
+    equation, known = nhpinn.equation_terms(problem, coefficients, training, points)
+    inner = equation.jet[0]
+
+    def u(p):
+        return jets.network(params, p)
+
+    expected = c(inner[:, :dim]) * u(inner) - problem.source(inner[:, :dim])
+    for axis in range(dim):
+        step = h * np.eye(dim + timed)[axis]
+        for side in (1, -1):
+            flux = a((inner + side * step / 2)[:, :dim]) * (u(inner + side * step) - u(inner)) / h
+            expected -= flux / h
+    if timed:
+        step = h * np.eye(dim + 1)[dim]
+        expected += (u(inner + step) - u(inner - step)) / (2 * h)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(-nhpinn.residual(params, equation), expected, atol=1e-3 * scale)
+
+    where = known.jet[0]
+    values = np.where(timed & (np.abs(where[:, 0]) < np.pi), np.sin(where[:, 0]), 0.0)
+    np.testing.assert_allclose(nhpinn.residual(params, known), u(where) - values, atol=1e-12)
+    kinds = [equation.weight.sum(), known.weight[values == 0].sum(), known.weight[values != 0].sum()]
+    if timed:  # the initial value is zero in the middle as well
+        kinds[1:] = [known.weight[np.abs(where[:, 0]) == np.pi].sum(), known.weight[np.abs(where[:, 0]) < np.pi].sum()]
+    np.testing.assert_allclose(kinds[: len(training.weights)], training.weights)
+    assert len(inner) + len(where) == len(points)
+
+
+def test_the_loss_of_a_cell_problem_is_that_of_section_4_1(monkeypatch):
+    """In one dimension, with the letters of the paper: N_f points, N_o layers, weights w_1, w_2, w_3."""
+    N_f, N_o, (w1, w2, w3) = 12, 3, (0.2, 0.3, 0.5)
+    problem = PROBLEMS["const1d"]
+    terms = []
+    monkeypatch.setattr(nhpinn, "train", lambda start, its_terms, *_: (terms.extend(its_terms), (start, None))[1])
+    correctors = solve_cells(problem, QUICK._replace(points=N_f, layers=N_o, weights=(w1, w2, w3), dtype="float64"))
+    loss, _ = nhpinn.loss_and_gradient(correctors.params, terms)
+
+    def F(y):
+        return jets.network(correctors.params, np.atleast_1d(y)[:, None])[0, 0]
+
+    def a(y):
+        return 0.5 * np.sin(TAU * y) + 2
+
+    p, h, dx = np.linspace(0, 1, N_f), 1e-4, 1 / (N_f - 1)
+    flux = [a(p + s * h / 2) * ((F(p + s * h) - F(p)) * s / h + 1) for s in (1, -1)]
+    left = np.array([-k * dx for k in range(1, N_o + 1)])
+    right = np.array([1 + k * dx for k in range(1, N_o + 1)])
+    expected = (
+        w1 / N_f * np.sum(((flux[0] - flux[1]) / h) ** 2)
+        + w2 * (F(0.0) - F(1.0))[0] ** 2
+        + w3 / N_o * np.sum((F(left) - F(left + 1)) ** 2 + (F(right) - F(right - 1)) ** 2)
+    )
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
 # Bad input ----------------------------------------------------------------------------------------
 
 
@@ -230,12 +320,31 @@ def test_a_coefficient_that_cannot_be_differentiated_is_named():
     def coefficient(x, y):
         return 2 + np.interp(y[:, 0] % 1, [0, 0.5, 1], [0, 1, 0])
 
-    def jump(x, y):
-        return anp.where(anp.sin(TAU * y[:, 0]) > 0, 1.0, 2.0)
+    with pytest.raises(TypeError, match="coefficient: .*autograd.numpy"):
+        solve_cells(cell_problem(coefficient), QUICK._replace(points=7))
 
-    for function in (coefficient, jump):
-        with pytest.raises(TypeError, match="coefficient: .*autograd.numpy"):
-            solve_cells(cell_problem(function), QUICK._replace(points=7))
+
+@pytest.mark.parametrize(
+    "coefficient",
+    [
+        lambda x, y: anp.where(anp.sin(TAU * y[:, 0]) > 0, 1.0, 4.0),
+        lambda x, y: anp.where(anp.sin(TAU * y[:, 0]) > 0, 1.0, 4.0) + 0.01 * anp.sin(TAU * y[:, 0]),
+        lambda x, y: 2 + anp.sin(40 * TAU * y[:, 0]),  # a whole number of periods from point to point
+        lambda x, y: 2 + anp.sin(35 * TAU * y[:, 0]),
+    ],
+)
+def test_a_coefficient_that_the_points_do_not_resolve_is_refused(coefficient):
+    with pytest.raises(ValueError, match="coefficient: jumps, or varies too fast"):
+        solve_cells(cell_problem(coefficient), QUICK._replace(points=41))
+
+
+@given(seeds, dims)
+@settings(max_examples=15)
+def test_smooth_coefficients_are_not_refused(seed, dim):
+    rng = np.random.default_rng(seed)
+    waves, phases, size = rng.integers(-2, 3, (3, dim)), rng.uniform(0, TAU, 3), rng.uniform(-0.5, 0.5, 3)
+    problem = cell_problem(lambda x, y: anp.exp(anp.dot(anp.sin(TAU * anp.dot(y, waves.T) + phases), size)), dim=dim)
+    solve_cells(problem, QUICK._replace(epochs=1, points=21 if dim < 3 else 13))
 
 
 @given(seeds, st.integers(1, 3))
@@ -269,9 +378,32 @@ def test_a_reaction_whose_mean_is_not_zero_is_refused():
     problem = PROBLEMS["reaction10"]._replace(reaction=lambda y: np.cos(y[:, 0]) + 0.1)
     with pytest.raises(ValueError, match="reaction: its mean over the cell is 0.1"):
         solve_cells(problem)
-    problem = PROBLEMS["reaction10"]._replace(reaction=lambda y: np.cos(1.5 * y[:, 0]))
-    with pytest.raises(ValueError, match="reaction: not periodic"):
-        solve_cells(problem)
+    for reaction, message in (
+        (lambda y: np.cos(1.5 * y[:, 0]), "not periodic"),
+        (lambda y: np.cos(y), "returned shape"),
+        (lambda y: 0.0, "returned shape"),
+        (lambda y: np.nan * y[:, 0], "expected .* finite"),
+    ):
+        with pytest.raises(ValueError, match=f"reaction: {message}|reaction: .*{message}"):
+            solve_cells(PROBLEMS["reaction10"]._replace(reaction=reaction))
+
+
+@pytest.mark.parametrize("name", ["source", "initial"])
+@pytest.mark.parametrize("function", [lambda x: x, lambda x: np.inf * x[:, 0], lambda x: 1j * x[:, 0]])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_sources_and_initial_values_are_named(name, function):
+    problem = PROBLEMS["reaction10"]._replace(**{name: function})
+    training = nhpinn.Training(**problem.classical)._replace(points=5)
+    with pytest.raises(ValueError, match=f"{name}: returned shape .* expected"):
+        nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), training, np.random.default_rng(0))
+
+
+def test_a_training_that_has_not_converged_is_reported():
+    with pytest.warns(UserWarning, match="leaves the bounds"):
+        found = nhpinn.homogenize(lambda y: anp.exp(2 * anp.sin(TAU * y[:, 0])), 1, epochs=20)
+    np.testing.assert_allclose(found.lower, 1 / np.mean(np.exp(-2 * np.sin(TAU * np.arange(64) / 64))), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"y: found shape \(3,\)"):
+        found.corrector(np.zeros(3))
 
 
 @given(st.lists(st.floats(0, 1), min_size=0, max_size=4))
@@ -292,6 +424,17 @@ def test_weights_that_do_not_sum_to_one_are_refused(weights):
         ({"coefficient": 2.0}, TypeError, "coefficient: found float, expected a function"),
         ({"period": 0.0}, ValueError, "period: found 0.0, expected a positive number"),
         ({"recipe": "magic"}, ValueError, "recipe: found 'magic', expected 'adam'"),
+        ({"dim": 2.0}, ValueError, "dim: found 2.0, expected 1, 2 or 3"),
+        ({"period": "1"}, ValueError, "period: found '1', expected a positive number"),
+        ({"period": 2.5}, ValueError, "coefficient: not periodic, .* expected the period 2.5"),
+        ({"coefficient": lambda y: 2 + 0j * y[:, 0]}, ValueError, "coefficient: complex"),
+        ({"epochs": 0}, ValueError, "epochs: found 0, expected an integer of at least 1"),
+        ({"every": 0}, ValueError, "every: found 0"),
+        ({"batch": 0}, ValueError, "batch: found 0"),
+        ({"points": 2}, ValueError, "points: found 2"),
+        ({"rate": -1.0}, ValueError, "rate: found -1.0, expected a positive number"),
+        ({"weights": (np.nan, 0.5, 0.5)}, ValueError, "weights: found"),
+        ({"layers": 99}, ValueError, "layers: .*N_o < N_f - 2"),
         ({"epoch": 5}, TypeError, r"settings: unknown \['epoch'\], expected fields of Training"),
     ],
 )
