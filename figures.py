@@ -59,7 +59,7 @@ def draw_problem(problem, results):
     corrector = next(iter(nhpinn["history"]["cell"]["errors"]), None)
     if corrector:
         curves.append((f"{corrector}, oversampling", GREEN, "-", nhpinn["history"]["cell"], corrector))
-    if "plain" in results:
+    if "plain" in results and corrector:
         curves.append((f"{corrector}, plain", GREEN, ":", results["plain"]["history"]["cell_plain"], corrector))
     for label, color, style, history, quantity in curves:
         right.semilogy(history["epochs"], history["errors"][quantity], color=color, ls=style, lw=1, label=label)

@@ -2,10 +2,10 @@
 
     python run_all.py                      all problems, about as in the paper, in minutes
     python run_all.py --budget paper       the paper's points and epochs
-    python run_all.py --list               the problems and their methods
+    python run_all.py --list               problems, budgets and recipes
 
-A task is (problem, method, seed).  Its result is one JSON file under --out; tables.md and summary.json
-are made from those files alone.  The methods:
+A task is (problem, method, seed).  Its result is one JSON file under --out, which stays until the task's
+settings change; tables.md and summary.json show the tasks of the last command.  The methods:
 
     fem        references: fine-scale solution, homogenization error e4, and their refinement
     nhpinn     the three steps; then transfer learning, which starts the classical PINN from step 3
@@ -35,7 +35,6 @@ import platform
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Mapping
@@ -80,7 +79,7 @@ class Task(NamedTuple):
 
 ORDER = 4  # of all finite elements below
 CELL_ELEMENTS = 16  # per axis of a cell problem
-HOMOGENIZED_ELEMENTS = 32
+HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # per axis, by dimension; of the fine-scale solution at least as many
 STEPS = 2000  # in time
 ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
 
@@ -105,7 +104,9 @@ def fine_solution(problem, refinement=1.0):
     """u_eps, with elements (and time steps) in proportion to the number of periods in the domain."""
     eps = problem.eps
     periods = max((high - low) / (eps * problem.period) for low, high in problem.domain)
-    elements = max(HOMOGENIZED_ELEMENTS, round(refinement * ELEMENTS_A_PERIOD[problem.dim] * np.ceil(periods)))
+    elements = max(
+        HOMOGENIZED_ELEMENTS[problem.dim], round(refinement * ELEMENTS_A_PERIOD[problem.dim] * np.ceil(periods))
+    )
     reaction = problem.reaction and (lambda x: problem.reaction(x / eps) / eps)
     u = solve_fem(problem, lambda x: problem.coefficient(x, x / eps), reaction, elements, round(STEPS * refinement))
     return u, elements
@@ -134,9 +135,10 @@ def fem_reaction_corrector(problem, cell_elements=CELL_ELEMENTS):
     return fem.reaction_corrector(problem.reaction, float(problem.coefficient(origin, origin)[0]), mesh)
 
 
-def homogenized_solution(problem, tensor, r, elements=HOMOGENIZED_ELEMENTS):
+def homogenized_solution(problem, tensor, r, refinement=1.0):
     """v or w: the homogenized equation with the coefficients a*(x), r*."""
-    return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements)
+    elements, steps = round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement), round(STEPS * refinement)
+    return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements, steps)
 
 
 def reference_correctors(problem, axes):
@@ -158,7 +160,7 @@ def run_fem(problem, task):
     for refinement in (0.5, 1.0, 2.0):
         u, elements = fine_solution(problem, refinement)
         tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
-        v = homogenized_solution(problem, tensor, r, round(HOMOGENIZED_ELEMENTS * refinement))
+        v = homogenized_solution(problem, tensor, r, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v, u)})
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"]}, "refinement": checks}
     if problem.name == "const1d":
@@ -169,7 +171,7 @@ def run_fem(problem, task):
 
 def run_nhpinn(problem, task):
     cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
-    u, tensor_and_r = fine_solution(problem)[0], fem_coefficients(problem)
+    u, reference = fine_solution(problem)[0], fem_coefficients(problem)
     found = {}
 
     def solution_errors(coefficients):
@@ -181,34 +183,36 @@ def run_nhpinn(problem, task):
     correctors, coefficients, params, history = nhpinn.nh_pinn(
         problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors
     )
-    seconds = {"nhpinn": time.perf_counter() - start}
-    found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *tensor_and_r)
-    found |= {name: nhpinn.final_average(history, name, homogenized.average) for name in ("e1", "e3")}
-    found |= {name: nhpinn.final_average(correctors.history, name, cell.average) for name in correctors.history.errors}
-
-    start = time.perf_counter()
-    _, transfer = nhpinn.solve_equation(
-        problem,
-        nhpinn.multiscale_at(problem),
-        classical,
-        np.random.default_rng(stream(task, "transfer")),
-        errors_at_test_points(problem, {"transfer": u}),
-        params,
-    )
-    found["transfer"] = nhpinn.final_average(transfer, "transfer", classical.average)
-    seconds["transfer"] = time.perf_counter() - start
+    middle = time.perf_counter()
+    transfer = train_classical(problem, task, "transfer", u, params)[1]
+    found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
+    found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
     return {
         "recipe": "adam",
         "quantities": found,
         "settings": {"cell": cell._asdict(), "homogenized": homogenized._asdict(), "classical": classical._asdict()},
-        "seconds_by_part": seconds,
+        "seconds_by_part": {"nhpinn": middle - start, "transfer": time.perf_counter() - middle},
         "history": {
             "cell": correctors.history._asdict(),
             "homogenized": history._asdict(),
             "transfer": transfer._asdict(),
         },
-        "fields": {"solution": on_test_points(problem, params), "reference": u},
+        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
+        "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
     }
+
+
+def averages(history, settings):
+    """The errors of a training as the captions of the paper report them."""
+    return {name: nhpinn.final_average(history, name, settings.average) for name in history.errors}
+
+
+def train_classical(problem, task, name, u, params=None):
+    """The PINN on the multiscale equation, from scratch or from a trained network; its error against u is `name`."""
+    rng = np.random.default_rng(stream(task, name))
+    errors = errors_at_test_points(problem, {name: u})
+    settings = training(problem, "classical", task)
+    return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params)
 
 
 def run_plain(problem, task):
@@ -221,11 +225,10 @@ def run_plain(problem, task):
     }
     result = {"recipe": "adam", "quantities": {}, "settings": {}, "history": {}}
     for suffix, settings in runs.items():
-        rng = np.random.default_rng(stream(task, "nhpinn")).spawn(2)[0]  # the start of the oversampled run
+        rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
         slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
         history = nhpinn.solve_cells(problem, settings, rng, slow, corrector_errors(problem)).history
-        for name in history.errors:
-            result["quantities"][name + suffix] = nhpinn.final_average(history, name, settings.average)
+        result["quantities"] |= {name + suffix: value for name, value in averages(history, settings).items()}
         result["settings"]["cell" + suffix] = settings._asdict()
         result["history"]["cell" + suffix] = history._asdict()
     return result
@@ -233,19 +236,13 @@ def run_plain(problem, task):
 
 def run_classical(problem, task):
     settings, u = training(problem, "classical", task), fine_solution(problem)[0]
-    params, history = nhpinn.solve_equation(
-        problem,
-        nhpinn.multiscale_at(problem),
-        settings,
-        np.random.default_rng(stream(task, "classical")),
-        errors_at_test_points(problem, {"classical": u}),
-    )
+    params, history = train_classical(problem, task, "classical", u)
     return {
         "recipe": "adam",
-        "quantities": {"classical": nhpinn.final_average(history, "classical", settings.average)},
+        "quantities": averages(history, settings),
         "settings": {"classical": settings._asdict()},
         "history": {"classical": history._asdict()},
-        "fields": {"solution": on_test_points(problem, params), "reference": u},
+        "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
     }
 
 
@@ -268,19 +265,15 @@ def stream(task, label):
     return [task.seed, zlib.crc32(f"{task.problem} {label}".encode())]
 
 
-def test_points(problem):
+def test_inputs(problem):
     """The test grid as inputs of a network: with the final time where there is time."""
     points = nhpinn.grid(problem.domain, problem.test_points)
     return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
 
 
-def on_test_points(problem, params):
-    return jets.network(params, test_points(problem))
-
-
 def errors_at_test_points(problem, references):
     """A function of a network's parameters: its relative errors against each reference."""
-    points = test_points(problem)
+    points = test_inputs(problem)
 
     def errors(params):
         u = jets.network(params, points.astype(params[0][0].dtype))
@@ -296,10 +289,10 @@ def corrector_errors(problem):
     """
     if problem.slow:
         return None
-    count = problem.test_points if problem.dim > 1 else 401
+    count = {1: 401, 2: 101, 3: 21}[problem.dim]  # as the paper's test grids
     axes = [np.linspace(0, problem.period, count)] * problem.dim
     points = nhpinn.grid([(0, problem.period)] * problem.dim, count)
-    inside = nhpinn.cell_midpoints(problem.dim, problem.period, 32)
+    inside = nhpinn.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
     references = reference_correctors(problem, axes)
     names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
 
@@ -380,6 +373,7 @@ def run_task(task):
         "task": task._asdict(),
         **result,
         "seconds": time.perf_counter() - start,
+        "commit": commit(),
         "versions": versions(),
     }
 
@@ -419,7 +413,7 @@ def collect(futures, results, out, announce):
             task = futures[future]
             try:
                 results[task] = future.result()
-            except Exception as error:  # the worker died
+            except Exception as error:  # the worker died, and the pool with it: the same command tries again
                 results[task] = {"task": task._asdict(), "error": f"{type(error).__name__}: {error}", "seconds": 0}
             if "error" not in results[task]:
                 write(path_of(task, out), json.dumps(results[task], default=plain_data))
@@ -441,17 +435,22 @@ def plain_data(value):
 def write(path, text):
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.replace(file.name, path)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(path):
-    """A result from disk, or None where there is none that can be read."""
+    """A result from disk, or None where there is none that can be read: its task will run again."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    whole = isinstance(result, dict) and {"task", "recipe", "quantities", "seconds"} <= set(result)
+    return result if whole else None
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -482,9 +481,8 @@ def summarize(results):
     for task, result in results.items():
         for quantity, value in result.get("quantities", {}).items():
             found.setdefault((task.problem, quantity, result["recipe"]), []).append(value)
-    order = list(PROBLEMS), list(QUANTITIES)
     rows = []
-    for problem, quantity, recipe in sorted(found, key=lambda k: (order[0].index(k[0]), order[1].index(k[1]), k[2])):
+    for problem, quantity, recipe in sorted(found, key=lambda k: (list(PROBLEMS).index(k[0]), place(k[1]), k[2])):
         values = found[problem, quantity, recipe]
         rows.append(
             {
@@ -516,7 +514,7 @@ def overview_table(rows):
     names = list(dict.fromkeys(row["problem"] for row in rows))
     found = {(row["quantity"], row["problem"]): row for row in rows}
     lines = markdown_header(["ours (paper)", *names])
-    for quantity in dict.fromkeys(row["quantity"] for row in sorted(rows, key=quantity_order)):
+    for quantity in sorted({row["quantity"] for row in rows}, key=place):
         cells = []
         for name in names:
             row, paper = found.get((quantity, name)), PROBLEMS[name].paper.get(quantity)
@@ -525,8 +523,9 @@ def overview_table(rows):
     return [*lines, ""]
 
 
-def quantity_order(row):
-    return list(QUANTITIES).index(row["quantity"])
+def place(quantity):
+    """Where a quantity stands in the tables; one that a user's problem adds comes last."""
+    return (list(QUANTITIES).index(quantity) if quantity in QUANTITIES else len(QUANTITIES), quantity)
 
 
 def problem_table(name, rows):
@@ -538,7 +537,9 @@ def problem_table(name, rows):
         by_recipe = {row["recipe"]: row for row in rows if row["quantity"] == quantity}
         cells = [number(by_recipe.get(recipe)) for recipe in recipes]
         paper = PROBLEMS[name].paper.get(quantity)
-        lines.append(markdown_row([quantity, QUANTITIES[quantity], *cells, "" if paper is None else f"{paper:g}"]))
+        lines.append(
+            markdown_row([quantity, QUANTITIES.get(quantity, ""), *cells, "" if paper is None else f"{paper:g}"])
+        )
     return [*lines, ""]
 
 
@@ -567,7 +568,7 @@ def reference_table(results):
 
 def settings_table(results):
     """What was trained: every distinct training once."""
-    columns = ["hidden", "points", "layers", "weights", "rate", "decay", "epochs", "average", "batch", "dtype"]
+    columns = ["hidden", "points", "layers", "weights", "rate", "decay", "epochs", "average", "batch", "every", "dtype"]
     lines = ["### Trainings", "", *markdown_header(["problem", "part", *columns])]
     seen = set()
     for task, result in results.items():
@@ -624,6 +625,7 @@ def parse(argv):
     parser.add_argument("--fresh", action="store_true", help="run tasks again whose results are in DIR already")
     parser.add_argument("--no-figures", action="store_true", help="write no pictures")
     args = parser.parse_args(argv)
+    args.only = list(dict.fromkeys(args.only))
     for name in args.only:
         if name not in PROBLEMS:
             near = difflib.get_close_matches(name, PROBLEMS, n=1, cutoff=0.0)[0]
@@ -709,12 +711,13 @@ def check_writable(out):
 def heading(args, argv, tasks, results, ran, seconds):
     """What was run, for how long, with what: the first lines of the tables."""
     work_done = sum(result["seconds"] for result in results.values())
+    commits = sorted({result.get("commit", "unknown") for result in results.values()})
     return [
         f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds {args.seed} to {args.seed + args.seeds - 1}; "
         "errors are means over the last epochs (column `average`), then over seeds.",
         "",
         f"`python run_all.py {' '.join(argv)}`: {ran} of {len(tasks)} tasks run now, in {seconds:.0f} s on {args.jobs} "
-        f"processes; all of them took {work_done:.0f} s of work. Commit {commit()}, "
+        f"processes; all of them took {work_done:.0f} s of work. Commit {', '.join(commits)}, "
         + ", ".join(f"{name} {version}" for name, version in versions().items()),
     ]
 
@@ -748,14 +751,15 @@ def main(argv=None):
     print("\n" + text)
     if not args.no_figures:
         draw_figures(tasks, args.out)
-    print(f"written: {args.out / 'tables.md'}, {args.out / 'summary.json'}, {len(tasks)} files in {args.out / 'tasks'}")
     failed = [task for task in tasks if "error" in results[task]]
+    print(f"written: tables.md, summary.json and {len(tasks) - len(failed)} files in tasks/, in {args.out}")
     for task in failed:
         print(f"failed: {label(task)}: {results[task]['error']}", file=sys.stderr)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a terminal without the sign ±
     try:
         sys.exit(main())
     except KeyboardInterrupt:

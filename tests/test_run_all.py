@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fem
+import jets
 import nhpinn
 import problems
 import run_all
@@ -53,6 +55,8 @@ def test_references_do_not_depend_on_the_budget(smoke):
     e4 = {row["problem"]: row["value"] for row in rows if row["quantity"] == "e4"}
     assert abs(e4["elliptic2d"] - 0.01166) < 5e-6  # converged values of an independent code
     assert abs(e4["slow1d"] - 0.005125) < 5e-7
+    assert abs(e4["reaction50"] / (1 / 50 / (2 * np.sqrt(2))) - 1) < 0.01  # eps N u0 alone: eps / (D sqrt 2)
+    assert abs(e4["reaction10"] - 0.04217) < 5e-6  # with boundary layers, as fem.py converges to it
     assert {row["recipe"] for row in rows if row["quantity"] == "e4"} == {"fem"}
     for path in (smoke[1] / "tasks").glob("*fem*.json"):
         coarse, used, fine = (level["e4"] for level in json.loads(path.read_text())["refinement"])
@@ -69,6 +73,56 @@ def test_tasks_carry_what_a_reader_needs(smoke):
             assert len(history["epochs"]) == len(history["loss"]), part
             assert history["epochs"][-1] == result["settings"]["classical" if part == "transfer" else part]["epochs"]
             assert all(len(values) == len(history["epochs"]) for values in history["errors"].values())
+
+
+def results_of(out, method):
+    """The saved results of a method, by problem."""
+    saved = [json.loads(path.read_text()) for path in (out / "tasks").glob(f"*-{method}-*.json")]
+    return {result["task"]["problem"]: result for result in saved}
+
+
+def test_errors_are_those_of_section_5_1(smoke):
+    """e1, e2 and e3 once more from the saved solutions and coefficients; w by quadratic elements."""
+    for name, result in results_of(smoke[1], "nhpinn").items():
+        problem, a = PROBLEMS[name], np.array(result["coefficients"]["tensor"])
+        p, u = (np.array(result["fields"][field]) for field in ("solution", "reference"))
+        errors = result["history"]["homogenized"]["errors"]
+        np.testing.assert_allclose(errors["e1"][-1], np.linalg.norm(p - u) / np.linalg.norm(u), rtol=1e-3)
+        if problem.slow:
+            continue
+        mesh, r = fem.Mesh(problem.domain, 60, 2), result["coefficients"]["reaction"]
+        coefficients = (lambda x, a=a: np.broadcast_to(a[0], (len(x), *a[0].shape))), problem.source
+        if problem.initial is None:
+            field = fem.solve_elliptic(*coefficients, mesh)
+        else:
+            field = fem.solve_parabolic(*coefficients, problem.initial, 1.0, 1000, mesh, lambda x, r=r: 0 * x[:, 0] + r)
+        w = field.on_grid(*run_all.axes_of(problem))
+        np.testing.assert_allclose(result["quantities"]["e2"], np.linalg.norm(w - u) / np.linalg.norm(u), rtol=1e-2)
+        np.testing.assert_allclose(errors["e3"][-1], np.linalg.norm(p - w) / np.linalg.norm(w), rtol=1e-2)
+
+
+def test_transfer_learning_starts_from_the_network_of_step_three(smoke):
+    for result in results_of(smoke[1], "nhpinn").values():
+        history = result["history"]
+        assert history["transfer"]["errors"]["transfer"][0] == history["homogenized"]["errors"]["e1"][-1]
+
+
+def test_the_error_of_a_corrector_does_not_see_a_constant():
+    for name in ("elliptic2d", "reaction10"):
+        problem = PROBLEMS[name]
+        J = 1 if problem.reaction else problem.dim
+        params = jets.init_network((problem.dim, 8, 1), np.random.default_rng(0), (1, J))
+        errors = run_all.corrector_errors(problem)
+        before = errors(params)
+        params[-1] = (params[-1][0], params[-1][1] + 5.0)
+        assert list(before) == (["N"] if problem.reaction else ["chi1", "chi2"])
+        np.testing.assert_allclose(list(errors(params).values()), list(before.values()), rtol=1e-9)
+
+
+def test_random_streams_differ_between_problems_parts_and_seeds():
+    tasks = [run_all.Task(name, "nhpinn", seed, "smoke") for name in PROBLEMS for seed in range(3)]
+    streams = {tuple(run_all.stream(task, part)) for task in tasks for part in ("nhpinn", "transfer", "classical")}
+    assert len(streams) == 9 * len(PROBLEMS)
 
 
 def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(smoke, tmp_path):
@@ -145,12 +199,17 @@ class InThisProcess(ProcessPoolExecutor):
         return future
 
 
-def test_a_damaged_result_is_run_again(smoke, tmp_path):
+@pytest.mark.parametrize("damaged", ['{"task": ', "{}", "[]", '{"task": {}, "seconds": 1}', "\x00"])
+def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_all, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(run_all, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
     task = run_all.Task("const1d", "fem", 0, "smoke")
+    monkeypatch.setattr(run_all, "plan", lambda *_: [task])
     path = run_all.path_of(task, tmp_path)
     path.parent.mkdir()
-    path.write_text('{"task": ')
-    assert run_all.load(path) is None
+    path.write_text(damaged)
+    assert run_all.main(["--budget", "smoke", "--out", str(tmp_path)]) == 0
+    assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}
 
 
 def test_the_problems_are_consistent_data():
