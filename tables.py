@@ -1,0 +1,152 @@
+"""Tables from results: means over seeds, ours beside the paper, as rows of data and as Markdown.
+
+`results` is a dictionary from tasks (problem, method, seed, budget) to what they returned, see run_all.py.
+"""
+
+import numpy as np
+
+from problems import PROBLEMS
+
+QUANTITIES = {
+    "e1": "NH-PINN against the fine solution",
+    "e2": "finite elements with NH-PINN's coefficients against the fine solution",
+    "e3": "NH-PINN against finite elements with the same coefficients",
+    "e4": "finite-element homogenization against the fine solution",
+    "e_a": "homogenized coefficient",
+    "chi1": "corrector chi_1, with oversampling",
+    "chi2": "corrector chi_2, with oversampling",
+    "chi1_plain": "chi_1 without oversampling, best settings found for it",
+    "chi2_plain": "chi_2 without oversampling, best settings found for it",
+    "chi1_plain_same": "chi_1 without oversampling, settings of the oversampled run",
+    "chi2_plain_same": "chi_2 without oversampling, settings of the oversampled run",
+    "N": "corrector N",
+    "classical": "classical PINN against the fine solution",
+    "transfer": "classical PINN started from NH-PINN's network",
+}
+
+
+def summarize(results):
+    """Rows of summary.json: one for each problem, quantity and recipe, with mean and deviation over seeds."""
+    found = {}
+    for task, result in results.items():
+        for quantity, value in result.get("quantities", {}).items():
+            found.setdefault((task.problem, quantity, result["recipe"]), []).append(value)
+    rows = []
+    for problem, quantity, recipe in sorted(found, key=lambda k: (list(PROBLEMS).index(k[0]), place(k[1]), k[2])):
+        values = found[problem, quantity, recipe]
+        rows.append(
+            {
+                "problem": problem,
+                "quantity": quantity,
+                "recipe": recipe,
+                "value": float(np.mean(values)),
+                "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                "paper": PROBLEMS[problem].paper.get(quantity),
+                "seeds": len(values),
+            }
+        )
+    return rows
+
+
+def markdown(results, rows, first_lines):
+    """All tables as Markdown: the overview, one a problem with every recipe, references, settings, failures."""
+    lines = [*first_lines, "", *overview_table(rows)]
+    for name in dict.fromkeys(row["problem"] for row in rows):
+        lines += problem_table(name, [row for row in rows if row["problem"] == name])
+    lines += reference_table(results) + settings_table(results)
+    failed = [(task, result["error"]) for task, result in results.items() if "error" in result]
+    lines += ["### Failed", "", *(f"- {label(task)}: {error}" for task, error in failed), ""] if failed else []
+    return "\n".join(lines)
+
+
+def overview_table(rows):
+    """Relative errors of all problems, ours with the printed number of the paper in parentheses."""
+    names = list(dict.fromkeys(row["problem"] for row in rows))
+    found = {(row["quantity"], row["problem"]): row for row in rows}
+    lines = markdown_header(["ours (paper)", *names])
+    for quantity in sorted({row["quantity"] for row in rows}, key=place):
+        cells = []
+        for name in names:
+            row, paper = found.get((quantity, name)), PROBLEMS[name].paper.get(quantity)
+            cells.append("" if row is None else f"{row['value']:.3g}" + (f" ({paper:.3g})" if paper else ""))
+        lines.append(markdown_row([quantity, *cells]))
+    return [*lines, ""]
+
+
+def place(quantity):
+    """Where a quantity stands in the tables; one that a user's problem adds comes last."""
+    return (list(QUANTITIES).index(quantity) if quantity in QUANTITIES else len(QUANTITIES), quantity)
+
+
+def problem_table(name, rows):
+    """One problem: the recipes beside the paper, with the deviation over the seeds."""
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    lines = [f"### {name}: {PROBLEMS[name].title}", ""]
+    lines += markdown_header(["", "relative error", *recipes, "paper"])
+    for quantity in dict.fromkeys(row["quantity"] for row in rows):
+        by_recipe = {row["recipe"]: row for row in rows if row["quantity"] == quantity}
+        cells = [number(by_recipe.get(recipe)) for recipe in recipes]
+        paper = PROBLEMS[name].paper.get(quantity)
+        lines.append(
+            markdown_row([quantity, QUANTITIES.get(quantity, ""), *cells, "" if paper is None else f"{paper:g}"])
+        )
+    return [*lines, ""]
+
+
+def reference_table(results):
+    """How e4 settles as elements, time steps and cell elements are doubled, and the example of section 2.2."""
+    lines = ["### References under refinement", ""]
+    lines += markdown_header(
+        ["problem", "e4, half the elements", "e4, as used for e1 and e2", "e4, twice the elements"]
+    )
+    for task, result in results.items():
+        if "refinement" in result:
+            levels = [f"{level['e4']:.7f} ({level['elements']})" for level in result["refinement"]]
+            lines.append(markdown_row([task.problem, *levels]))
+    lines.append("")
+    for result in results.values():
+        if "coarse_mesh" in result:
+            ratio, error = result["coarse_mesh"]["ratio"], result["coarse_mesh"]["error"]
+            lines += [
+                "Coarse linear elements (section 2.2: a = 15 sin^2 + 1, harmonic mean 4, arithmetic mean 8.5) reach "
+                f"{ratio:.4f} of the solution (8/17 = {8 / 17:.4f}) with relative error {error:.4f} "
+                f"(9/17 = {9 / 17:.4f}).",
+                "",
+            ]
+    return lines
+
+
+def settings_table(results):
+    """What was trained: every distinct training once."""
+    columns = ["hidden", "points", "layers", "weights", "rate", "decay", "epochs", "average", "batch", "every", "dtype"]
+    lines = ["### Trainings", "", *markdown_header(["problem", "part", *columns])]
+    seen = set()
+    for task, result in results.items():
+        for part, settings in result.get("settings", {}).items():
+            shown = [
+                " ".join(f"{v:.3g}" for v in s) if isinstance(s := settings[c], (list, tuple)) else s for c in columns
+            ]
+            row = markdown_row([task.problem, part, *("all" if s is None else str(s) for s in shown)])
+            if row not in seen:
+                seen.add(row)
+                lines.append(row)
+    return [*lines, ""]
+
+
+def markdown_header(cells):
+    return [markdown_row(cells), markdown_row(["---"] * len(cells))]
+
+
+def markdown_row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def number(row):
+    """A mean with its deviation over the seeds."""
+    if row is None:
+        return ""
+    return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}" if row["std"] is not None else "")
+
+
+def label(task):
+    return f"{task.problem} {task.method} seed {task.seed}"
