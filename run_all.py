@@ -565,7 +565,7 @@ def heading(args, argv, tasks, results, ran, seconds):
     work_done = sum(result["seconds"] for result in results.values())
     commits = sorted({result.get("commit", "unknown") for result in results.values()})
     return [
-        f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds {args.seed} to {args.seed + args.seeds - 1}; "
+        f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds: {args.seeds}, from {args.seed}; "
         "errors are means over the last epochs (column `average`), then over seeds.",
         "",
         f"`python run_all.py {' '.join(argv)}`: {ran} of {len(tasks)} tasks run now, in {seconds:.0f} s on {args.jobs} "
