@@ -164,6 +164,7 @@ def test_a_tensor_coefficient_is_homogenized():
     assert np.abs(learned - exact).max() < 0.02 * np.abs(exact).max()
 
 
+@pytest.mark.filterwarnings("ignore:homogenize. the tensor found leaves the bounds")
 def test_a_laminate_in_three_dimensions():
     """The harmonic mean across the layers, the arithmetic mean along them."""
     found = nhpinn.homogenize(
@@ -333,6 +334,7 @@ def test_a_coefficient_that_cannot_be_differentiated_is_named():
         lambda x, y: 2 + anp.sin(35 * TAU * y[:, 0]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Output seems independent")
 def test_a_coefficient_that_the_points_do_not_resolve_is_refused(coefficient):
     with pytest.raises(ValueError, match="coefficient: jumps, or varies too fast"):
         solve_cells(cell_problem(coefficient), QUICK._replace(points=41))
