@@ -13,8 +13,8 @@ and s = 1 - t^2,
     d_k tanh(u) = s d_k u        L tanh(u) = s L u - 2 t s sum_k (d_k u)^2
 
 So one channel holds the whole second-order operator, in any dimension and for any tensor a.  An array
-with a single channel holds values alone.  autograd does the reverse pass over the parameters: `affine`
-and `tanh_jet` are its two primitives here, each with its own vector-Jacobian product.
+with a single channel holds values alone.  For the reverse pass over the parameters the whole network is
+one primitive of autograd: `_forward` keeps what `_backward` needs, so that nothing is computed twice.
 
 A network is a list of pairs (W, b).  Both may carry leading axes: a batch of networks, evaluated and
 trained together.  Arrays are (..., channels, points, width); points are (points, dim).
@@ -40,7 +40,55 @@ def operator_jet(points, a, b):
     return np.concatenate([value[..., None, :, :], directions, b[..., None, :, :]], axis=-3)
 
 
+# ---------------------------------------------------------------------------------------------------
+# Networks
+# ---------------------------------------------------------------------------------------------------
+
+
+def network_jet(params, jet):
+    """The jet of a tanh network with a linear last layer: (..., channels, n, d) -> (..., channels, n, 1)."""
+    return _network_jet(params, jet, [])
+
+
 @primitive
+def _network_jet(params, jet, tape):
+    return _forward(params, jet, tape)
+
+
+# autograd asks for this right after the forward pass, which has filled the tape
+defvjp(
+    _network_jet,
+    lambda ans, params, jet, tape: lambda g: [_layer_gradient(z, G) for z, G in _backward(params, tape, g)],
+    argnums=(0,),
+)
+
+
+def _forward(params, jet, tape):
+    """The jet of the network.  Puts (input, curvature) of every layer on the tape, for `_backward`."""
+    *hidden, last = params
+    curvature = None
+    for W, b in hidden:
+        tape.append((jet, curvature))
+        jet, curvature = tanh_jet(affine(jet, W, b))
+    tape.append((jet, curvature))
+    return affine(jet, *last)
+
+
+def _backward(params, tape, g):
+    """From g, the gradient with respect to the network's jet: (input z, gradient G of z W + b) of every layer."""
+    layers = [(tape[-1][0], g)]
+    for (W, _), (z, _), (output, curvature) in zip(params[:0:-1], tape[-2::-1], tape[:0:-1], strict=True):
+        g = _rows(_merge(g) @ np.swapaxes(W, -1, -2), output)
+        g = tanh_jet_vjp(output, curvature, g)
+        layers.append((z, g))
+    return layers[::-1]
+
+
+def _layer_gradient(z, G):
+    """The gradient with respect to W and b of a layer."""
+    return np.swapaxes(_merge(z), -1, -2) @ _merge(G), G[..., 0, :, :].sum(-2)
+
+
 def affine(z, W, b):
     """The jet of x W + b: z (..., channels, points, m), W (..., m, k), b (..., k)."""
     out = _rows(_merge(z) @ W, z)
@@ -58,67 +106,56 @@ def _rows(rows, z):
     return rows.reshape(rows.shape[:-2] + z.shape[-3:-1] + rows.shape[-1:])
 
 
-defvjp(
-    affine,
-    lambda ans, z, W, b: lambda g: _rows(_merge(g) @ np.swapaxes(W, -1, -2), z),
-    lambda ans, z, W, b: lambda g: np.swapaxes(_merge(z), -1, -2) @ _merge(g),
-    lambda ans, z, W, b: lambda g: g[..., 0, :, :].sum(-2),
-)
-
-
-@primitive
 def tanh_jet(z):
-    """The jet of tanh(u) from the jet of u: (t, s d_k u, s L u - 2 t s sum_k (d_k u)^2), s = 1 - t^2."""
+    """The jet of tanh(u) from the jet of u, and the curvature s sum_k (d_k u)^2 (None for values alone).
+
+    With t = tanh(u), s = 1 - t^2:  (t, s d_k u, s L u - 2 t s sum_k (d_k u)^2).
+    """
     out = np.empty_like(z)
     t = np.tanh(z[..., 0, :, :], out=out[..., 0, :, :])
     if z.shape[-3] == 1:
-        return out
-    s = 1 - t * t
+        return out, None
+    s = _slope(t)
     np.multiply(z[..., 1:, :, :], s[..., None, :, :], out=out[..., 1:, :, :])
-    curvature = _sum_of_products(z[..., 1:-1, :, :], z[..., 1:-1, :, :])
-    curvature *= t
-    curvature *= s
-    curvature *= -2
-    out[..., -1, :, :] += curvature
-    return out
+    curvature = _sum_of_products(z[..., 1:-1, :, :], out[..., 1:-1, :, :])
+    np.multiply(curvature, t, out=s)
+    s *= 2
+    out[..., -1, :, :] -= s
+    return out, curvature
 
 
-def _tanh_jet_vjp(ans, z):
-    def vjp(g):
-        t = ans[..., 0, :, :]
-        s = 1 - t * t
-        out = g * s[..., None, :, :]
-        if z.shape[-3] == 1:
-            return out
-        slope = t * s  # becomes tanh'' = -2 t s
-        slope *= -2
-        first = _sum_of_products(g[..., 1:, :, :], z[..., 1:, :, :])
-        first *= slope
-        out[..., 0, :, :] += first
-        slope *= g[..., -1, :, :]
-        second = _sum_of_products(z[..., 1:-1, :, :], z[..., 1:-1, :, :])
-        second *= g[..., -1, :, :]
-        second *= s
-        second *= 4 - 6 * s  # tanh''' = s (4 - 6 s)
-        out[..., 0, :, :] += second
-        slope *= 2
-        for k in range(1, z.shape[-3] - 1):
-            out[..., k, :, :] += slope * z[..., k, :, :]
-        return out
+def tanh_jet_vjp(out, curvature, g):
+    """The gradient with respect to z of sum(g * tanh_jet(z)), from the outputs of `tanh_jet` alone.
 
-    return vjp
+    With out = (t, p_k, q) and its curvature c, every s d_k u is p_k and s L u is q + 2 t c, which leaves
+
+        value  s g_0 - 2 t (g_k p_k + g_L q) - 2 s c g_L        d_k  s g_k - 4 t g_L p_k        L  s g_L
+    """
+    t = out[..., 0, :, :]
+    s = _slope(t)
+    grad = g * s[..., None, :, :]
+    if curvature is None:
+        return grad
+    value, last = grad[..., 0, :, :], grad[..., -1, :, :]
+    np.multiply(curvature, last, out=s)
+    s += t * _sum_of_products(g[..., 1:, :, :], out[..., 1:, :, :])
+    s *= 2
+    value -= s
+    np.multiply(t, g[..., -1, :, :], out=s)
+    s *= 4
+    for k in range(1, out.shape[-3] - 1):
+        grad[..., k, :, :] -= s * out[..., k, :, :]
+    return grad
+
+
+def _slope(t):
+    """tanh' = 1 - t^2"""
+    s = t * t
+    return np.subtract(1, s, out=s)
 
 
 def _sum_of_products(p, q):
     return np.einsum("...cnm,...cnm->...nm", p, q)
-
-
-defvjp(tanh_jet, _tanh_jet_vjp)
-
-
-# ---------------------------------------------------------------------------------------------------
-# Networks
-# ---------------------------------------------------------------------------------------------------
 
 
 def init_network(sizes, rng, batch=(), dtype=np.float64):
@@ -133,14 +170,6 @@ def init_network(sizes, rng, batch=(), dtype=np.float64):
         b = rng.uniform(-1, 1, (*batch, k)) if layer == 0 else np.zeros((*batch, k))
         params.append((W.astype(dtype), b.astype(dtype)))
     return params
-
-
-def network_jet(params, jet):
-    """The jet of a tanh network with a linear last layer: (..., channels, n, d) -> (..., channels, n, 1)."""
-    *hidden, last = params
-    for W, b in hidden:
-        jet = tanh_jet(affine(jet, W, b))
-    return affine(jet, *last)
 
 
 def network(params, points):

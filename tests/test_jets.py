@@ -1,5 +1,7 @@
 """Derivatives: jets against nested autograd and finite differences, parameter gradients, fused primitives."""
 
+from itertools import pairwise
+
 import autograd.numpy as anp
 import numpy as np
 from autograd import elementwise_grad, grad
@@ -99,18 +101,24 @@ def plain_affine(z, W, b):
     return anp.concatenate([(anp.dot(z[:1], W) + b), anp.dot(z[1:], W)])
 
 
-@given(seeds, st.sampled_from([1, 3, 4, 5]), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
-def test_fused_primitives_equal_plain_autograd_in_value_and_gradient(seed, channels, points, m, k):
+def plain_network_jet(params, z):
+    *hidden, last = params
+    for pair in hidden:
+        z = plain_tanh_jet(plain_affine(z, *pair))
+    return plain_affine(z, *last)
+
+
+@given(seeds, st.sampled_from([1, 3, 4, 5]), st.integers(1, 5), st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_the_fused_network_equals_plain_autograd_in_value_and_gradient(seed, channels, points, widths):
     rng = np.random.default_rng(seed)
-    z, W, b = rng.standard_normal((channels, points, m)), rng.standard_normal((m, k)), rng.standard_normal(k)
-    g = rng.standard_normal((channels, points, k))
-    for argument in range(3):
-        ours = grad(lambda *args: anp.sum(g * jets.tanh_jet(jets.affine(*args))), argument)(z, W, b)
-        plain = grad(lambda *args: anp.sum(g * plain_tanh_jet(plain_affine(*args))), argument)(z, W, b)
-        np.testing.assert_allclose(ours, plain, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(
-        jets.tanh_jet(jets.affine(z, W, b)), plain_tanh_jet(plain_affine(z, W, b)), rtol=1e-12, atol=1e-13
+    z = rng.standard_normal((channels, points, widths[0]))
+    params = [(rng.standard_normal((m, k)), rng.standard_normal(k)) for m, k in pairwise([*widths, 1])]
+    g = rng.standard_normal((channels, points, 1))
+    np.testing.assert_allclose(jets.network_jet(params, z), plain_network_jet(params, z), rtol=1e-10, atol=1e-10)
+    ours, plain = (
+        grad(lambda p, f=function: anp.sum(g * f(p, z)))(params) for function in (jets.network_jet, plain_network_jet)
     )
+    np.testing.assert_allclose(jets.flatten(ours), jets.flatten(plain), rtol=1e-8, atol=1e-9)
 
 
 def random_terms(seed, dim, batch=()):
