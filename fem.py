@@ -41,30 +41,32 @@ class Field(NamedTuple):
     mesh: Mesh
     nodal: np.ndarray  # (nodes,) or (nodes, J)
 
-    def on_grid(self, *axes):
-        """Values on the tensor grid of one array of coordinates an axis: (n,) or (n, J), last axis fastest."""
+    def on_grid(self, *axes, along=()):
+        """Values on the tensor grid of one array of coordinates an axis: (n,) or (n, J), last axis fastest.
+
+        along: axes along which to differentiate first: () values, (0,) d_0 u, (0, 1) d_01 u, at most twice each.
+        """
         if self.mesh.periodic:
             axes = [low + (x - low) % (high - low) for (low, high), x in zip(self.mesh.bounds, axes, strict=True)]
         elif any(x.min() < low or x.max() > high for (low, high), x in zip(self.mesh.bounds, axes, strict=True)):
             raise ValueError(f"axes: found coordinates outside the mesh, expected them inside {self.mesh.bounds}")
-        return _kron(_line(self.mesh, axis, x)[0] for axis, x in enumerate(axes)) @ self.nodal
+        return _kron(_line(self.mesh, axis, x)[along.count(axis)] for axis, x in enumerate(axes)) @ self.nodal
 
 
 def _line(mesh, axis, x):
-    """One-dimensional basis functions and their derivatives at x: two sparse matrices (points, nodes)."""
+    """One-dimensional basis functions, their first and second derivatives at x: sparse matrices (points, nodes)."""
     low, high = mesh.bounds[axis]
     h, p = (high - low) / mesh.elements, mesh.order
     element = np.clip(((x - low) / h).astype(int), 0, mesh.elements - 1)
     t = 2 * (x - low - element * h) / h - 1
     lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
     coefficients = np.linalg.inv(legendre.legvander(lobatto, p))  # of the Lagrange basis, column by column
-    values = legendre.legvander(t, p) @ coefficients
-    slopes = legendre.legvander(t, p - 1) @ legendre.legder(coefficients) * (2 / h)
+    tables = [legendre.legvander(t, max(p - m, 0)) @ legendre.legder(coefficients, m) * (2 / h) ** m for m in range(3)]
     nodes = mesh.elements * p + (0 if mesh.periodic else 1)
     columns = (element[:, None] * p + np.arange(p + 1)) % nodes
     rows = np.repeat(np.arange(len(x)), p + 1)
     shape = (len(x), nodes)
-    return [sparse.csr_array((part.ravel(), (rows, columns.ravel())), shape) for part in (values, slopes)]
+    return [sparse.csr_array((part.ravel(), (rows, columns.ravel())), shape) for part in tables]
 
 
 def _kron(matrices):
@@ -93,7 +95,7 @@ def space(mesh):
         lines.append(_line(mesh, axis, axes[-1]))
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, dim)
     measure = [np.tile(weights * (high - low) / mesh.elements / 2, mesh.elements) for low, high in mesh.bounds]
-    B = _kron(value for value, _ in lines)
+    B = _kron(line[0] for line in lines)
     D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in range(dim)]
     inner = np.arange(lines[0][0].shape[1]) if mesh.periodic else np.arange(1, lines[0][0].shape[1] - 1)
     free = np.ravel_multi_index(np.meshgrid(*[inner] * dim, indexing="ij"), [lines[0][0].shape[1]] * dim).ravel()

@@ -36,6 +36,11 @@ def operator_jet(points, a, b):
     S = np.linalg.cholesky(a)
     directions = np.zeros((*a.shape[:-3], a.shape[-1], *b.shape[-2:]))
     directions[..., : a.shape[-1]] = np.moveaxis(S, -1, -3)
+    return coordinate_jet(points, directions, b)
+
+
+def coordinate_jet(points, directions, b):
+    """The jet (points, directions, b) of the coordinates: (n, d), (..., k, n, d), (..., n, d) -> (..., k + 2, n, d)."""
     value = np.broadcast_to(points, b.shape)
     return np.concatenate([value[..., None, :, :], directions, b[..., None, :, :]], axis=-3)
 
@@ -175,6 +180,28 @@ def init_network(sizes, rng, batch=(), dtype=np.float64):
 def network(params, points):
     """Values of a network, or of a batch of them: points (..., n, d) -> (..., n)."""
     return network_jet(params, points[..., None, :, :])[..., 0, :, 0]
+
+
+def derivatives(params, points):
+    """Value, gradient and second derivatives of a network, or of each in a batch, at points (n, d).
+
+    -> (..., n), (..., n, d), (..., n, d, d).  Second derivatives along e_i and e_i + e_j give the mixed ones.
+    """
+    n, d = points.shape
+
+    def along(v):
+        """u, v . grad u and (v . grad)^2 u."""
+        jet = coordinate_jet(points, np.broadcast_to(v, (1, n, d)), np.zeros((n, d)))
+        return np.moveaxis(network_jet(params, jet)[..., 0], -2, 0)
+
+    e = np.eye(d)
+    pure = [along(e[i]) for i in range(d)]
+    second = np.zeros((d, d, *pure[0][2].shape))
+    for i in range(d):
+        second[i, i] = pure[i][2]
+        for j in range(i):
+            second[i, j] = second[j, i] = (along(e[i] + e[j])[2] - pure[i][2] - pure[j][2]) / 2
+    return pure[0][0], np.stack([u_i[1] for u_i in pure], axis=-1), np.moveaxis(second, (0, 1), (-2, -1))
 
 
 def gradient(params, points):

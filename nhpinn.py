@@ -541,6 +541,50 @@ def homogenized_coefficients(problem, correctors):
     return Effective(samples, lambda x: spline(x[:, 0]), lambda x: spline(x[:, 0], 1)[:, 0], reaction)
 
 
+class Expansion(NamedTuple):
+    """A corrector chi_j(x, x/eps), or N(x/eps), at points x: values, derivatives in y and in x."""
+
+    chi: np.ndarray  # (J, n)
+    chi_y: np.ndarray  # (J, n, dim)
+    chi_x: np.ndarray  # (J, n, dim)
+
+
+def corrector_at(problem, correctors, x):
+    """The correctors of step 1 at the points x (n, dim) of a solution, an Expansion.
+
+    Between the points whose cell problems were solved a cubic spline interpolates.
+    """
+    y = x / problem.eps % problem.period
+    chi, chi_y = correctors(y), gradient(correctors.params, y)
+    if not problem.slow:
+        return Expansion(chi[0], chi_y[0], np.zeros_like(chi_y[0]))
+    return expand_slow(correctors.slow, chi, chi_y, x)
+
+
+def expand_slow(slow, chi, chi_y, x):
+    """From chi (X, J, n) and chi_y (X, J, n, dim) for every slow point, those that belong to each point x."""
+    n = np.arange(len(x))
+    by_value, by_slope = CubicSpline(slow[:, 0], chi), CubicSpline(slow[:, 0], chi_y)
+    chi_x = by_value(x[:, 0], 1)[n, :, n].T[..., None]
+    return Expansion(by_value(x[:, 0])[n, :, n].T, np.moveaxis(by_slope(x[:, 0])[n, :, n], 0, 1), chi_x)
+
+
+def reconstruct(problem, u0, slope, second, expansion):
+    """u_0 + eps chi_j d_j u_0, or u_0 (1 + eps N): eq. (5) to first order, and its gradient.
+
+    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution, its gradient and second derivatives.
+    -> (n,), (n, dim)
+    """
+    eps, (chi, chi_y, chi_x) = problem.eps, expansion
+    if problem.reaction is None:
+        factor, factor_slope = slope.T, np.moveaxis(second, -1, 0)  # of chi_j: d_j u_0
+    else:
+        factor, factor_slope = u0[None], slope[None]  # of N: u_0
+    value = u0 + eps * np.einsum("jn,jn->n", chi, factor)
+    oscillation = np.einsum("jnd,jn->nd", chi_y + eps * chi_x, factor)
+    return value, slope + oscillation + eps * np.einsum("jn,jnd->nd", chi, factor_slope)
+
+
 def homogenized_at(coefficients):
     """Points -> (a*, its divergence, r*), the coefficients of step 3."""
     return lambda x: (coefficients.tensor(x), coefficients.divergence(x), coefficients.reaction)

@@ -4,19 +4,8 @@
     python run_all.py --budget paper       the paper's points and epochs
     python run_all.py --list               problems, budgets and recipes
 
-A task is (problem, method, seed).  Its result is one JSON file under --out, which stays until the task's
-settings change; tables.md and summary.json show the tasks of the last command.  The methods:
-
-    fem        references: fine-scale solution, homogenization error e4, and their refinement
-    nhpinn     the three steps; then transfer learning, which starts the classical PINN from step 3
-    plain      cell problems without oversampling
-    classical  the PINN on the multiscale equation
-
-The errors are those of section 5.1, in the discrete L2 norm on the paper's test grid, with u_eps the
-fine-scale reference, p the network of NH-PINN, w the finite element solution with NH-PINN's coefficients
-and v the one with finite element coefficients:
-
-    e1 = |p - u_eps| / |u_eps|   e2 = |w - u_eps| / |u_eps|   e3 = |p - w| / |w|   e4 = |v - u_eps| / |u_eps|
+A task is (problem, method, seed, budget), see experiments.py.  Its result is one JSON file under --out, which
+stays until the task's settings change; tables.md and summary.json show the tasks of the last command.
 """
 
 import os
@@ -36,282 +25,18 @@ import signal
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import scipy
 
-import fem
 import figures
 import jets
-import nhpinn
 import tables
+from experiments import BUDGETS, METHODS, PARTS, Task, training
 from problems import PROBLEMS
-
-
-class Budget(NamedTuple):
-    epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged
-    batch: int | None  # equation points an epoch, drawn at random; None: all
-    every: int  # epochs between two records of the errors
-    text: str
-
-
-BUDGETS = {
-    "smoke": Budget(0.005, 256, 10, "every code path in a minute: 0.5 % of the epochs, the numbers mean nothing"),
-    "standard": Budget(1, 1024, 20, "the paper's epochs, with at most 1024 random equation points an epoch"),
-    "paper": Budget(1, None, 10, "the paper's points and epochs"),
-}
-
-
-class Task(NamedTuple):
-    problem: str
-    method: str
-    seed: int
-    budget: str
-
-
-# ---------------------------------------------------------------------------------------------------
-# References
-# ---------------------------------------------------------------------------------------------------
-
-ORDER = 4  # of all finite elements below
-CELL_ELEMENTS = 16  # per axis of a cell problem
-HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # per axis, by dimension; of the fine-scale solution at least as many
-STEPS = 2000  # in time
-ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
-
-
-def axes_of(problem):
-    return [np.linspace(low, high, problem.test_points) for low, high in problem.domain]
-
-
-def solve_fem(problem, coefficient, reaction, elements, steps=STEPS):
-    """The problem's equation with the given coefficients, at the test points (and the final time)."""
-    mesh = fem.Mesh(problem.domain, elements, ORDER)
-    if problem.initial is None:
-        field = fem.solve_elliptic(coefficient, problem.source, mesh, reaction)
-    else:
-        field = fem.solve_parabolic(
-            coefficient, problem.source, problem.initial, problem.final_time, steps, mesh, reaction
-        )
-    return field.on_grid(*axes_of(problem))
-
-
-def fine_solution(problem, refinement=1.0):
-    """u_eps, with elements (and time steps) in proportion to the number of periods in the domain."""
-    eps = problem.eps
-    periods = max((high - low) / (eps * problem.period) for low, high in problem.domain)
-    elements = max(
-        HOMOGENIZED_ELEMENTS[problem.dim], round(refinement * ELEMENTS_A_PERIOD[problem.dim] * np.ceil(periods))
-    )
-    reaction = problem.reaction and (lambda x: problem.reaction(x / eps) / eps)
-    u = solve_fem(problem, lambda x: problem.coefficient(x, x / eps), reaction, elements, round(STEPS * refinement))
-    return u, elements
-
-
-def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
-    """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
-
-    def tensor_at(x):
-        return fem.homogenized_tensor(
-            lambda y: problem.coefficient(0 * y + x, y), problem.dim, cell_elements, period=problem.period, order=ORDER
-        )
-
-    r = 0.0
-    if problem.reaction is not None:
-        r = fem_reaction_corrector(problem, cell_elements)[1]
-    if problem.slow:
-        return lambda x: np.stack([tensor_at(point) for point in x]), r
-    tensor = tensor_at(np.zeros(problem.dim))
-    return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
-
-
-def fem_reaction_corrector(problem, cell_elements=CELL_ELEMENTS):
-    origin = np.zeros((1, problem.dim))
-    mesh = fem.cell_mesh(problem.dim, cell_elements, problem.period, ORDER)
-    return fem.reaction_corrector(problem.reaction, float(problem.coefficient(origin, origin)[0]), mesh)
-
-
-def homogenized_solution(problem, tensor, r, refinement=1.0):
-    """v or w: the homogenized equation with the coefficients a*(x), r*."""
-    elements, steps = round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement), round(STEPS * refinement)
-    return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements, steps)
-
-
-def reference_correctors(problem, axes):
-    """chi_j, or N, by finite elements on a grid of the cell: (J, n)."""
-    mesh = fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, ORDER)
-    if problem.reaction is not None:
-        return fem_reaction_corrector(problem)[0].on_grid(*axes)[None]
-    return fem.correctors(lambda y: problem.coefficient(0 * y, y), mesh)[0].on_grid(*axes).T
-
-
-# ---------------------------------------------------------------------------------------------------
-# Methods: task -> result, a dictionary of plain data
-# ---------------------------------------------------------------------------------------------------
-
-
-def run_fem(problem, task):
-    """The references, three times refined, so that a reader sees which digits stand still."""
-    checks = []
-    for refinement in (0.5, 1.0, 2.0):
-        u, elements = fine_solution(problem, refinement)
-        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
-        v = homogenized_solution(problem, tensor, r, refinement)
-        checks.append({"elements": elements, "e4": fem.relative_error(v, u)})
-    result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"]}, "refinement": checks}
-    if problem.name == "const1d":
-        ratio, error = fem.coarse_mesh_failure()
-        result["coarse_mesh"] = {"ratio": ratio, "error": error}
-    return result
-
-
-def run_nhpinn(problem, task):
-    cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
-    u, reference = fine_solution(problem)[0], fem_coefficients(problem)
-    found = {}
-
-    def solution_errors(coefficients):
-        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction)
-        found["e2"] = fem.relative_error(w, u)
-        return errors_at_test_points(problem, {"e1": u, "e3": w})
-
-    start = time.perf_counter()
-    correctors, coefficients, params, history = nhpinn.nh_pinn(
-        problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors
-    )
-    middle = time.perf_counter()
-    transfer = train_classical(problem, task, "transfer", u, params)[1]
-    found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
-    found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
-    return {
-        "recipe": "adam",
-        "quantities": found,
-        "settings": {"cell": cell._asdict(), "homogenized": homogenized._asdict(), "classical": classical._asdict()},
-        "seconds_by_part": {"nhpinn": middle - start, "transfer": time.perf_counter() - middle},
-        "history": {
-            "cell": correctors.history._asdict(),
-            "homogenized": history._asdict(),
-            "transfer": transfer._asdict(),
-        },
-        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
-        "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
-    }
-
-
-def averages(history, settings):
-    """The errors of a training as the captions of the paper report them."""
-    return {name: nhpinn.final_average(history, name, settings.average) for name in history.errors}
-
-
-def train_classical(problem, task, name, u, params=None):
-    """The PINN on the multiscale equation, from scratch or from a trained network; its error against u is `name`."""
-    rng = np.random.default_rng(stream(task, name))
-    errors = errors_at_test_points(problem, {name: u})
-    settings = training(problem, "classical", task)
-    return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params)
-
-
-def run_plain(problem, task):
-    """Cell problems without oversampling: under the settings with it, and under the best found without."""
-    same = training(problem, "cell", task)
-    w1 = same.weights[0]
-    runs = {
-        "_plain": training(problem, "plain", task),
-        "_plain_same": same._replace(layers=0, weights=(w1, 1 - w1)),
-    }
-    result = {"recipe": "adam", "quantities": {}, "settings": {}, "history": {}}
-    for suffix, settings in runs.items():
-        rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
-        slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
-        history = nhpinn.solve_cells(problem, settings, rng, slow, corrector_errors(problem)).history
-        result["quantities"] |= {name + suffix: value for name, value in averages(history, settings).items()}
-        result["settings"]["cell" + suffix] = settings._asdict()
-        result["history"]["cell" + suffix] = history._asdict()
-    return result
-
-
-def run_classical(problem, task):
-    settings, u = training(problem, "classical", task), fine_solution(problem)[0]
-    params, history = train_classical(problem, task, "classical", u)
-    return {
-        "recipe": "adam",
-        "quantities": averages(history, settings),
-        "settings": {"classical": settings._asdict()},
-        "history": {"classical": history._asdict()},
-        "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
-    }
-
-
-METHODS = {"fem": run_fem, "classical": run_classical, "plain": run_plain, "nhpinn": run_nhpinn}
-
-
-def training(problem, part, task):
-    """The settings of one training of a problem under the task's budget."""
-    budget, settings = BUDGETS[task.budget], nhpinn.Training(**getattr(problem, part))
-    return settings._replace(
-        epochs=max(1, round(settings.epochs * budget.epochs)),
-        average=max(1, round(settings.average * budget.epochs)),
-        batch=budget.batch,
-        every=budget.every,
-    )
-
-
-def stream(task, label):
-    """Seeds for numpy's generator: independent between tasks, the same wherever and whenever a task runs."""
-    return [task.seed, zlib.crc32(f"{task.problem} {label}".encode())]
-
-
-def test_inputs(problem):
-    """The test grid as inputs of a network: with the final time where there is time."""
-    points = nhpinn.grid(problem.domain, problem.test_points)
-    return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
-
-
-def errors_at_test_points(problem, references):
-    """A function of a network's parameters: its relative errors against each reference."""
-    points = test_inputs(problem)
-
-    def errors(params):
-        u = jets.network(params, points.astype(params[0][0].dtype))
-        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
-
-    return errors
-
-
-def corrector_errors(problem):
-    """A function of the cell networks' parameters: chi1, chi2, ... or N, relative errors on the cell.
-
-    None for a slow coefficient, which has one corrector for every x: e_a says how good they are.
-    """
-    if problem.slow:
-        return None
-    count = {1: 401, 2: 101, 3: 21}[problem.dim]  # as the paper's test grids
-    axes = [np.linspace(0, problem.period, count)] * problem.dim
-    points = nhpinn.grid([(0, problem.period)] * problem.dim, count)
-    inside = nhpinn.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
-    references = reference_correctors(problem, axes)
-    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
-
-    def errors(params):
-        dtype = params[0][0].dtype
-        values = jets.network(params, points.astype(dtype))[0]
-        values = values - jets.network(params, inside.astype(dtype))[0].mean(-1, keepdims=True)
-        return {name: fem.relative_error(*pair) for name, *pair in zip(names, values, references, strict=True)}
-
-    return errors
-
-
-def coefficient_error(problem, coefficients, slow, tensor, r):
-    """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
-    if problem.reaction is not None:
-        return abs(coefficients.reaction - r) / abs(r)
-    return fem.relative_error(coefficients.samples, tensor(slow))
-
 
 # ---------------------------------------------------------------------------------------------------
 # Tasks
@@ -326,14 +51,6 @@ def plan(names, seeds, budget):
         methods = ["classical", "nhpinn"] + (["plain"] if PROBLEMS[name].plain else [])
         tasks += [Task(name, method, seed, budget) for method in methods for seed in seeds]
     return sorted(tasks, key=work)
-
-
-PARTS = {
-    "fem": [],
-    "classical": ["classical"],
-    "plain": ["cell", "plain"],
-    "nhpinn": ["cell", "homogenized", "classical"],
-}
 
 
 def work(task):
@@ -365,7 +82,7 @@ def path_of(task, out):
 def run_task(task):
     """Run one task in this process: its result, or the sentence that says why there is none."""
     jets.reuse_freed_memory()
-    start = time.perf_counter()
+    start, work_start = time.perf_counter(), time.process_time()
     try:
         result = METHODS[task.method](PROBLEMS[task.problem], task)
     except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
@@ -374,6 +91,7 @@ def run_task(task):
         "task": task._asdict(),
         **result,
         "seconds": time.perf_counter() - start,
+        "processor_seconds": time.process_time() - work_start,  # the same on a busy machine
         "commit": commit(),
         "versions": versions(),
     }

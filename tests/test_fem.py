@@ -61,6 +61,25 @@ def test_elliptic_errors_fall_as_h_to_the_order_plus_one(dim, order):
     assert orders(errors)[-1] > order + 1 - 0.35
 
 
+@pytest.mark.parametrize("along", [(), (0,), (1,), (0, 0), (0, 1), (1, 1)])
+def test_derivatives_lose_one_order_each(along):
+    """Against u = sin(pi x_1) sin(pi x_2) interpolated by solving -lap u = 2 pi^2 u."""
+
+    def waves(axis, x):
+        table = [np.sin(np.pi * x), np.pi * np.cos(np.pi * x), -(np.pi**2) * np.sin(np.pi * x)]
+        return table[along.count(axis)]
+
+    axis, order = np.linspace(0.01, 0.99, 12), 3
+    exact = np.outer(waves(0, axis), waves(1, axis)).ravel()
+
+    def f(x):
+        return 2 * np.pi**2 * np.prod(np.sin(np.pi * x), axis=1)
+
+    fields = [fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], f, fem.Mesh(UNIT * 2, n, order)) for n in (4, 16)]
+    errors = [fem.relative_error(field.on_grid(axis, axis, along=along), exact) for field in fields]
+    assert orders(errors)[0] / 2 > order + 1 - len(along) - 0.5
+
+
 def test_crank_nicolson_is_of_second_order():
     """Against exp(-t) sin x, which solves u_t - u_xx / 2 + u / 2 = 0."""
     x, mesh = np.linspace(0, np.pi, 50), fem.Mesh(((0.0, np.pi),), 16, 6)

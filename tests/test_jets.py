@@ -79,6 +79,19 @@ def test_jet_agrees_with_finite_differences(seed, dim):
 
 
 @given(seeds, dims)
+def test_derivatives_are_those_of_nested_differentiation(seed, dim):
+    params, x, _, _ = random_case(seed, dim)
+    value, slope, second = jets.derivatives(params, x)
+    np.testing.assert_allclose(value, plain_network(params, x), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(slope, elementwise_grad(lambda z: plain_network(params, z))(x), rtol=1e-9, atol=1e-11)
+    for i, j in np.ndindex(dim, dim):
+        unit = np.zeros((len(x), dim, dim))
+        unit[:, i, j] = 1
+        expected = nested_operator(params, x, unit, np.zeros_like(x))
+        np.testing.assert_allclose(second[:, i, j], expected, rtol=1e-8, atol=1e-9)
+
+
+@given(seeds, dims)
 def test_a_time_direction_has_only_a_first_derivative(seed, dim):
     params, x, a, b = random_case(seed, dim + 1)
     space = np.linalg.cholesky(a[:, :dim, :dim])

@@ -208,6 +208,33 @@ def test_step_three_solves_the_homogenized_equation():
     assert history.loss[-1] < 1e-3 * history.loss[0]
 
 
+@given(seeds, st.sampled_from(["const1d", "slow1d", "elliptic2d", "reaction10"]))
+@settings(max_examples=8)
+def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
+    """Against finite differences of its values, for random networks in the place of trained ones."""
+    problem, rng = PROBLEMS[name], np.random.default_rng(seed)
+    slow = np.linspace(*problem.domain[0], 9)[:, None] if problem.slow else np.zeros((1, problem.dim))
+    J = 1 if problem.reaction else problem.dim
+    cells = jets.init_network((problem.dim, 5, 1), rng, (1, J))
+    cells = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in cells]
+    correctors = nhpinn.Correctors(cells, slow, rng.standard_normal((len(slow), J)), None)
+    u0 = jets.init_network((problem.dim, 7, 1), rng)
+    low, high = np.transpose(problem.domain)
+    cell = rng.uniform(0.1, 0.9, (6, problem.dim))  # away from the seam of the cell, where learned correctors jump
+    x = low + (np.floor((high - low) / (problem.eps * problem.period) * 0.4) + cell) * problem.eps * problem.period
+    x = x + problem.eps * problem.period * np.ceil(low / (problem.eps * problem.period)) - low
+
+    def value_and_slope(x):
+        expansion = nhpinn.corrector_at(problem, correctors, x)
+        return nhpinn.reconstruct(problem, *jets.derivatives(u0, x), expansion)
+
+    h = 1e-5 * problem.eps
+    for axis in range(problem.dim):
+        step = h * np.eye(problem.dim)[axis]
+        expected = (value_and_slope(x + step)[0] - value_and_slope(x - step)[0]) / (2 * h)
+        np.testing.assert_allclose(value_and_slope(x)[1][:, axis], expected, rtol=1e-4, atol=1e-4)
+
+
 # Losses, written out --------------------------------------------------------------------------------
 
 

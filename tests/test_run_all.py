@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import experiments
 import fem
 import jets
 import nhpinn
@@ -97,7 +98,7 @@ def test_errors_are_those_of_section_5_1(smoke):
             field = fem.solve_elliptic(*coefficients, mesh)
         else:
             field = fem.solve_parabolic(*coefficients, problem.initial, 1.0, 1000, mesh, lambda x, r=r: 0 * x[:, 0] + r)
-        w = field.on_grid(*run_all.axes_of(problem))
+        w = field.on_grid(*experiments.axes_of(problem))
         np.testing.assert_allclose(result["quantities"]["e2"], np.linalg.norm(w - u) / np.linalg.norm(u), rtol=1e-2)
         np.testing.assert_allclose(errors["e3"][-1], np.linalg.norm(p - w) / np.linalg.norm(w), rtol=1e-2)
 
@@ -113,7 +114,7 @@ def test_the_error_of_a_corrector_does_not_see_a_constant():
         problem = PROBLEMS[name]
         J = 1 if problem.reaction else problem.dim
         params = jets.init_network((problem.dim, 8, 1), np.random.default_rng(0), (1, J))
-        errors = run_all.corrector_errors(problem)
+        errors = experiments.corrector_errors(problem)
         before = errors(params)
         params[-1] = (params[-1][0], params[-1][1] + 5.0)
         assert list(before) == (["N"] if problem.reaction else ["chi1", "chi2"])
@@ -122,7 +123,7 @@ def test_the_error_of_a_corrector_does_not_see_a_constant():
 
 def test_random_streams_differ_between_problems_parts_and_seeds():
     tasks = [run_all.Task(name, "nhpinn", seed, "smoke") for name in PROBLEMS for seed in range(3)]
-    streams = {tuple(run_all.stream(task, part)) for task in tasks for part in ("nhpinn", "transfer", "classical")}
+    streams = {tuple(experiments.stream(task, part)) for task in tasks for part in ("nhpinn", "transfer", "classical")}
     assert len(streams) == 9 * len(PROBLEMS)
 
 
@@ -227,7 +228,7 @@ def test_the_problems_are_consistent_data():
 
 
 def test_modules_depend_on_each_other_in_one_direction():
-    ours = ("jets", "nhpinn", "fem", "problems", "figures", "tables", "run_all")
+    ours = ("jets", "nhpinn", "fem", "problems", "experiments", "figures", "tables", "run_all")
     allowed = {
         "jets": set(),
         "fem": set(),
@@ -235,6 +236,7 @@ def test_modules_depend_on_each_other_in_one_direction():
         "nhpinn": {"jets"},
         "figures": set(),
         "tables": {"problems"},
+        "experiments": {"fem", "jets", "nhpinn"},
     }
     for module, known in allowed.items():
         source = (ROOT / f"{module}.py").read_text()

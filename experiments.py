@@ -1,0 +1,354 @@
+"""The experiments of the paper: what a task (problem, method, seed, budget) computes.
+
+    fem        references: fine-scale solution, homogenization error e4, and their refinement
+    nhpinn     the three steps; then transfer learning, which starts the classical PINN from step 3
+    plain      cell problems without oversampling
+    classical  the PINN on the multiscale equation
+
+The errors are those of section 5.1, in the discrete L2 norm on the paper's test grid, with u_eps the
+fine-scale reference, p the network of NH-PINN, w the finite element solution with NH-PINN's coefficients
+and v the one with finite element coefficients:
+
+    e1 = |p - u_eps| / |u_eps|   e2 = |w - u_eps| / |u_eps|   e3 = |p - w| / |w|   e4 = |v - u_eps| / |u_eps|
+
+Each method returns a dictionary of plain data; run_all.py runs and saves them.
+"""
+
+import time
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+import fem
+import jets
+import nhpinn
+
+
+class Budget(NamedTuple):
+    epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged
+    batch: int | None  # equation points an epoch, drawn at random; None: all
+    every: int  # epochs between two records of the errors
+    text: str
+
+
+BUDGETS = {
+    "smoke": Budget(0.005, 256, 10, "every code path in a minute: 0.5 % of the epochs, the numbers mean nothing"),
+    "standard": Budget(1, 1024, 20, "the paper's epochs, with at most 1024 random equation points an epoch"),
+    "paper": Budget(1, None, 10, "the paper's points and epochs"),
+}
+
+
+class Task(NamedTuple):
+    problem: str
+    method: str
+    seed: int
+    budget: str
+
+
+# ---------------------------------------------------------------------------------------------------
+# References
+# ---------------------------------------------------------------------------------------------------
+
+ORDER = 4  # of all finite elements below
+CELL_ELEMENTS = 16  # per axis of a cell problem
+HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # per axis, by dimension; of the fine-scale solution at least as many
+STEPS = 2000  # in time
+ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
+
+
+def axes_of(problem):
+    return [np.linspace(low, high, problem.test_points) for low, high in problem.domain]
+
+
+def derivatives_of(field, axes):
+    """Values (n,), gradient (n, dim) and second derivatives (n, dim, dim) of a Field on a tensor grid."""
+    dim = range(len(axes))
+    slope = np.stack([field.on_grid(*axes, along=(i,)) for i in dim], -1)
+    second = np.stack([np.stack([field.on_grid(*axes, along=(i, j)) for j in dim], -1) for i in dim], -2)
+    return field.on_grid(*axes), slope, second
+
+
+def solve_fem(problem, coefficient, reaction, elements, steps=STEPS):
+    """The problem's equation with the given coefficients, at the final time where there is time: a Field."""
+    mesh = fem.Mesh(problem.domain, elements, ORDER)
+    if problem.initial is None:
+        return fem.solve_elliptic(coefficient, problem.source, mesh, reaction)
+    return fem.solve_parabolic(coefficient, problem.source, problem.initial, problem.final_time, steps, mesh, reaction)
+
+
+def fine_solution(problem, refinement=1.0):
+    """u_eps, with elements (and time steps) in proportion to the number of periods in the domain."""
+    eps = problem.eps
+    periods = max((high - low) / (eps * problem.period) for low, high in problem.domain)
+    elements = max(
+        HOMOGENIZED_ELEMENTS[problem.dim], round(refinement * ELEMENTS_A_PERIOD[problem.dim] * np.ceil(periods))
+    )
+    reaction = problem.reaction and (lambda x: problem.reaction(x / eps) / eps)
+    u = solve_fem(problem, lambda x: problem.coefficient(x, x / eps), reaction, elements, round(STEPS * refinement))
+    return u, elements
+
+
+def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
+    """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
+
+    def tensor_at(x):
+        return fem.homogenized_tensor(
+            lambda y: problem.coefficient(0 * y + x, y), problem.dim, cell_elements, period=problem.period, order=ORDER
+        )
+
+    r = 0.0
+    if problem.reaction is not None:
+        r = fem_reaction_corrector(problem, cell_elements)[1]
+    if problem.slow:
+        return lambda x: np.stack([tensor_at(point) for point in x]), r
+    tensor = tensor_at(np.zeros(problem.dim))
+    return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
+
+
+def fem_reaction_corrector(problem, cell_elements=CELL_ELEMENTS):
+    origin = np.zeros((1, problem.dim))
+    mesh = fem.cell_mesh(problem.dim, cell_elements, problem.period, ORDER)
+    return fem.reaction_corrector(problem.reaction, float(problem.coefficient(origin, origin)[0]), mesh)
+
+
+def homogenized_solution(problem, tensor, r, refinement=1.0):
+    """v or w: the homogenized equation with the coefficients a*(x), r*."""
+    elements, steps = round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement), round(STEPS * refinement)
+    return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements, steps)
+
+
+def cell_fields(problem, x):
+    """The correctors of the cell problem at one point x (dim,), by finite elements: a Field, columns chi_j, or N."""
+    if problem.reaction is not None:
+        field = fem_reaction_corrector(problem)[0]
+        return field._replace(nodal=field.nodal[:, None])
+    mesh = fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, ORDER)
+    return fem.correctors(lambda y: problem.coefficient(0 * y + x, y), mesh)[0]
+
+
+def fem_expansion(problem, slow):
+    """The correctors at the test points, by finite elements: nhpinn.Expansion."""
+    axes = [x / problem.eps for x in axes_of(problem)]
+    fields = [cell_fields(problem, x) for x in slow]
+    chi = np.stack([field.on_grid(*axes).T for field in fields])
+    chi_y = np.stack([np.stack([f.on_grid(*axes, along=(i,)).T for i in range(problem.dim)], -1) for f in fields])
+    if not problem.slow:
+        return nhpinn.Expansion(chi[0], chi_y[0], np.zeros_like(chi_y[0]))
+    return nhpinn.expand_slow(slow, chi, chi_y, nhpinn.grid(problem.domain, problem.test_points))
+
+
+def reference_correctors(problem, axes):
+    """chi_j, or N, by finite elements on a grid of the cell: (J, n)."""
+    return cell_fields(problem, np.zeros(problem.dim)).on_grid(*axes).T
+
+
+def corrected_errors(problem, fine, homogenized, expansion):
+    """Errors of the first-order reconstruction, and of gradients with it (h1_corrected) and without (h1).
+
+    fine, homogenized: (values, gradient, second derivatives) at the test points.  Relative, in the discrete L2
+    norm, over the whole domain and over its interior, one period away from the boundary.
+    """
+    (u, u_slope, _), (u0, slope, second) = fine, homogenized
+    value, corrected_slope = nhpinn.reconstruct(problem, u0, slope, second, expansion)
+    x, (low, high) = nhpinn.grid(problem.domain, problem.test_points), np.transpose(problem.domain)
+    layer = problem.eps * problem.period * (1 - 1e-9)
+    interior = np.all((x - low >= layer) & (high - x >= layer), axis=1)
+    found = {}
+    for suffix, where in (("", slice(None)), ("_interior", interior)):
+        found["e1_corrected" + suffix] = fem.relative_error(value[where], u[where])
+        found["h1" + suffix] = fem.relative_error(slope[where], u_slope[where])
+        found["h1_corrected" + suffix] = fem.relative_error(corrected_slope[where], u_slope[where])
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------
+# Methods: task -> result, a dictionary of plain data
+# ---------------------------------------------------------------------------------------------------
+
+
+def run_fem(problem, task):
+    """The references, three times refined, so that a reader sees which digits stand still."""
+    checks, axes = [], axes_of(problem)
+    for refinement in (0.5, 1.0, 2.0):
+        fine, elements = fine_solution(problem, refinement)
+        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
+        v = homogenized_solution(problem, tensor, r, refinement)
+        checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
+    slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
+    corrected = corrected_errors(
+        problem, derivatives_of(fine, axes), derivatives_of(v, axes), fem_expansion(problem, slow)
+    )
+    result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
+    if problem.name == "const1d":
+        ratio, error = fem.coarse_mesh_failure()
+        result["coarse_mesh"] = {"ratio": ratio, "error": error}
+    return result
+
+
+def run_nhpinn(problem, task):
+    cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
+    fine, reference = derivatives_of(fine_solution(problem)[0], axes_of(problem)), fem_coefficients(problem)
+    found, u = {}, fine[0]
+
+    def solution_errors(coefficients):
+        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes_of(problem))
+        found["e2"] = fem.relative_error(w, u)
+        return errors_at_test_points(problem, {"e1": u, "e3": w})
+
+    start = time.perf_counter()
+    correctors, coefficients, params, history = nhpinn.nh_pinn(
+        problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors
+    )
+    middle = time.perf_counter()
+    transfer = train_classical(problem, task, "transfer", u, params)[1]
+    found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
+    x, dim = nhpinn.grid(problem.domain, problem.test_points), problem.dim
+    u0, slope, second = jets.derivatives(params, test_inputs(problem))
+    homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
+    found |= corrected_errors(problem, fine, homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
+    found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
+    return {
+        "recipe": "adam",
+        "quantities": found,
+        "settings": {"cell": cell._asdict(), "homogenized": homogenized._asdict(), "classical": classical._asdict()},
+        "seconds_by_part": {"nhpinn": middle - start, "transfer": time.perf_counter() - middle},
+        "history": {
+            "cell": correctors.history._asdict(),
+            "homogenized": history._asdict(),
+            "transfer": transfer._asdict(),
+        },
+        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
+        "fields": {"solution": u0, "reference": u, **corrector_fields(problem, correctors)},
+    }
+
+
+def corrector_fields(problem, correctors):
+    """The correctors on a grid of the cell, learned and by finite elements; nothing for a slow coefficient."""
+    if problem.slow:
+        return {}
+    axes = cell_axes(problem)
+    y = nhpinn.grid([(0, problem.period)] * problem.dim, len(axes[0]))
+    return {"corrector": correctors(y)[0], "corrector_reference": reference_correctors(problem, axes)}
+
+
+def averages(history, settings):
+    """The errors of a training as the captions of the paper report them."""
+    return {name: nhpinn.final_average(history, name, settings.average) for name in history.errors}
+
+
+def train_classical(problem, task, name, u, params=None):
+    """The PINN on the multiscale equation, from scratch or from a trained network; its error against u is `name`."""
+    rng = np.random.default_rng(stream(task, name))
+    errors = errors_at_test_points(problem, {name: u})
+    settings = training(problem, "classical", task)
+    return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params)
+
+
+def run_plain(problem, task):
+    """Cell problems without oversampling: under the settings with it, and under the best found without."""
+    same = training(problem, "cell", task)
+    w1 = same.weights[0]
+    runs = {
+        "_plain": training(problem, "plain", task),
+        "_plain_same": same._replace(layers=0, weights=(w1, 1 - w1)),
+    }
+    result = {"recipe": "adam", "quantities": {}, "settings": {}, "history": {}}
+    for suffix, settings in runs.items():
+        rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
+        slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
+        history = nhpinn.solve_cells(problem, settings, rng, slow, corrector_errors(problem)).history
+        result["quantities"] |= {name + suffix: value for name, value in averages(history, settings).items()}
+        result["settings"]["cell" + suffix] = settings._asdict()
+        result["history"]["cell" + suffix] = history._asdict()
+    return result
+
+
+def run_classical(problem, task):
+    settings, u = training(problem, "classical", task), fine_solution(problem)[0].on_grid(*axes_of(problem))
+    params, history = train_classical(problem, task, "classical", u)
+    return {
+        "recipe": "adam",
+        "quantities": averages(history, settings),
+        "settings": {"classical": settings._asdict()},
+        "history": {"classical": history._asdict()},
+        "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
+    }
+
+
+METHODS = {"fem": run_fem, "classical": run_classical, "plain": run_plain, "nhpinn": run_nhpinn}
+
+
+def training(problem, part, task):
+    """The settings of one training of a problem under the task's budget."""
+    budget, settings = BUDGETS[task.budget], nhpinn.Training(**getattr(problem, part))
+    return settings._replace(
+        epochs=max(1, round(settings.epochs * budget.epochs)),
+        average=max(1, round(settings.average * budget.epochs)),
+        batch=budget.batch,
+        every=budget.every,
+    )
+
+
+def stream(task, label):
+    """Seeds for numpy's generator: independent between tasks, the same wherever and whenever a task runs."""
+    return [task.seed, zlib.crc32(f"{task.problem} {label}".encode())]
+
+
+def test_inputs(problem):
+    """The test grid as inputs of a network: with the final time where there is time."""
+    points = nhpinn.grid(problem.domain, problem.test_points)
+    return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
+
+
+def errors_at_test_points(problem, references):
+    """A function of a network's parameters: its relative errors against each reference."""
+    points = test_inputs(problem)
+
+    def errors(params):
+        u = jets.network(params, points.astype(params[0][0].dtype))
+        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
+
+    return errors
+
+
+def corrector_errors(problem):
+    """A function of the cell networks' parameters: chi1, chi2, ... or N, relative errors on the cell.
+
+    None for a slow coefficient, which has one corrector for every x: e_a says how good they are.
+    """
+    if problem.slow:
+        return None
+    axes = cell_axes(problem)
+    points = nhpinn.grid([(0, problem.period)] * problem.dim, len(axes[0]))
+    inside = nhpinn.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
+    references = reference_correctors(problem, axes)
+    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
+
+    def errors(params):
+        dtype = params[0][0].dtype
+        values = jets.network(params, points.astype(dtype))[0]
+        values = values - jets.network(params, inside.astype(dtype))[0].mean(-1, keepdims=True)
+        return {name: fem.relative_error(*pair) for name, *pair in zip(names, values, references, strict=True)}
+
+    return errors
+
+
+def cell_axes(problem):
+    """The grid of the cell on which errors of correctors are measured, as fine as the paper's test grids."""
+    return [np.linspace(0, problem.period, {1: 401, 2: 101, 3: 21}[problem.dim])] * problem.dim
+
+
+def coefficient_error(problem, coefficients, slow, tensor, r):
+    """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
+    if problem.reaction is not None:
+        return abs(coefficients.reaction - r) / abs(r)
+    return fem.relative_error(coefficients.samples, tensor(slow))
+
+
+PARTS = {
+    "fem": [],
+    "classical": ["classical"],
+    "plain": ["cell", "plain"],
+    "nhpinn": ["cell", "homogenized", "classical"],
+}
