@@ -163,11 +163,12 @@ def corrected_errors(problem, fine, homogenized, expansion):
 
 
 # ---------------------------------------------------------------------------------------------------
-# Methods: task -> result, a dictionary of plain data
+# Methods: problem, task -> result, a dictionary of plain data.  `checkpoints(name)` keeps the state of the
+# training of that name, see nhpinn.Checkpoint.
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_fem(problem, task):
+def run_fem(problem, task, checkpoints=nhpinn.no_checkpoints):
     """The references, three times refined, so that a reader sees which digits stand still."""
     checks, axes = [], axes_of(problem)
     for refinement in (0.5, 1.0, 2.0):
@@ -186,7 +187,7 @@ def run_fem(problem, task):
     return result
 
 
-def run_nhpinn(problem, task):
+def run_nhpinn(problem, task, checkpoints=nhpinn.no_checkpoints):
     cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
     fine, reference = derivatives_of(fine_solution(problem)[0], axes_of(problem)), fem_coefficients(problem)
     found, u = {}, fine[0]
@@ -198,10 +199,10 @@ def run_nhpinn(problem, task):
 
     start = time.perf_counter()
     correctors, coefficients, params, history = nhpinn.nh_pinn(
-        problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors
+        problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors, checkpoints
     )
     middle = time.perf_counter()
-    transfer = train_classical(problem, task, "transfer", u, params)[1]
+    transfer = train_classical(problem, task, "transfer", u, params, checkpoints("transfer"))[1]
     found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
     x, dim = nhpinn.grid(problem.domain, problem.test_points), problem.dim
     u0, slope, second = jets.derivatives(params, test_inputs(problem))
@@ -237,15 +238,15 @@ def averages(history, settings):
     return {name: nhpinn.final_average(history, name, settings.average) for name in history.errors}
 
 
-def train_classical(problem, task, name, u, params=None):
+def train_classical(problem, task, name, u, params, checkpoint):
     """The PINN on the multiscale equation, from scratch or from a trained network; its error against u is `name`."""
     rng = np.random.default_rng(stream(task, name))
     errors = errors_at_test_points(problem, {name: u})
     settings = training(problem, "classical", task)
-    return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params)
+    return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params, checkpoint)
 
 
-def run_plain(problem, task):
+def run_plain(problem, task, checkpoints=nhpinn.no_checkpoints):
     """Cell problems without oversampling: under the settings with it, and under the best found without."""
     same = training(problem, "cell", task)
     w1 = same.weights[0]
@@ -257,16 +258,17 @@ def run_plain(problem, task):
     for suffix, settings in runs.items():
         rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
         slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
-        history = nhpinn.solve_cells(problem, settings, rng, slow, corrector_errors(problem)).history
+        errors, checkpoint = corrector_errors(problem), checkpoints("cell" + suffix)
+        history = nhpinn.solve_cells(problem, settings, rng, slow, errors, checkpoint).history
         result["quantities"] |= {name + suffix: value for name, value in averages(history, settings).items()}
         result["settings"]["cell" + suffix] = settings._asdict()
         result["history"]["cell" + suffix] = history._asdict()
     return result
 
 
-def run_classical(problem, task):
+def run_classical(problem, task, checkpoints=nhpinn.no_checkpoints):
     settings, u = training(problem, "classical", task), fine_solution(problem)[0].on_grid(*axes_of(problem))
-    params, history = train_classical(problem, task, "classical", u)
+    params, history = train_classical(problem, task, "classical", u, None, checkpoints("classical"))
     return {
         "recipe": "adam",
         "quantities": averages(history, settings),

@@ -217,11 +217,26 @@ def adam_step(vector, gradient, state, rate, beta1=0.9, beta2=0.999, tiny=1e-8):
     return vector - scale * m / (np.sqrt(v) + tiny), AdamState(m, v, step)
 
 
-def train(params, terms, training, rng, errors=None):
+class Checkpoint(NamedTuple):
+    """Where a training keeps its state, a dictionary of arrays and plain data, in case it is interrupted."""
+
+    load: Callable  # the state at the start -> the state to go on from, which has the same keys
+    save: Callable  # (state, finished): called before every epoch and at the end; may keep it or not
+
+
+NO_CHECKPOINT = Checkpoint(lambda start: start, lambda state, finished: None)
+
+
+def no_checkpoints(name):
+    """A function that trains several networks asks for the Checkpoint of each by its name."""
+    return NO_CHECKPOINT
+
+
+def train(params, terms, training, rng, errors=None, checkpoint=NO_CHECKPOINT):
     """Adam on the sum of the terms.  `errors(params)` -> {name: float} is recorded on the way.
 
     Returns the trained parameters (float64) and the History; raises FloatingPointError at the first
-    epoch whose loss is not finite.
+    epoch whose loss is not finite.  Interrupted and continued from its checkpoint, it returns the same.
     """
     terms = [cast(term, training.dtype) for term in terms]
     like = params
@@ -229,13 +244,22 @@ def train(params, terms, training, rng, errors=None):
     state = adam_init(vector)
     history = History([], [], {})
 
+    def progress(epoch):
+        known = {"epoch": epoch, "vector": vector, **state._asdict(), "history": history._asdict()}
+        return known | {"random": rng.bit_generator.state}
+
     def record(epoch, loss):
         history.epochs.append(epoch)
         history.loss.append(float(loss))
         for name, value in (errors(unflatten(vector, like)) if errors else {}).items():
             history.errors.setdefault(name, []).append(float(value))
 
-    for epoch in range(training.epochs):
+    saved = checkpoint.load(progress(0))
+    first, vector, history = saved["epoch"], saved["vector"], History(**saved["history"])
+    state = AdamState(saved["m"], saved["v"], saved["step"])
+    rng.bit_generator.state = saved["random"]
+    for epoch in range(first, training.epochs):
+        checkpoint.save(progress(epoch), False)
         parts = [random_part(term, training.batch, rng) if term.derivatives else term for term in terms]
         loss, slope = loss_and_gradient(unflatten(vector, like), parts)
         if not np.isfinite(loss):
@@ -247,7 +271,9 @@ def train(params, terms, training, rng, errors=None):
             record(epoch, loss)
         rate = training.rate * training.decay ** (epoch / training.epochs)
         vector, state = adam_step(vector, slope, state, rate)
-    record(training.epochs, loss_and_gradient(unflatten(vector, like), parts)[0])
+    if first < training.epochs:
+        record(training.epochs, loss_and_gradient(unflatten(vector, like), parts)[0])
+        checkpoint.save(progress(training.epochs), True)
     return unflatten(vector.astype(np.float64), like), history
 
 
@@ -422,18 +448,22 @@ class Effective(NamedTuple):
     reaction: float  # r*
 
 
-def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None):
+def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None, checkpoints=no_checkpoints):
     """The method: cell problems, homogenized coefficients, homogenized equation.
 
     cell, homogenized: Training of steps 1 and 3.  cell_errors(params) and solution_errors(coefficients),
-    which returns a function of the parameters, give errors to be recorded during the trainings.
+    which returns a function of the parameters, give errors to be recorded during the trainings, whose
+    checkpoints are named "cell" and "homogenized".
     -> Correctors, Effective, parameters and History of the network for u_0.
     """
     cell_rng, solution_rng = generators(seed)
-    correctors = solve_cells(problem, cell, cell_rng, slow_points(problem, homogenized), cell_errors)
+    slow = slow_points(problem, homogenized)
+    correctors = solve_cells(problem, cell, cell_rng, slow, cell_errors, checkpoints("cell"))
     coefficients = homogenized_coefficients(problem, correctors)
     errors = solution_errors(coefficients) if solution_errors else None
-    params, history = solve_equation(problem, homogenized_at(coefficients), homogenized, solution_rng, errors)
+    params, history = solve_equation(
+        problem, homogenized_at(coefficients), homogenized, solution_rng, errors, None, checkpoints("homogenized")
+    )
     return correctors, coefficients, params, history
 
 
@@ -451,7 +481,7 @@ def slow_points(problem, homogenized):
     return grid(problem.domain, homogenized.points)
 
 
-def solve_cells(problem, training, rng, slow, errors=None):
+def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPOINT):
     """Step 1: train the correctors of all cell problems together, eqs. (9) to (12).
 
     slow (X, dim): the points x.  Networks of one j start from the same parameters at every x, so that
@@ -475,7 +505,7 @@ def solve_cells(problem, training, rng, slow, errors=None):
     ]
     start = init_network((dim, *training.hidden, 1), rng, (1, f.shape[1]))
     start = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in start]
-    params, history = train(start, terms, training, rng, errors)
+    params, history = train(start, terms, training, rng, errors, checkpoint)
     mean = network(params, cell_quadrature(dim, period)).mean(-1)
     return Correctors(params, slow, mean, history)
 
@@ -600,7 +630,7 @@ def multiscale_at(problem):
     return coefficients
 
 
-def solve_equation(problem, coefficients, training, rng, errors=None, params=None):
+def solve_equation(problem, coefficients, training, rng, errors=None, params=None, checkpoint=NO_CHECKPOINT):
     """Train a network on u_t - d_i(a_ij d_j u) + c u = f with u = 0 on the boundary, eq. (3).
 
     coefficients(points) -> a (n, d, d), d_i a_ij (n, d), c.  Step 3 with `homogenized_at`; the classical
@@ -614,7 +644,7 @@ def solve_equation(problem, coefficients, training, rng, errors=None, params=Non
     terms = equation_terms(problem, coefficients, training, points)
     if params is None:
         params = init_network((len(bounds), *training.hidden, 1), rng)
-    return train(params, terms, training, rng, errors)
+    return train(params, terms, training, rng, errors, checkpoint)
 
 
 def equation_terms(problem, coefficients, training, points):
