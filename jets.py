@@ -13,8 +13,8 @@ and s = 1 - t^2,
     d_k tanh(u) = s d_k u        L tanh(u) = s L u - 2 t s sum_k (d_k u)^2
 
 So one channel holds the whole second-order operator, in any dimension and for any tensor a.  An array
-with a single channel holds values alone.  For the reverse pass over the parameters the whole network is
-one primitive of autograd: `_forward` keeps what `_backward` needs, so that nothing is computed twice.
+with a single channel holds values alone.  For the reverse pass over the parameters `forward` keeps what
+`backward` needs, so that nothing is computed twice; the whole network is one primitive of autograd, for any loss.
 
 A network is a list of pairs (W, b).  Both may carry leading axes: a batch of networks, evaluated and
 trained together.  Arrays are (..., channels, points, width); points are (points, dim).
@@ -57,19 +57,19 @@ def network_jet(params, jet):
 
 @primitive
 def _network_jet(params, jet, tape):
-    return _forward(params, jet, tape)
+    return forward(params, jet, tape)
 
 
 # autograd asks for this right after the forward pass, which has filled the tape
 defvjp(
     _network_jet,
-    lambda ans, params, jet, tape: lambda g: [_layer_gradient(z, G) for z, G in _backward(params, tape, g)],
+    lambda ans, params, jet, tape: lambda g: pullback(params, tape, g),
     argnums=(0,),
 )
 
 
-def _forward(params, jet, tape):
-    """The jet of the network.  Puts (input, curvature) of every layer on the tape, for `_backward`."""
+def forward(params, jet, tape):
+    """The jet of the network.  Puts (input, curvature) of every layer on the tape, for `backward`."""
     *hidden, last = params
     curvature = None
     for W, b in hidden:
@@ -79,12 +79,16 @@ def _forward(params, jet, tape):
     return affine(jet, *last)
 
 
-def _backward(params, tape, g):
+def pullback(params, tape, g):
+    """The gradient of sum(g * network jet) with respect to the parameters, from the tape of `forward`."""
+    return [_layer_gradient(z, G) for z, G in backward(params, tape, g)]
+
+
+def backward(params, tape, g):
     """From g, the gradient with respect to the network's jet: (input z, gradient G of z W + b) of every layer."""
     layers = [(tape[-1][0], g)]
     for (W, _), (z, _), (output, curvature) in zip(params[:0:-1], tape[-2::-1], tape[:0:-1], strict=True):
-        g = _rows(_merge(g) @ np.swapaxes(W, -1, -2), output)
-        g = tanh_jet_vjp(output, curvature, g)
+        g = tanh_jet_vjp(output, curvature, _times_transposed(g, W))
         layers.append((z, g))
     return layers[::-1]
 
@@ -99,6 +103,12 @@ def affine(z, W, b):
     out = _rows(_merge(z) @ W, z)
     out[..., 0, :, :] += b[..., None, :]
     return out
+
+
+def _times_transposed(g, W):
+    """g W^T; an outer product, which one column makes of it, is faster than a matrix product."""
+    transposed = np.swapaxes(W, -1, -2)
+    return g * transposed[..., None, :, :] if W.shape[-1] == 1 else _rows(_merge(g) @ transposed, g)
 
 
 def _merge(z):
@@ -130,7 +140,7 @@ def tanh_jet(z):
 
 
 def tanh_jet_vjp(out, curvature, g):
-    """The gradient with respect to z of sum(g * tanh_jet(z)), from the outputs of `tanh_jet` alone.
+    """The gradient with respect to z of sum(g * tanh_jet(z)), from the outputs of `tanh_jet` alone, in place of g.
 
     With out = (t, p_k, q) and its curvature c, every s d_k u is p_k and s L u is q + 2 t c, which leaves
 
@@ -138,19 +148,20 @@ def tanh_jet_vjp(out, curvature, g):
     """
     t = out[..., 0, :, :]
     s = _slope(t)
-    grad = g * s[..., None, :, :]
     if curvature is None:
-        return grad
-    value, last = grad[..., 0, :, :], grad[..., -1, :, :]
-    np.multiply(curvature, last, out=s)
-    s += t * _sum_of_products(g[..., 1:, :, :], out[..., 1:, :, :])
-    s *= 2
-    value -= s
-    np.multiply(t, g[..., -1, :, :], out=s)
-    s *= 4
+        return np.multiply(g, s[..., None, :, :], out=g)
+    value, last = g[..., 0, :, :], g[..., -1, :, :]
+    inner = _sum_of_products(g[..., 1:, :, :], out[..., 1:, :, :])
+    inner *= t
+    twist = t * last
+    twist *= 4
+    g *= s[..., None, :, :]
+    inner += np.multiply(curvature, last, out=s)
+    inner *= 2
+    value -= inner
     for k in range(1, out.shape[-3] - 1):
-        grad[..., k, :, :] -= s * out[..., k, :, :]
-    return grad
+        g[..., k, :, :] -= np.multiply(twist, out[..., k, :, :], out=inner)
+    return g
 
 
 def _slope(t):

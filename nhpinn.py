@@ -26,12 +26,12 @@ from typing import NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import make_vjp, value_and_grad
+from autograd import make_vjp
 from scipy.interpolate import CubicSpline
 
-from jets import flatten, gradient, init_network, network, network_jet, operator_jet, unflatten
+from jets import flatten, forward, gradient, init_network, network, network_jet, operator_jet, pullback, unflatten
 
-BLOCK = 1024  # points per block of a loss: a block's arrays stay in the processor's cache
+BLOCK_BYTES = 4096  # of a block of points, one number each: a block's arrays stay in the processor's cache
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -72,32 +72,43 @@ def pair_term(pairs, weights):
 
 
 def residual(params, term):
-    """sum_c mix_ci jet_ci(u) - target_i: (..., n)."""
-    jet, shape = term.jet, term.jet.shape[:-1]
-    if not term.derivatives:
-        jet = jet.reshape((*shape[:-2], 1, -1, jet.shape[-1]))
-    out = network_jet(params, jet)
-    out = anp.reshape(out, out.shape[: out.ndim - 3] + shape[-2:])
-    return anp.sum(term.mix * out, axis=-2) - term.target
+    """sum_c mix_ci jet_ci(u) - target_i: (..., n).  autograd differentiates it, for a loss of one's own."""
+    return anp.sum(term.mix * _channels(network_jet(params, _inputs(term)), term), axis=-2) - term.target
 
 
-def term_loss(params, term):
-    """The term's value, summed over the networks of a batch."""
-    r = residual(params, term)
-    return anp.sum(term.weight * r * r)
+def _inputs(term):
+    """The term's jet of the coordinates; independent points become one channel."""
+    jet = term.jet
+    return jet if term.derivatives else jet.reshape((*jet.shape[:-3], 1, -1, jet.shape[-1]))
 
 
-_term_loss_and_gradient = value_and_grad(term_loss)
+def _channels(out, term):
+    """The jet of the network as (..., channels, n), whether the channels are one point's or independent points."""
+    return anp.reshape(out, out.shape[: out.ndim - 3] + term.jet.shape[-3:-1])
 
 
-def loss_and_gradient(params, terms, block=BLOCK):
-    """The sum of the terms and its gradient as one vector, in blocks of points."""
+def term_loss_and_gradient(params, term):
+    """The term, summed over the networks of a batch, and its gradient with respect to their parameters.
+
+    The residual r is linear in the jet: the loss has the gradient 2 weight r mix with respect to the jet.
+    """
+    tape = []
+    out = forward(params, _inputs(term), tape)
+    r = np.sum(term.mix * _channels(out, term), axis=-2) - term.target
+    weighted = term.weight * r
+    g = (2 * weighted)[..., None, :] * term.mix
+    return np.sum(weighted * r), pullback(params, tape, g.reshape(out.shape))
+
+
+def loss_and_gradient(params, terms, block=None):
+    """The sum of the terms and its gradient as one vector, in blocks of points that fit into the cache."""
+    block = block or BLOCK_BYTES // params[0][0].itemsize
     loss, total = 0.0, 0.0
     for term in terms:
         n = len(term.weight)
         for start in range(0, n, block):
             part = term if n <= block else _take(term, slice(start, start + block))
-            value, gradients = _term_loss_and_gradient(params, part)
+            value, gradients = term_loss_and_gradient(params, part)
             loss = loss + value
             total = total + flatten(gradients)
     return loss, total

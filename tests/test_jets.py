@@ -159,6 +159,18 @@ def test_parameter_gradient_agrees_with_finite_differences(seed, dim, batch):
     np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-6 * loss(0))
 
 
+@given(seeds, dims, st.sampled_from([(), (2,), (3, 2)]))
+def test_gradient_of_the_loss_equals_that_of_autograd(seed, dim, batch):
+    params, terms = random_terms(seed, dim, batch)
+    value, slope = nhpinn.loss_and_gradient(params, terms)
+
+    def loss(p):
+        return sum(anp.sum(term.weight * nhpinn.residual(p, term) ** 2) for term in terms)
+
+    np.testing.assert_allclose(value, loss(params), rtol=1e-12)
+    np.testing.assert_allclose(slope, jets.flatten(grad(loss)(params)), rtol=1e-9, atol=1e-11)
+
+
 @given(seeds, dims)
 def test_loss_is_the_formula_of_the_paper(seed, dim):
     params, terms = random_terms(seed, dim)
