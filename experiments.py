@@ -20,8 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+import adam
 import fem
 import jets
+import losses
 import nhpinn
 
 
@@ -135,7 +137,7 @@ def fem_expansion(problem, slow):
     chi_y = np.stack([np.stack([f.on_grid(*axes, along=(i,)).T for i in range(problem.dim)], -1) for f in fields])
     if not problem.slow:
         return nhpinn.Expansion(chi[0], chi_y[0], np.zeros_like(chi_y[0]))
-    return nhpinn.expand_slow(slow, chi, chi_y, nhpinn.grid(problem.domain, problem.test_points))
+    return nhpinn.expand_slow(slow, chi, chi_y, losses.grid(problem.domain, problem.test_points))
 
 
 def reference_correctors(problem, axes):
@@ -151,7 +153,7 @@ def corrected_errors(problem, fine, homogenized, expansion):
     """
     (u, u_slope, _), (u0, slope, second) = fine, homogenized
     value, corrected_slope = nhpinn.reconstruct(problem, u0, slope, second, expansion)
-    x, (low, high) = nhpinn.grid(problem.domain, problem.test_points), np.transpose(problem.domain)
+    x, (low, high) = losses.grid(problem.domain, problem.test_points), np.transpose(problem.domain)
     layer = problem.eps * problem.period * (1 - 1e-9)
     interior = np.all((x - low >= layer) & (high - x >= layer), axis=1)
     found = {}
@@ -164,11 +166,11 @@ def corrected_errors(problem, fine, homogenized, expansion):
 
 # ---------------------------------------------------------------------------------------------------
 # Methods: problem, task -> result, a dictionary of plain data.  `checkpoints(name)` keeps the state of the
-# training of that name, see nhpinn.Checkpoint.
+# training of that name, see adam.Checkpoint.
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_fem(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_fem(problem, task, checkpoints=adam.no_checkpoints):
     """The references, three times refined, so that a reader sees which digits stand still."""
     checks, axes = [], axes_of(problem)
     for refinement in (0.5, 1.0, 2.0):
@@ -187,7 +189,7 @@ def run_fem(problem, task, checkpoints=nhpinn.no_checkpoints):
     return result
 
 
-def run_nhpinn(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
     cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
     fine, reference = derivatives_of(fine_solution(problem)[0], axes_of(problem)), fem_coefficients(problem)
     found, u = {}, fine[0]
@@ -204,7 +206,7 @@ def run_nhpinn(problem, task, checkpoints=nhpinn.no_checkpoints):
     middle = time.perf_counter()
     transfer = train_classical(problem, task, "transfer", u, params, checkpoints("transfer"))[1]
     found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
-    x, dim = nhpinn.grid(problem.domain, problem.test_points), problem.dim
+    x, dim = losses.grid(problem.domain, problem.test_points), problem.dim
     u0, slope, second = jets.derivatives(params, test_inputs(problem))
     homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
     found |= corrected_errors(problem, fine, homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
@@ -229,13 +231,13 @@ def corrector_fields(problem, correctors):
     if problem.slow:
         return {}
     axes = cell_axes(problem)
-    y = nhpinn.grid([(0, problem.period)] * problem.dim, len(axes[0]))
+    y = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
     return {"corrector": correctors(y)[0], "corrector_reference": reference_correctors(problem, axes)}
 
 
 def averages(history, settings):
     """The errors of a training as the captions of the paper report them."""
-    return {name: nhpinn.final_average(history, name, settings.average) for name in history.errors}
+    return {name: adam.final_average(history, name, settings.average) for name in history.errors}
 
 
 def train_classical(problem, task, name, u, params, checkpoint):
@@ -246,7 +248,7 @@ def train_classical(problem, task, name, u, params, checkpoint):
     return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params, checkpoint)
 
 
-def run_plain(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_plain(problem, task, checkpoints=adam.no_checkpoints):
     """Cell problems without oversampling: under the settings with it, and under the best found without."""
     same = training(problem, "cell", task)
     w1 = same.weights[0]
@@ -266,7 +268,7 @@ def run_plain(problem, task, checkpoints=nhpinn.no_checkpoints):
     return result
 
 
-def run_classical(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_classical(problem, task, checkpoints=adam.no_checkpoints):
     settings, u = training(problem, "classical", task), fine_solution(problem)[0].on_grid(*axes_of(problem))
     params, history = train_classical(problem, task, "classical", u, None, checkpoints("classical"))
     return {
@@ -283,7 +285,7 @@ METHODS = {"fem": run_fem, "classical": run_classical, "plain": run_plain, "nhpi
 
 def training(problem, part, task):
     """The settings of one training of a problem under the task's budget."""
-    budget, settings = BUDGETS[task.budget], nhpinn.Training(**getattr(problem, part))
+    budget, settings = BUDGETS[task.budget], adam.Training(**getattr(problem, part))
     return settings._replace(
         epochs=max(1, round(settings.epochs * budget.epochs)),
         average=max(1, round(settings.average * budget.epochs)),
@@ -299,7 +301,7 @@ def stream(task, label):
 
 def test_inputs(problem):
     """The test grid as inputs of a network: with the final time where there is time."""
-    points = nhpinn.grid(problem.domain, problem.test_points)
+    points = losses.grid(problem.domain, problem.test_points)
     return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
 
 
@@ -322,8 +324,8 @@ def corrector_errors(problem):
     if problem.slow:
         return None
     axes = cell_axes(problem)
-    points = nhpinn.grid([(0, problem.period)] * problem.dim, len(axes[0]))
-    inside = nhpinn.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
+    points = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
+    inside = losses.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
     references = reference_correctors(problem, axes)
     names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
 

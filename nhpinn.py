@@ -14,420 +14,29 @@ with or without the time derivative and the reaction; a and r are periodic in y 
 Steps 1 and 3 minimise mean squared residuals over the parameters of a tanh network, eq. (3); so does
 the classical PINN, which puts the network into the multiscale equation directly.
 
-Reading order: jets.py for networks and their derivatives; then here loss terms, points, training,
-coefficients, the three steps, and `homogenize` for a coefficient of one's own.
+Reading order: jets.py for networks and their derivatives, losses.py for loss terms and points, adam.py for the
+training; then here the three steps, and `homogenize` for a coefficient of one's own.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NamedTuple
 
-import autograd.numpy as anp
 import numpy as np
-from autograd import make_vjp
 from scipy.interpolate import CubicSpline
 
-from jets import flatten, forward, gradient, init_network, network, network_jet, operator_jet, pullback, unflatten
-
-BLOCK_BYTES = 4096  # of a block of points, one number each: a block's arrays stay in the processor's cache
-
-
-# ---------------------------------------------------------------------------------------------------
-# Loss terms.  Every term of the paper's losses is sum_i weight_i |l_i(u) - target_i|^2, where l_i is a
-# linear combination of the channels of a jet at point i: an equation (channels value, ..., L u), a
-# boundary or initial value (one channel), or a periodic pair (two values, subtracted).
-# ---------------------------------------------------------------------------------------------------
-
-
-class Term(NamedTuple):
-    """sum_i weight_i (sum_c mix_ci jet_ci(u) - target_i)^2"""
-
-    jet: np.ndarray  # (..., channels, n, d): of the coordinates
-    derivatives: bool  # False: the channels are independent points, of which only values are used
-    mix: np.ndarray  # (..., channels, n)
-    target: np.ndarray  # (..., n)
-    weight: np.ndarray  # (n,): the weight of the term divided by its number of points
-
-
-def equation_term(points, a, b, c, f, weight):
-    """weight * mean_i |a_ij d_ij u + b_i d_i u + c u + f|^2, shapes as in `operator_jet`, c and f (..., n)."""
-    jet = operator_jet(points, a, b)
-    mix = np.zeros(jet.shape[:-1])
-    mix[..., -1, :] = 1
-    mix[..., 0, :] = c
-    return Term(jet, True, mix, -f, np.full(len(points), weight / len(points)))
-
-
-def value_term(points, values, weights):
-    """sum_i weights_i |u(points_i) - values_i|^2."""
-    return Term(points[None], False, np.ones((1, len(points))), values, weights)
-
-
-def pair_term(pairs, weights):
-    """sum_i weights_i |u(pairs[0, i]) - u(pairs[1, i])|^2, for pairs (2, n, d)."""
-    n = pairs.shape[1]
-    return Term(pairs, False, np.array([[1.0], [-1.0]]) * np.ones(n), np.zeros(n), weights)
-
-
-def residual(params, term):
-    """sum_c mix_ci jet_ci(u) - target_i: (..., n).  autograd differentiates it, for a loss of one's own."""
-    return anp.sum(term.mix * _channels(network_jet(params, _inputs(term)), term), axis=-2) - term.target
-
-
-def _inputs(term):
-    """The term's jet of the coordinates; independent points become one channel."""
-    jet = term.jet
-    return jet if term.derivatives else jet.reshape((*jet.shape[:-3], 1, -1, jet.shape[-1]))
-
-
-def _channels(out, term):
-    """The jet of the network as (..., channels, n), whether the channels are one point's or independent points."""
-    return anp.reshape(out, out.shape[: out.ndim - 3] + term.jet.shape[-3:-1])
-
-
-def term_loss_and_gradient(params, term):
-    """The term, summed over the networks of a batch, and its gradient with respect to their parameters.
-
-    The residual r is linear in the jet: the loss has the gradient 2 weight r mix with respect to the jet.
-    """
-    tape = []
-    out = forward(params, _inputs(term), tape)
-    r = np.sum(term.mix * _channels(out, term), axis=-2) - term.target
-    weighted = term.weight * r
-    g = (2 * weighted)[..., None, :] * term.mix
-    return np.sum(weighted * r), pullback(params, tape, g.reshape(out.shape))
-
-
-def loss_and_gradient(params, terms, block=None):
-    """The sum of the terms and its gradient as one vector, in blocks of points that fit into the cache."""
-    block = block or BLOCK_BYTES // params[0][0].itemsize
-    loss, total = 0.0, 0.0
-    for term in terms:
-        n = len(term.weight)
-        for start in range(0, n, block):
-            part = term if n <= block else _take(term, slice(start, start + block))
-            value, gradients = term_loss_and_gradient(params, part)
-            loss = loss + value
-            total = total + flatten(gradients)
-    return loss, total
-
-
-def _take(term, index):
-    """The part of a term at some of its points; index is a slice or an array of integers."""
-    return Term(
-        term.jet[..., index, :],
-        term.derivatives,
-        term.mix[..., index],
-        term.target[..., index],
-        term.weight[index],
-    )
-
-
-def random_part(term, batch, rng):
-    """A term over at most `batch` random points, with weights that keep its expectation."""
-    n = len(term.weight)
-    if batch is None or n <= batch:
-        return term
-    part = _take(term, rng.choice(n, batch, replace=False, shuffle=False))
-    return part._replace(weight=part.weight * (n / batch))
-
-
-# ---------------------------------------------------------------------------------------------------
-# Points
-# ---------------------------------------------------------------------------------------------------
-
-
-def grid(bounds, count):
-    """A uniform grid with both ends on every axis: bounds ((low, high), ...) -> (count ** d, d)."""
-    axes = [np.linspace(low, high, count) for low, high in bounds]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-
-
-def cell_midpoints(dim, period, count):
-    """The midpoints of count ** dim equal boxes of the cell: equal weights make a quadrature rule."""
-    half = period / count / 2
-    return grid([(half, period - half)] * dim, count)
-
-
-def periodic_pairs(dim, period, count, layers):
-    """Point pairs one period apart on the grid of a cell, section 4.1 of the paper.
-
-    For every axis: the count ** (dim - 1) points of the face y_i = 0 with those of y_i = period, and for
-    each of the `layers` oversampling layers l on each side, y_i = -l h with period - l h and
-    y_i = period + l h with l h, where h = period / (count - 1).
-    -> boundary (2, dim * count ** (dim - 1), dim), oversampled (2, 2 * layers * dim * count ** (dim - 1), dim)
-    """
-    if not 0 <= layers < count - 2:
-        raise ValueError(
-            f"layers: the number of oversampling layers is {layers}, it must be at least 0 and less than "
-            f"points - 2 = {count - 2} (section 4.1: N_o < N_f - 2)"
-        )
-    h = period / (count - 1)
-    across = grid([(0, period)] * (dim - 1), count) if dim > 1 else np.zeros((1, 0))
-
-    def pairs(offsets):
-        """For every axis and offset: the points at y_axis = offset, and their images one period further."""
-        near = [np.insert(across, axis, offset, axis=1) for axis in range(dim) for offset in offsets]
-        shift = [np.eye(dim)[axis] * period for axis in range(dim) for _ in offsets]
-        near, shift = np.reshape(near, (-1, len(across), dim)), np.reshape(shift, (-1, 1, dim))
-        return np.stack([near, near + shift]).reshape(2, -1, dim)
-
-    ghosts = [side * layer * h for layer in range(1, layers + 1) for side in (-1, 1)]
-    return pairs([0.0]), pairs(ghosts)
-
-
-# ---------------------------------------------------------------------------------------------------
-# Training
-# ---------------------------------------------------------------------------------------------------
-
-
-class Training(NamedTuple):
-    """How one network, or one batch of networks, is trained.  Weights sum to one, as in eq. (3)."""
-
-    hidden: tuple  # widths of the hidden layers
-    points: int  # grid points per axis, both ends included
-    weights: tuple  # (equation, periodic, oversampling) or (equation, boundary, initial), in this order
-    rate: float  # learning rate of Adam at the first epoch
-    epochs: int
-    average: int  # errors are reported as means over this many last epochs
-    decay: float = 1.0  # the rate falls geometrically to decay * rate; 1: constant, as in the paper
-    layers: int = 0  # oversampling layers on each side of the cell
-    batch: int | None = None  # equation points drawn at random for an epoch; None: all of them
-    dtype: str = "float32"  # of the parameters during training
-    every: int = 10  # epochs between two records of the errors
-
-
-class History(NamedTuple):
-    """Records of a training, one every `Training.every` epochs and one at its end."""
-
-    epochs: list
-    loss: list
-    errors: dict  # name -> list of floats
-
-
-class AdamState(NamedTuple):
-    """First and second moments of the gradient, and the number of steps so far."""
-
-    m: np.ndarray
-    v: np.ndarray
-    step: int
-
-
-def adam_init(vector):
-    return AdamState(np.zeros_like(vector), np.zeros_like(vector), 0)
-
-
-def adam_step(vector, gradient, state, rate, beta1=0.9, beta2=0.999, tiny=1e-8):
-    """One step of Adam (Kingma and Ba 2015, in the form at the end of section 2): new vector, new state."""
-    step = state.step + 1
-    m = beta1 * state.m + (1 - beta1) * gradient
-    v = beta2 * state.v + (1 - beta2) * gradient**2
-    scale = rate * math.sqrt(1 - beta2**step) / (1 - beta1**step)  # a Python float keeps the precision of m
-    return vector - scale * m / (np.sqrt(v) + tiny), AdamState(m, v, step)
-
-
-class Checkpoint(NamedTuple):
-    """Where a training keeps its state, a dictionary of arrays and plain data, in case it is interrupted."""
-
-    load: Callable  # the state at the start -> the state to go on from, which has the same keys
-    save: Callable  # (state, finished): called before every epoch and at the end; may keep it or not
-
-
-NO_CHECKPOINT = Checkpoint(lambda start: start, lambda state, finished: None)
-
-
-def no_checkpoints(name):
-    """A function that trains several networks asks for the Checkpoint of each by its name."""
-    return NO_CHECKPOINT
-
-
-def train(params, terms, training, rng, errors=None, checkpoint=NO_CHECKPOINT):
-    """Adam on the sum of the terms.  `errors(params)` -> {name: float} is recorded on the way.
-
-    Returns the trained parameters (float64) and the History; raises FloatingPointError at the first
-    epoch whose loss is not finite.  Interrupted and continued from its checkpoint, it returns the same.
-    """
-    terms = [cast(term, training.dtype) for term in terms]
-    like = params
-    vector = flatten(params).astype(training.dtype)
-    state = adam_init(vector)
-    history = History([], [], {})
-
-    def progress(epoch):
-        known = {"epoch": epoch, "vector": vector, **state._asdict(), "history": history._asdict()}
-        return known | {"random": rng.bit_generator.state}
-
-    def record(epoch, loss):
-        history.epochs.append(epoch)
-        history.loss.append(float(loss))
-        for name, value in (errors(unflatten(vector, like)) if errors else {}).items():
-            history.errors.setdefault(name, []).append(float(value))
-
-    saved = checkpoint.load(progress(0))
-    first, vector, history = saved["epoch"], saved["vector"], History(**saved["history"])
-    state = AdamState(saved["m"], saved["v"], saved["step"])
-    rng.bit_generator.state = saved["random"]
-    for epoch in range(first, training.epochs):
-        checkpoint.save(progress(epoch), False)
-        parts = [random_part(term, training.batch, rng) if term.derivatives else term for term in terms]
-        loss, slope = loss_and_gradient(unflatten(vector, like), parts)
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss} at epoch {epoch} of {training.epochs}: "
-                f"the learning rate {training.rate:g} may be too large"
-            )
-        if epoch % training.every == 0:
-            record(epoch, loss)
-        rate = training.rate * training.decay ** (epoch / training.epochs)
-        vector, state = adam_step(vector, slope, state, rate)
-    if first < training.epochs:
-        record(training.epochs, loss_and_gradient(unflatten(vector, like), parts)[0])
-        checkpoint.save(progress(training.epochs), True)
-    return unflatten(vector.astype(np.float64), like), history
-
-
-def cast(term, dtype):
-    """A term whose arrays have the type `dtype`."""
-    return Term(*(part.astype(dtype) if isinstance(part, np.ndarray) else part for part in term))
-
-
-def _checked_weights(training, names):
-    """The weights of a training, checked with its other settings; see eqs. (3) and (12)."""
-    for name in ("epochs", "every", "average", "points", "batch", "layers"):
-        value, least = getattr(training, name), {"points": 3, "layers": 0}.get(name, 1)
-        if not (isinstance(value, (int, np.integer)) and value >= least) and (name, value) != ("batch", None):
-            raise ValueError(f"{name}: found {value!r}, expected an integer of at least {least}")
-    for name in ("rate", "decay"):
-        value = getattr(training, name)
-        if not (isinstance(value, (int, float)) and 0 < value < np.inf):
-            raise ValueError(f"{name}: found {value!r}, expected a positive number")
-    weights = np.asarray(training.weights, dtype=float)
-    if weights.shape != (len(names),) or not (weights.min() >= 0 and abs(weights.sum() - 1) < 1e-9):
-        raise ValueError(
-            f"weights: found {training.weights!r} with sum {weights.sum():.12g}, "
-            f"expected non-negative weights of ({', '.join(names)}) that sum to one"
-        )
-    return training.weights
-
-
-def final_average(history, name, epochs):
-    """The mean of an error over the records of the last `epochs` epochs, as the captions of the paper say."""
-    kept = [e for e, at in zip(history.errors[name], history.epochs, strict=True) if at > history.epochs[-1] - epochs]
-    return float(np.mean(kept))
-
-
-# ---------------------------------------------------------------------------------------------------
-# Coefficients
-# ---------------------------------------------------------------------------------------------------
-
-
-def tensor_and_divergence(field, points):
-    """a_ij and b_j = d_i a_ij at points, by reverse differentiation of `field`.
-
-    field: points (n, d) -> (n,) or (n, d, d), written with autograd.numpy -> a (n, d, d), b (n, d).
-    Raises ValueError where a has the wrong shape, is not finite, not symmetric or not elliptic (positive
-    definite), TypeError where it cannot be differentiated.
-    """
-    a, slopes = _values_and_slopes(field, points)
-    return a, np.einsum("ijni->nj", slopes)
-
-
-def _values_and_slopes(field, points):
-    """a (n, d, d), and its derivatives: d a_ij / d y_k at point n is slopes[i, j, n, k]."""
-    dim = points.shape[1]
-    a = _as_tensor(field(points), points.shape)
-    _check_elliptic(a, points)
-    try:
-        pullback, _ = make_vjp(lambda p: _as_tensor(field(p), p.shape))(points)
-    except Exception as error:  # the function works on arrays, but not under differentiation
-        raise TypeError(
-            f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
-        ) from error
-    slopes = np.zeros((dim, dim, *points.shape))
-    for i, j in np.ndindex(dim, dim):
-        unit = np.zeros_like(a)
-        unit[:, i, j] = 1
-        slopes[i, j] = pullback(unit)
-    if not np.all(np.isfinite(slopes)):
-        raise ValueError("coefficient: its derivative is not finite everywhere")
-    return a, slopes
-
-
-def _as_tensor(values, shape):
-    """A scalar or tensor coefficient at points of this shape, as a tensor (n, d, d)."""
-    n, dim = shape
-    if anp.shape(values) == (n,):
-        return anp.reshape(values, (n, 1, 1)) * np.eye(dim)
-    if anp.shape(values) == (n, dim, dim):
-        return values
-    raise ValueError(
-        f"coefficient: returned shape {anp.shape(values)} at points of shape {shape}, "
-        f"expected ({n},) or ({n}, {dim}, {dim})"
-    )
-
-
-def _check_elliptic(a, points):
-    if np.iscomplexobj(a):
-        raise ValueError("coefficient: complex; expected real values")
-    if not np.all(np.isfinite(a)):
-        where = points[np.argmin(np.isfinite(a).all(axis=(1, 2)))]
-        raise ValueError(f"coefficient: not finite at {where}")
-    if np.abs(a - np.swapaxes(a, 1, 2)).max() > 1e-10 * np.abs(a).max():
-        raise ValueError("coefficient: the tensor is not symmetric; expected a_ij = a_ji")
-    least = np.linalg.eigvalsh(a)[:, 0]
-    if least.min() <= 0:
-        raise ValueError(
-            f"coefficient: not elliptic, its least eigenvalue is {least.min():.6g} at {points[least.argmin()]}; "
-            "expected a positive definite coefficient everywhere"
-        )
-
-
-def checked_values(name, function, points):
-    """function(points), a source, reaction or initial value: (n,), real and finite, or a ValueError."""
-    values = np.asarray(function(points))
-    if values.shape != (len(points),) or np.iscomplexobj(values) or not np.all(np.isfinite(values)):
-        raise ValueError(
-            f"{name}: returned shape {values.shape} and {values.dtype} at points of shape {points.shape}, "
-            f"expected ({len(points)},), real and finite"
-        )
-    return values
-
-
-def _check_periodic(name, function, dim, period, count=7):
-    """Raises ValueError where function(y) differs from function(y + period e_i) on sampled points."""
-    points = cell_midpoints(dim, period, count)
-    values = np.asarray(function(points))
-    for axis in range(dim):
-        shifted = np.asarray(function(points + period * np.eye(dim)[axis]))
-        jump = np.abs(shifted - values).max()
-        if not jump <= 1e-8 * np.abs(values).max():
-            raise ValueError(
-                f"{name}: not periodic, y and y + {period:g} along axis {axis} differ by {jump:.3g}; "
-                f"expected the period {period:g}"
-            )
-
-
-def _check_resolved(field, points, spacing):
-    """Raises ValueError where a coefficient's change from point to point is not the integral of its slope.
-
-    The strong form sees the coefficient through its derivative at the points: a jump between two of them,
-    or an oscillation that they do not resolve, would be lost without notice.
-    """
-    dim = points.shape[1]
-    for axis in range(dim):
-        step = spacing * np.eye(dim)[axis]
-        nearby = [_values_and_slopes(field, points + fraction * step) for fraction in (0, 0.5, 1)]
-        (first, s0), (_, s1), (last, s2) = [(a, slopes[..., axis]) for a, slopes in nearby]
-        integral = np.moveaxis(s0 + 4 * s1 + s2, -1, 0) * spacing / 6  # Simpson's rule
-        miss = np.abs(last - first - integral).max()
-        if miss > 0.1 * np.ptp(first, axis=0).max() + 1e-12 * np.abs(first).max():
-            raise ValueError(
-                f"coefficient: jumps, or varies too fast for points {spacing:.3g} apart along axis {axis}: its change "
-                f"and the integral of its derivative differ by {miss:.3g}; expected a smooth one, or more points"
-            )
-
+from adam import NO_CHECKPOINT, History, Training, checked_weights, no_checkpoints, train
+from coefficients import (
+    as_tensor,
+    check_elliptic,
+    check_periodic,
+    check_resolved,
+    checked_values,
+    tensor_and_divergence,
+)
+from jets import gradient, init_network, network
+from losses import cell_midpoints, equation_term, grid, pair_term, periodic_pairs, value_term
 
 # ---------------------------------------------------------------------------------------------------
 # The three steps.  `problem` is any record with the fields
@@ -500,12 +109,12 @@ def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPO
     """
     dim, period = problem.dim, problem.period
     names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
-    weights = _checked_weights(training, names)
+    weights = checked_weights(training, names)
     boundary, ghosts = periodic_pairs(dim, period, training.points, training.layers)
     y = grid([(0.0, period)] * dim, training.points)
     a, b, f = cell_data(problem, slow, y)
     for x in slow:
-        _check_resolved(lambda p, x=x: problem.coefficient(0 * p + x, p), y, period / (training.points - 1))
+        check_resolved(lambda p, x=x: problem.coefficient(0 * p + x, p), y, period / (training.points - 1))
     # Section 4.1 divides both sums by the number of pairs on one side, and adds up the two sides.
     pair_weights = np.full(boundary.shape[1], weights[1] / boundary.shape[1])
     if training.layers:
@@ -537,7 +146,7 @@ def cell_data(problem, slow, y):
     pairs = []
     for x in slow:
         pairs.append(tensor_and_divergence(lambda p, x=x: problem.coefficient(0 * p + x, p), y))
-        _check_periodic("coefficient", lambda p, x=x: problem.coefficient(0 * p + x, p), problem.dim, problem.period)
+        check_periodic("coefficient", lambda p, x=x: problem.coefficient(0 * p + x, p), problem.dim, problem.period)
     a, b = (np.stack(part) for part in zip(*pairs, strict=True))
     if problem.reaction is None:
         return a, b, np.moveaxis(b, -1, -2)
@@ -549,7 +158,7 @@ def cell_data(problem, slow, y):
 def _checked_reaction(problem, y):
     """r at y, checked for its shape, its period and its mean."""
     values = checked_values("reaction", problem.reaction, y)
-    _check_periodic("reaction", problem.reaction, problem.dim, problem.period)
+    check_periodic("reaction", problem.reaction, problem.dim, problem.period)
     r = problem.reaction(cell_quadrature(problem.dim, problem.period))
     if not abs(r.mean()) <= 1e-8 * np.abs(r).max():
         raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
@@ -666,7 +275,7 @@ def equation_terms(problem, coefficients, training, points):
     """
     timed, dim = problem.initial is not None, problem.dim
     names = ("equation", "boundary", "initial")[: 3 if timed else 2]
-    weights = _checked_weights(training, names)
+    weights = checked_weights(training, names)
     low, high = np.transpose(problem.domain)
     at_boundary = np.any((points[:, :dim] == low) | (points[:, :dim] == high), axis=1)
     at_start = timed & (points[:, -1] == 0) & ~at_boundary
@@ -715,9 +324,9 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="adam", seed=0, **setting
     """
     training = _checked_homogenize(coefficient, dim, period, recipe, settings)
     y = period * cell_quadrature(dim, 1.0)
-    a = _as_tensor(coefficient(y), y.shape)
-    _check_elliptic(a, y)
-    _check_periodic("coefficient", coefficient, dim, period)
+    a = as_tensor(coefficient(y), y.shape)
+    check_elliptic(a, y)
+    check_periodic("coefficient", coefficient, dim, period)
     upper, lower = a.mean(axis=0), np.linalg.inv(np.linalg.inv(a).mean(axis=0))
     scale = float(np.trace(upper) / dim)
     problem = SimpleNamespace(

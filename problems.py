@@ -31,7 +31,7 @@ class Problem(NamedTuple):
     eps: float
     coefficient: Callable  # a(x, y), periodic in y
     source: Callable  # f(x)
-    cell: Mapping  # settings of the cell problems, see nhpinn.Training
+    cell: Mapping  # settings of the cell problems, see adam.Training
     homogenized: Mapping  # settings of the homogenized equation
     classical: Mapping  # settings of the classical PINN and of transfer learning
     test_points: int  # points per axis of the grid on which errors are measured

@@ -8,8 +8,9 @@ from autograd import elementwise_grad, grad
 from hypothesis import given
 from hypothesis import strategies as st
 
+import adam
 import jets
-import nhpinn
+import losses
 
 seeds = st.integers(0, 2**32 - 1)
 dims = st.integers(1, 3)
@@ -141,7 +142,7 @@ def random_terms(seed, dim, batch=()):
     params = jets.init_network((dim, 5, 5, 1), rng, batch)
     c, f = rng.standard_normal(len(x)), rng.standard_normal((*batch, len(x)))
     pairs = rng.uniform(-1, 1, (2, 4, dim))
-    return params, [nhpinn.equation_term(x, a, b, c, f, 0.3), nhpinn.pair_term(pairs, np.full(4, 0.7 / 4))]
+    return params, [losses.equation_term(x, a, b, c, f, 0.3), losses.pair_term(pairs, np.full(4, 0.7 / 4))]
 
 
 @given(seeds, dims, st.sampled_from([(), (2,), (3, 2)]))
@@ -151,9 +152,9 @@ def test_parameter_gradient_agrees_with_finite_differences(seed, dim, batch):
     direction = np.random.default_rng(seed + 2).standard_normal(vector.shape)
 
     def loss(t):
-        return nhpinn.loss_and_gradient(jets.unflatten(vector + t * direction, params), terms)[0]
+        return losses.loss_and_gradient(jets.unflatten(vector + t * direction, params), terms)[0]
 
-    slope = nhpinn.loss_and_gradient(params, terms)[1] @ direction
+    slope = losses.loss_and_gradient(params, terms)[1] @ direction
     h = 1e-4
     expected = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)  # error h^4
     np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-6 * loss(0))
@@ -162,10 +163,10 @@ def test_parameter_gradient_agrees_with_finite_differences(seed, dim, batch):
 @given(seeds, dims, st.sampled_from([(), (2,), (3, 2)]))
 def test_gradient_of_the_loss_equals_that_of_autograd(seed, dim, batch):
     params, terms = random_terms(seed, dim, batch)
-    value, slope = nhpinn.loss_and_gradient(params, terms)
+    value, slope = losses.loss_and_gradient(params, terms)
 
     def loss(p):
-        return sum(anp.sum(term.weight * nhpinn.residual(p, term) ** 2) for term in terms)
+        return sum(anp.sum(term.weight * losses.residual(p, term) ** 2) for term in terms)
 
     np.testing.assert_allclose(value, loss(params), rtol=1e-12)
     np.testing.assert_allclose(slope, jets.flatten(grad(loss)(params)), rtol=1e-9, atol=1e-11)
@@ -182,14 +183,14 @@ def test_loss_is_the_formula_of_the_paper(seed, dim):
     equation = nested_operator(params, x, a, b) + c * plain_network(params, x) + f
     mismatch = plain_network(params, near) - plain_network(params, far)
     expected = 0.3 * np.mean(equation**2) + 0.7 * np.mean(mismatch**2)
-    np.testing.assert_allclose(nhpinn.loss_and_gradient(params, terms)[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(losses.loss_and_gradient(params, terms)[0], expected, rtol=1e-9)
 
 
 @given(seeds, dims)
 def test_blocks_of_points_change_nothing(seed, dim):
     params, terms = random_terms(seed, dim)
-    whole = nhpinn.loss_and_gradient(params, terms)
-    split = nhpinn.loss_and_gradient(params, terms, block=3)
+    whole = losses.loss_and_gradient(params, terms)
+    split = losses.loss_and_gradient(params, terms, block=3)
     np.testing.assert_allclose(split[0], whole[0], rtol=1e-12)
     np.testing.assert_allclose(split[1], whole[1], rtol=1e-9, atol=1e-12)
 
@@ -197,16 +198,16 @@ def test_blocks_of_points_change_nothing(seed, dim):
 @given(seeds, dims)
 def test_a_batch_of_networks_is_the_networks_one_by_one(seed, dim):
     params, terms = random_terms(seed, dim, (3, 2))
-    losses, gradients = [], []
+    values, gradients = [], []
     for i in range(3):
         for j in range(2):
             one = [(W[i, j], b[i, j]) for W, b in params]
             mine = [terms[0]._replace(target=terms[0].target[i, j]), terms[1]]
-            loss, gradient = nhpinn.loss_and_gradient(one, mine)
-            losses.append(loss)
+            loss, gradient = losses.loss_and_gradient(one, mine)
+            values.append(loss)
             gradients.append(jets.unflatten(gradient, one))
-    loss, gradient = nhpinn.loss_and_gradient(params, terms)
-    np.testing.assert_allclose(loss, sum(losses), rtol=1e-12)
+    loss, gradient = losses.loss_and_gradient(params, terms)
+    np.testing.assert_allclose(loss, sum(values), rtol=1e-12)
     for layer, (W, b) in enumerate(jets.unflatten(gradient, params)):
         np.testing.assert_allclose(W.reshape(6, *W.shape[2:]), [g[layer][0] for g in gradients], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(b.reshape(6, -1), [g[layer][1] for g in gradients], rtol=1e-9, atol=1e-12)
@@ -216,6 +217,6 @@ def test_a_batch_of_networks_is_the_networks_one_by_one(seed, dim):
 def test_the_precision_of_the_parameters_is_kept(seed, dtype):
     params, terms = random_terms(seed, 2)
     params = [(W.astype(dtype), b.astype(dtype)) for W, b in params]
-    loss, gradient = nhpinn.loss_and_gradient(params, [nhpinn.cast(term, dtype) for term in terms])
-    vector, state = nhpinn.adam_step(jets.flatten(params), gradient, nhpinn.adam_init(gradient), 1e-3)
+    loss, gradient = losses.loss_and_gradient(params, [adam.cast(term, dtype) for term in terms])
+    vector, state = adam.adam_step(jets.flatten(params), gradient, adam.adam_init(gradient), 1e-3)
     assert {loss.dtype, gradient.dtype, vector.dtype, state.m.dtype, state.v.dtype} == {np.dtype(dtype)}

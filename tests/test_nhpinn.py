@@ -8,15 +8,18 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+import adam
+import coefficients
 import fem
 import jets
+import losses
 import nhpinn
 from problems import PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
 dims = st.integers(1, 3)
 TAU = 2 * np.pi
-QUICK = nhpinn.Training(
+QUICK = adam.Training(
     hidden=(32, 32), points=21, layers=2, weights=(0.1, 0.45, 0.45), rate=1e-2, decay=0.02, epochs=1500, average=100
 )
 HALF = {"hidden": (32, 32), "points": 41, "rate": 1e-2, "decay": 0.02, "epochs": 1500}  # for `homogenize`
@@ -40,10 +43,10 @@ def solve_cells(problem, training=QUICK, slow=None):
 @given(st.integers(1, 3), st.floats(0.1, 10), st.integers(3, 7), st.data())
 def test_periodic_pairs_are_one_period_apart_and_complete(dim, period, count, data):
     layers = data.draw(st.integers(0, count - 3))
-    boundary, ghosts = nhpinn.periodic_pairs(dim, period, count, layers)
+    boundary, ghosts = losses.periodic_pairs(dim, period, count, layers)
     assert boundary.shape == (2, dim * count ** (dim - 1), dim)
     assert ghosts.shape == (2, 2 * layers * dim * count ** (dim - 1), dim)
-    grid = {tuple(p) for p in np.round(nhpinn.grid([(0, period)] * dim, count) / period, 6) + 0.0}
+    grid = {tuple(p) for p in np.round(losses.grid([(0, period)] * dim, count) / period, 6) + 0.0}
     for pairs, ghost in ((boundary, False), (ghosts, True)):
         gap = (pairs[1] - pairs[0]) / period
         assert np.allclose(np.sort(gap, axis=1)[:, -1], 1) and np.allclose(np.abs(gap).sum(axis=1), 1)
@@ -54,10 +57,10 @@ def test_periodic_pairs_are_one_period_apart_and_complete(dim, period, count, da
 @given(st.integers(2, 9), st.integers(-3, 12), st.integers(1, 3))
 def test_more_oversampling_layers_than_the_paper_allows_are_refused(count, layers, dim):
     if 0 <= layers < count - 2:
-        nhpinn.periodic_pairs(dim, 1.0, count, layers)
+        losses.periodic_pairs(dim, 1.0, count, layers)
     else:
         with pytest.raises(ValueError, match=r"layers.*N_o < N_f - 2"):
-            nhpinn.periodic_pairs(dim, 1.0, count, layers)
+            losses.periodic_pairs(dim, 1.0, count, layers)
 
 
 # Training -----------------------------------------------------------------------------------------
@@ -67,11 +70,11 @@ def test_adam_is_the_algorithm_of_its_paper():
     """Scalar by scalar, as in algorithm 1 of Kingma and Ba."""
     rng = np.random.default_rng(0)
     vector = rng.standard_normal(5)
-    ours, state = vector.copy(), nhpinn.adam_init(vector)
+    ours, state = vector.copy(), adam.adam_init(vector)
     theirs, m, v = vector.copy(), np.zeros(5), np.zeros(5)
     for t in range(1, 20):
         g = rng.standard_normal(5)
-        ours, state = nhpinn.adam_step(ours, g, state, 0.01)
+        ours, state = adam.adam_step(ours, g, state, 0.01)
         for i in range(5):
             m[i] = 0.9 * m[i] + 0.1 * g[i]
             v[i] = 0.999 * v[i] + 0.001 * g[i] ** 2
@@ -92,28 +95,28 @@ def test_same_seed_same_numbers(seed, dtype, batch):
 
 def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
     problem = PROBLEMS["elliptic2d"]
-    training = nhpinn.Training(**problem.homogenized)
-    points = nhpinn.grid(problem.domain, 21)
+    training = adam.Training(**problem.homogenized)
+    points = losses.grid(problem.domain, 21)
     term = nhpinn.equation_terms(problem, nhpinn.multiscale_at(problem), training, points)[0]
     params = jets.init_network((2, 8, 1), np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    whole = nhpinn.term_loss_and_gradient(params, term)[0]
-    parts = [nhpinn.term_loss_and_gradient(params, nhpinn.random_part(term, 100, rng))[0] for _ in range(400)]
+    whole = losses.term_loss_and_gradient(params, term)[0]
+    parts = [losses.term_loss_and_gradient(params, losses.random_part(term, 100, rng))[0] for _ in range(400)]
     assert abs(np.mean(parts) - whole) < 4 * np.std(parts) / 20
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
     problem = PROBLEMS["elliptic2d"]
-    training = nhpinn.Training(**problem.homogenized)._replace(rate=1e30, epochs=50)
+    training = adam.Training(**problem.homogenized)._replace(rate=1e30, epochs=50)
     with pytest.raises(FloatingPointError, match=r"epoch \d+ of 50"):
         nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), training, np.random.default_rng(0))
 
 
 def test_errors_are_averaged_over_the_last_epochs():
-    history = nhpinn.History(list(range(0, 101, 10)), [0.0] * 11, {"e": [float(i) for i in range(11)]})
-    assert nhpinn.final_average(history, "e", 30) == np.mean([8, 9, 10])
-    assert nhpinn.final_average(history, "e", 1) == 10
+    history = adam.History(list(range(0, 101, 10)), [0.0] * 11, {"e": [float(i) for i in range(11)]})
+    assert adam.final_average(history, "e", 30) == np.mean([8, 9, 10])
+    assert adam.final_average(history, "e", 1) == 10
 
 
 # The three steps ----------------------------------------------------------------------------------
@@ -127,7 +130,7 @@ def test_in_one_dimension_the_learned_coefficient_is_the_harmonic_mean(swing, ph
 
     found = nhpinn.homogenize(coefficient, 1, period=period, **HALF)
     np.testing.assert_allclose(found.tensor, [[level * np.sqrt(1 - swing**2)]], rtol=0.01)
-    y = period * nhpinn.cell_midpoints(1, 1.0, 100)
+    y = period * losses.cell_midpoints(1, 1.0, 100)
     assert abs(found.corrector(y).mean()) < 1e-3 * period
     np.testing.assert_allclose(found.corrector(y), found.corrector(y + 3 * period), atol=1e-9 * period)
     seam = found.corrector(period * np.array([[0.0], [1 - 1e-9]]))
@@ -141,11 +144,11 @@ def test_learned_correctors_are_periodic_and_have_zero_mean(name, tolerance):
     correctors = solve_cells(problem, QUICK._replace(points=points, weights=(0.02, 0.49, 0.49), epochs=3000, rate=5e-3))
     inside = correctors(nhpinn.cell_quadrature(problem.dim, 1.0))
     assert np.abs(inside.mean(-1)).max() < 1e-12
-    for near, far in nhpinn.periodic_pairs(problem.dim, 1.0, 30, 2):
+    for near, far in losses.periodic_pairs(problem.dim, 1.0, 30, 2):
         assert np.std(correctors(near) - correctors(far)) < tolerance * np.std(inside)
     axes = [np.linspace(0, 1, 31)] * problem.dim
     exact = fem.correctors(lambda y: problem.coefficient(y, y), fem.cell_mesh(problem.dim, 12))[0].on_grid(*axes).T
-    for mine, theirs in zip(correctors(nhpinn.grid([(0, 1)] * problem.dim, 31))[0], exact, strict=True):
+    for mine, theirs in zip(correctors(losses.grid([(0, 1)] * problem.dim, 31))[0], exact, strict=True):
         assert fem.relative_error(mine, theirs) < tolerance
 
 
@@ -267,8 +270,8 @@ def test_residuals_are_those_of_the_equation_in_conservative_form(name, multisca
             return a(x)[:, None, None] * np.eye(dim), slope, c(x)
 
     bounds = [*problem.domain, (0.0, problem.final_time)] if timed else problem.domain
-    points = nhpinn.grid(bounds, 6)
-    training = nhpinn.Training(**problem.classical)
+    points = losses.grid(bounds, 6)
+    training = adam.Training(**problem.classical)
     equation, known = nhpinn.equation_terms(problem, coefficients, training, points)
     inner = equation.jet[0]
 
@@ -285,11 +288,11 @@ def test_residuals_are_those_of_the_equation_in_conservative_form(name, multisca
         step = h * np.eye(dim + 1)[dim]
         expected += (u(inner + step) - u(inner - step)) / (2 * h)
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(-nhpinn.residual(params, equation), expected, atol=1e-3 * scale)
+    np.testing.assert_allclose(-losses.residual(params, equation), expected, atol=1e-3 * scale)
 
     where = known.jet[0]
     values = np.where(timed & (np.abs(where[:, 0]) < np.pi), np.sin(where[:, 0]), 0.0)
-    np.testing.assert_allclose(nhpinn.residual(params, known), u(where) - values, atol=1e-12)
+    np.testing.assert_allclose(losses.residual(params, known), u(where) - values, atol=1e-12)
     kinds = [equation.weight.sum(), known.weight[values == 0].sum(), known.weight[values != 0].sum()]
     if timed:  # the initial value is zero in the middle as well
         kinds[1:] = [known.weight[np.abs(where[:, 0]) == np.pi].sum(), known.weight[np.abs(where[:, 0]) < np.pi].sum()]
@@ -304,7 +307,7 @@ def test_the_loss_of_a_cell_problem_is_that_of_section_4_1(monkeypatch):
     terms = []
     monkeypatch.setattr(nhpinn, "train", lambda start, its_terms, *_: (terms.extend(its_terms), (start, None))[1])
     correctors = solve_cells(problem, QUICK._replace(points=N_f, layers=N_o, weights=(w1, w2, w3), dtype="float64"))
-    loss, _ = nhpinn.loss_and_gradient(correctors.params, terms)
+    loss, _ = losses.loss_and_gradient(correctors.params, terms)
 
     def F(y):
         return jets.network(correctors.params, np.atleast_1d(y)[:, None])[0, 0]
@@ -388,7 +391,7 @@ def test_divergence_of_a_tensor_agrees_with_finite_differences(seed, dim):
         )
 
     y, h = rng.uniform(-1, 1, (5, dim)), 1e-5
-    a, b = nhpinn.tensor_and_divergence(coefficient, y)
+    a, b = coefficients.tensor_and_divergence(coefficient, y)
     steps = h * np.eye(dim)
     expected = sum((coefficient(y + step) - coefficient(y - step))[:, i] / (2 * h) for i, step in enumerate(steps))
     np.testing.assert_allclose(a, coefficient(y))
@@ -399,7 +402,7 @@ def test_a_tensor_may_vary_without_divergence():
     def crossed(y):
         return anp.exp(anp.sin(TAU * y[:, ::-1]))[:, :, None] * np.eye(2)
 
-    _, b = nhpinn.tensor_and_divergence(crossed, nhpinn.cell_midpoints(2, 1.0, 4))
+    _, b = coefficients.tensor_and_divergence(crossed, losses.cell_midpoints(2, 1.0, 4))
     np.testing.assert_allclose(b, 0)
 
 
@@ -422,7 +425,7 @@ def test_a_reaction_whose_mean_is_not_zero_is_refused():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_bad_sources_and_initial_values_are_named(name, function):
     problem = PROBLEMS["reaction10"]._replace(**{name: function})
-    training = nhpinn.Training(**problem.classical)._replace(points=5)
+    training = adam.Training(**problem.classical)._replace(points=5)
     with pytest.raises(ValueError, match=f"{name}: returned shape .* expected"):
         nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), training, np.random.default_rng(0))
 

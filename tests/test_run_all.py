@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import adam
 import experiments
 import fem
 import jets
-import nhpinn
 import problems
 import run_all
 import tables
@@ -223,24 +223,28 @@ def test_the_problems_are_consistent_data():
         assert problem.coefficient(points, points / problem.eps).shape == (5,)
         assert problem.source(points).shape == (5,)
         for part in ("cell", "homogenized", "classical"):
-            assert abs(sum(nhpinn.Training(**getattr(problem, part)).weights) - 1) < 1e-12
+            assert abs(sum(adam.Training(**getattr(problem, part)).weights) - 1) < 1e-12
         assert set(problem.paper) <= set(tables.QUANTITIES)
 
 
 def test_modules_depend_on_each_other_in_one_direction():
-    ours = ("jets", "nhpinn", "fem", "problems", "experiments", "figures", "tables", "run_all")
     allowed = {
+        "problems": set(),
         "jets": set(),
         "fem": set(),
-        "problems": set(),
-        "nhpinn": {"jets"},
+        "losses": {"jets"},
+        "adam": {"jets", "losses"},
+        "coefficients": {"losses"},
+        "sharp": {"jets", "losses", "coefficients"},
+        "nhpinn": {"jets", "losses", "adam", "coefficients", "sharp"},
+        "experiments": {"fem", "jets", "losses", "adam", "nhpinn"},
         "figures": set(),
         "tables": {"problems"},
-        "experiments": {"fem", "jets", "nhpinn"},
     }
+    ours = {path.stem for path in ROOT.glob("*.py")}
     for module, known in allowed.items():
         source = (ROOT / f"{module}.py").read_text()
-        assert {other for other in ours if re.search(rf"^(import|from) {other}\b", source, re.M)} == known
+        assert {other for other in ours if re.search(rf"^(import|from) {other}\b", source, re.M)} <= known
 
 
 def test_ctrl_c_keeps_finished_tasks_and_says_how_to_go_on(tmp_path):
