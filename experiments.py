@@ -1,7 +1,8 @@
 """The experiments of the paper: what a task (problem, method, seed, budget) computes.
 
     fem        references: fine-scale solution, homogenization error e4, and their refinement
-    nhpinn     the three steps; then transfer learning, which starts the classical PINN from step 3
+    sharp      the three steps by the recipe `sharp`
+    nhpinn     the three steps by the paper's recipe; then transfer learning: the classical PINN from step 3 on
     plain      cell problems without oversampling
     classical  the PINN on the multiscale equation
 
@@ -25,6 +26,7 @@ import fem
 import jets
 import losses
 import nhpinn
+import sharp
 
 
 class Budget(NamedTuple):
@@ -101,16 +103,16 @@ def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
 
     r = 0.0
     if problem.reaction is not None:
-        r = fem_reaction_corrector(problem, cell_elements)[1]
+        mesh = fem.cell_mesh(problem.dim, cell_elements, problem.period, ORDER)
+        r = fem_reaction_corrector(problem, mesh)[1]
     if problem.slow:
         return lambda x: np.stack([tensor_at(point) for point in x]), r
     tensor = tensor_at(np.zeros(problem.dim))
     return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
 
 
-def fem_reaction_corrector(problem, cell_elements=CELL_ELEMENTS):
+def fem_reaction_corrector(problem, mesh):
     origin = np.zeros((1, problem.dim))
-    mesh = fem.cell_mesh(problem.dim, cell_elements, problem.period, ORDER)
     return fem.reaction_corrector(problem.reaction, float(problem.coefficient(origin, origin)[0]), mesh)
 
 
@@ -123,10 +125,14 @@ def homogenized_solution(problem, tensor, r, refinement=1.0):
 def cell_fields(problem, x):
     """The correctors of the cell problem at one point x (dim,), by finite elements: a Field, columns chi_j, or N."""
     if problem.reaction is not None:
-        field = fem_reaction_corrector(problem)[0]
+        field = fem_reaction_corrector(problem, corrector_mesh(problem))[0]
         return field._replace(nodal=field.nodal[:, None])
-    mesh = fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, ORDER)
-    return fem.correctors(lambda y: problem.coefficient(0 * y + x, y), mesh)[0]
+    return fem.correctors(lambda y: problem.coefficient(0 * y + x, y), corrector_mesh(problem))[0]
+
+
+def corrector_mesh(problem):
+    """Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector."""
+    return fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, 2 * ORDER)
 
 
 def fem_expansion(problem, slow):
@@ -207,7 +213,7 @@ def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
     transfer = train_classical(problem, task, "transfer", u, params, checkpoints("transfer"))[1]
     found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
     x, dim = losses.grid(problem.domain, problem.test_points), problem.dim
-    u0, slope, second = jets.derivatives(params, test_inputs(problem))
+    u0, slope, second = jets.network_derivatives(params, test_inputs(problem))
     homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
     found |= corrected_errors(problem, fine, homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
     found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
@@ -224,6 +230,68 @@ def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
         "fields": {"solution": u0, "reference": u, **corrector_fields(problem, correctors)},
     }
+
+
+def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
+    """The three steps by the recipe `sharp`, in seconds; no checkpoints."""
+    cell, homogenized = (training(problem, part, task) for part in PARTS["sharp"])
+    axes = axes_of(problem)
+    fine, reference = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
+    found, u, inputs = {}, fine[0], test_inputs(problem)
+    values_only = jets.coordinate_jet(inputs, np.zeros((0, *inputs.shape)), np.zeros(inputs.shape))
+
+    def solution_errors(coefficients):
+        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
+        found["e2"] = fem.relative_error(w, u)
+
+        def errors(trial):
+            p = sharp.trial_jet(trial, values_only)[0]
+            return {"e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
+
+        return errors
+
+    start = time.perf_counter()
+    correctors, coefficients, trial, fit = nhpinn.nh_pinn_sharp(
+        problem, cell, homogenized, stream(task, "sharp"), sharp_corrector_errors(problem), solution_errors
+    )
+    seconds = time.perf_counter() - start
+    for each in (*correctors.fits, fit):
+        found |= {name: values[-1] for name, values in each.errors.items()}
+    x = losses.grid(problem.domain, problem.test_points)
+    slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
+    found["e_a"] = coefficient_error(problem, coefficients, slow, *reference)
+    u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), inputs)
+    homogenized_at_end = u0, slope[:, : problem.dim], second[:, : problem.dim, : problem.dim]
+    found |= corrected_errors(problem, fine, homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
+    history = {f"sharp_cell{j + 1}": fit._asdict() for j, fit in enumerate(correctors.fits)}
+    return {
+        "recipe": "sharp",
+        "quantities": found,
+        "settings": {"sharp_cell": cell._asdict(), "sharp_homogenized": homogenized._asdict()},
+        "seconds_by_part": {"sharp": seconds},
+        "history": {**history, "sharp_homogenized": fit._asdict()},
+        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
+        "fields": {"solution": u0, "reference": u},
+    }
+
+
+def sharp_corrector_errors(problem):
+    """j -> a function of the network's parameters: the error of its corrector on the cell; None for a slow one."""
+    if problem.slow:
+        return None
+    axes = cell_axes(problem)
+    references = reference_correctors(problem, axes)
+    y = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
+    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
+
+    def of_corrector(j):
+        def errors(trial):
+            correctors = sharp.Correctors([trial], problem.period, False, [])
+            return {names[j]: fem.relative_error(correctors.expansion(None, y)[0][0], references[j])}
+
+        return errors
+
+    return of_corrector
 
 
 def corrector_fields(problem, correctors):
@@ -280,12 +348,16 @@ def run_classical(problem, task, checkpoints=adam.no_checkpoints):
     }
 
 
-METHODS = {"fem": run_fem, "classical": run_classical, "plain": run_plain, "nhpinn": run_nhpinn}
+METHODS = {"fem": run_fem, "sharp": run_sharp, "classical": run_classical, "plain": run_plain, "nhpinn": run_nhpinn}
 
 
 def training(problem, part, task):
-    """The settings of one training of a problem under the task's budget."""
-    budget, settings = BUDGETS[task.budget], adam.Training(**getattr(problem, part))
+    """The settings of one training of a problem under the task's budget: adam.Training or sharp.Sharp."""
+    budget = BUDGETS[task.budget]
+    if part in PARTS["sharp"]:
+        settings = sharp.Sharp(**getattr(problem, part))
+        return settings._replace(iterations=max(2, round(settings.iterations * budget.epochs)))
+    settings = adam.Training(**getattr(problem, part))
     return settings._replace(
         epochs=max(1, round(settings.epochs * budget.epochs)),
         average=max(1, round(settings.average * budget.epochs)),
@@ -347,11 +419,12 @@ def coefficient_error(problem, coefficients, slow, tensor, r):
     """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
     if problem.reaction is not None:
         return abs(coefficients.reaction - r) / abs(r)
-    return fem.relative_error(coefficients.samples, tensor(slow))
+    return fem.relative_error(coefficients.tensor(slow), tensor(slow))
 
 
 PARTS = {
     "fem": [],
+    "sharp": ["sharp_cell", "sharp_homogenized"],
     "classical": ["classical"],
     "plain": ["cell", "plain"],
     "nhpinn": ["cell", "homogenized", "classical"],

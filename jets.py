@@ -193,17 +193,18 @@ def network(params, points):
     return network_jet(params, points[..., None, :, :])[..., 0, :, 0]
 
 
-def derivatives(params, points):
-    """Value, gradient and second derivatives of a network, or of each in a batch, at points (n, d).
+def derivatives(evaluate, points):
+    """Value, gradient and second derivatives of functions at points (n, d): (..., n), (..., n, d), (..., n, d, d).
 
-    -> (..., n), (..., n, d), (..., n, d, d).  Second derivatives along e_i and e_i + e_j give the mixed ones.
+    evaluate: a jet of the coordinates (channels, n, d) -> jets of the functions (..., channels, n).
+    Second derivatives along e_i and e_i + e_j give the mixed ones.
     """
     n, d = points.shape
 
     def along(v):
         """u, v . grad u and (v . grad)^2 u."""
-        jet = coordinate_jet(points, np.broadcast_to(v, (1, n, d)), np.zeros((n, d)))
-        return np.moveaxis(network_jet(params, jet)[..., 0], -2, 0)
+        jet = evaluate(coordinate_jet(points, np.broadcast_to(v, (1, n, d)), np.zeros((n, d))))
+        return np.moveaxis(jet, -2, 0)
 
     e = np.eye(d)
     pure = [along(e[i]) for i in range(d)]
@@ -213,6 +214,11 @@ def derivatives(params, points):
         for j in range(i):
             second[i, j] = second[j, i] = (along(e[i] + e[j])[2] - pure[i][2] - pure[j][2]) / 2
     return pure[0][0], np.stack([u_i[1] for u_i in pure], axis=-1), np.moveaxis(second, (0, 1), (-2, -1))
+
+
+def network_derivatives(params, points):
+    """`derivatives` of a network, or of each in a batch."""
+    return derivatives(lambda jet: network_jet(params, jet)[..., 0], points)
 
 
 def gradient(params, points):

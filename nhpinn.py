@@ -24,8 +24,10 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from scipy.interpolate import CubicSpline
 
+import sharp
 from adam import NO_CHECKPOINT, History, Training, checked_weights, no_checkpoints, train
 from coefficients import (
     as_tensor,
@@ -33,6 +35,7 @@ from coefficients import (
     check_periodic,
     check_resolved,
     checked_values,
+    jump_between,
     tensor_and_divergence,
 )
 from jets import gradient, init_network, network
@@ -180,15 +183,20 @@ def homogenized_coefficients(problem, correctors):
     else:
         reaction = float(np.mean(problem.reaction(y) * correctors(y)[0, 0]))
     if not problem.slow:
-        tensor, zero = samples[0], np.zeros(problem.dim)
-        return Effective(
-            samples,
-            lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)),
-            lambda x: np.broadcast_to(zero, x.shape),
-            reaction,
-        )
+        return constant_coefficients(samples, reaction)
     spline = CubicSpline(correctors.slow[:, 0], samples)
     return Effective(samples, lambda x: spline(x[:, 0]), lambda x: spline(x[:, 0], 1)[:, 0], reaction)
+
+
+def constant_coefficients(samples, reaction):
+    """Coefficients that do not depend on x: samples (1, dim, dim), r*."""
+    tensor = samples[0]
+    return Effective(
+        samples,
+        lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)),
+        lambda x: np.zeros(x.shape),
+        reaction,
+    )
 
 
 class Expansion(NamedTuple):
@@ -204,6 +212,8 @@ def corrector_at(problem, correctors, x):
 
     Between the points whose cell problems were solved a cubic spline interpolates.
     """
+    if isinstance(correctors, sharp.Correctors):
+        return Expansion(*correctors.expansion(x, x / problem.eps))
     y = x / problem.eps % problem.period
     chi, chi_y = correctors(y), gradient(correctors.params, y)
     if not problem.slow:
@@ -233,6 +243,38 @@ def reconstruct(problem, u0, slope, second, expansion):
     value = u0 + eps * np.einsum("jn,jn->n", chi, factor)
     oscillation = np.einsum("jnd,jn->nd", chi_y + eps * chi_x, factor)
     return value, slope + oscillation + eps * np.einsum("jn,jnd->nd", chi, factor_slope)
+
+
+def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None):
+    """The three steps by the recipe `sharp`; arguments as in `nh_pinn`, with sharp.Sharp for the settings.
+
+    -> sharp.Correctors, Effective, sharp.Trial and sharp.Fit of u_0.
+    """
+    cell_rng, solution_rng = generators(seed)
+    correctors = sharp.solve_cells(problem, cell, cell_rng, cell_errors)
+    coefficients = sharp_coefficients(problem, correctors)
+    errors = solution_errors(coefficients) if solution_errors else None
+    trial, fit = sharp.solve_equation(problem, homogenized_at(coefficients), homogenized, solution_rng, errors)
+    return correctors, coefficients, trial, fit
+
+
+def sharp_coefficients(problem, correctors, degree=48):
+    """Step 2 of the recipe `sharp`: Effective; a slow a*(x) is interpolated by a polynomial at Chebyshev points."""
+    dim, reaction = problem.dim, 0.0
+    if problem.slow:
+        (low, high), axes = problem.domain[0], chebyshev.chebpts1(degree + 1)
+        x = low + (high - low) * (axes[:, None] + 1) / 2
+        samples = sharp.tensor_at(problem, correctors, x)
+        series = chebyshev.Chebyshev.fit(x[:, 0], samples[:, 0, 0], degree, domain=(low, high))
+        slope = series.deriv()
+        return Effective(samples, lambda x: series(x[:, :1])[..., None], lambda x: slope(x[:, :1]), 0.0)
+    if problem.reaction is None:
+        samples = sharp.tensor_at(problem, correctors, np.zeros((1, dim)))
+    else:
+        y = cell_quadrature(dim, problem.period)
+        samples = tensor_and_divergence(lambda p: problem.coefficient(0 * p, p), y[:1])[0]
+        reaction = float(np.mean(problem.reaction(y) * correctors.expansion(None, y)[0][0]))
+    return constant_coefficients(samples, reaction)
 
 
 def homogenized_at(coefficients):
@@ -302,36 +344,73 @@ class Homogenized(NamedTuple):
     """The homogenized tensor of a periodic coefficient, its bounds, and its correctors."""
 
     tensor: np.ndarray  # (dim, dim)
-    lower: np.ndarray  # (dim, dim): the harmonic mean, below every homogenized tensor in the Loewner order
-    upper: np.ndarray  # (dim, dim): the arithmetic mean, above it (Reuss and Voigt)
-    corrector: Callable  # y (n, dim) -> chi (n, dim), the networks on the cell, repeated; mean zero
-    history: History
+    lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
+    upper: np.ndarray  # (dim, dim): above it
+    corrector: Callable  # y (n, dim) -> chi (n, dim), periodic, mean zero
+    form: str  # "strong" or "energy": what was minimised
+    starts: int  # of the training, more than one if the first failed
+    record: History | list  # of the training: History (adam), or a sharp.Fit for every corrector
 
 
-POINTS_A_CELL = {1: 101, 2: 23, 3: 11}  # grid points per axis, by dimension
+def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="auto", tolerance=1e-3, **settings):
+    """The homogenized tensor of a periodic coefficient by steps 1 and 2, with bounds on both sides.
 
+    coefficient: y (n, dim) -> (n,) or (n, dim, dim), elliptic, with this period along every axis; or an array
+    (m,) * dim or (m,) * dim + (dim, dim): its values on m ** dim equal boxes of the cell, an image for example.
+    recipe: "sharp", or "adam", which is the paper's.  settings: fields of sharp.Sharp or of adam.Training.
+    form: what sharp minimises: "strong", the residual of eq. (9), for a smooth coefficient written with
+    autograd.numpy; "energy" for one that jumps; "auto" tries the first and finds out.
 
-def homogenize(coefficient, dim, *, period=1.0, recipe="adam", seed=0, **settings):
-    """The homogenized tensor of a periodic coefficient by steps 1 and 2.
+    With sharp the bounds come from the trained correctors (see `sharp.bounds`), the tensor is halfway between them,
+    and a relative gap above `tolerance` is a warning.  They assume that the quadrature of the bounds, a midpoint
+    rule finer than the training's, resolves the coefficient.  With adam the bounds are those of Reuss and Voigt.
 
-    coefficient: y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, with
-    this period along every axis.  settings: fields of `Training`, in place of the defaults below.  The cell
-    problem is solved on the unit cell with a coefficient of mean one, which changes no corrector but for
-    its unit of length, so that the defaults suit any size of coefficient and cell.
-
-    Raises ValueError or TypeError for a coefficient outside the theory and for bad settings,
-    FloatingPointError for a training that fails; warns where the tensor found leaves its bounds.
+    Raises ValueError or TypeError for a coefficient outside the theory and for bad settings, FloatingPointError for
+    a training that fails.
     """
-    training = _checked_homogenize(coefficient, dim, period, recipe, settings)
-    y = period * cell_quadrature(dim, 1.0)
-    a = as_tensor(coefficient(y), y.shape)
-    check_elliptic(a, y)
-    check_periodic("coefficient", coefficient, dim, period)
+    _check_arguments(dim, period, recipe, form, tolerance, seed)
+    field, pixels = unit_cell(coefficient, dim, period)
+    y = cell_quadrature(dim, 1.0)
+    a = field(y)
+    scale = float(np.trace(a.mean(axis=0)) / dim)
+    if recipe == "adam":
+        return _homogenize_adam(field, dim, period, scale, a, seed, settings)
+    choice = choose_form(field, dim, form, pixels)
+    defaults = {"strong": sharp.STRONG, "energy": sharp.ENERGY}[choice][dim]
+    fit = replaced(defaults, settings)
+
+    def scaled(y):
+        return field(y) / scale
+
+    def gap(cell):
+        return np.linalg.norm(cell.upper - cell.lower, 2) + cell.quadrature
+
+    streams = np.random.default_rng(seed).spawn(3)
+    best, starts = None, 0
+    while starts < (3 if choice == "strong" else 1) and (best is None or not gap(best) <= tolerance):
+        cell = sharp.solve_cell(scaled, dim, choice, fit, streams[starts], pixels)
+        best, starts = cell if best is None or gap(cell) < gap(best) else best, starts + 1
+    if not gap(best) <= tolerance:
+        warnings.warn(
+            f"homogenize: the bounds are {np.linalg.norm(best.upper - best.lower, 2):.2g} apart and their quadrature "
+            f"moves by {best.quadrature:.2g}, relative to the mean coefficient; tolerance: {tolerance:g}. Try more "
+            f"points, iterations or hidden units (now {fit})",
+            stacklevel=2,
+        )
+    chi = sharp.Correctors(best.trials, period, False, best.fits)
+
+    def corrector(y):
+        return chi.expansion(None, _checked_points(y, dim))[0].T
+
+    lower, upper = scale * best.lower, scale * best.upper
+    return Homogenized((lower + upper) / 2, lower, upper, corrector, choice, starts, best.fits)
+
+
+def _homogenize_adam(field, dim, period, scale, a, seed, settings):
+    """The paper's recipe, on the unit cell and for a coefficient of mean one, so that its settings suit any size."""
     upper, lower = a.mean(axis=0), np.linalg.inv(np.linalg.inv(a).mean(axis=0))
-    scale = float(np.trace(upper) / dim)
-    problem = SimpleNamespace(
-        dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: coefficient(period * y) / scale
-    )
+    problem = SimpleNamespace(dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: field(y) / scale)
+    training = replaced(adam_settings(dim), settings)
     correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
     tensor = scale * homogenized_coefficients(problem, correctors).samples[0]
     beyond = -min(np.linalg.eigvalsh(tensor - lower)[0], np.linalg.eigvalsh(upper - tensor)[0])
@@ -339,37 +418,90 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="adam", seed=0, **setting
         warnings.warn(
             f"homogenize: the tensor found leaves the bounds of Reuss and Voigt by {beyond:.3g}; the training has not "
             "converged: try more epochs or points, or another seed",
-            stacklevel=2,
+            stacklevel=3,
         )
 
     def corrector(y):
-        y = np.asarray(y, dtype=float)
-        if y.ndim != 2 or y.shape[1] != dim:
-            raise ValueError(f"y: found shape {y.shape}, expected (n, {dim})")
-        return period * correctors(y / period % 1)[0].T
+        return period * correctors(_checked_points(y, dim) / period % 1)[0].T
 
-    return Homogenized(tensor, lower, upper, corrector, correctors.history)
+    return Homogenized(tensor, lower, upper, corrector, "strong", 1, correctors.history)
 
 
-def _checked_homogenize(coefficient, dim, period, recipe, settings):
-    """The Training of `homogenize`, once its arguments have been checked."""
-    if recipe != "adam":
-        raise ValueError(f"recipe: found {recipe!r}, expected 'adam'")
-    if unknown := set(settings) - set(Training._fields):
-        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of Training: {Training._fields}")
-    if type(dim) is not int or dim not in POINTS_A_CELL:
+def unit_cell(coefficient, dim, period):
+    """A coefficient as field(y) -> (n, dim, dim) on the unit cell, checked, and its pixels an axis (1: a function)."""
+    if callable(coefficient):
+        field, pixels = (lambda y: as_tensor(coefficient(period * y), y.shape)), 1
+    else:
+        values = np.asarray(coefficient)
+        pixels = values.shape[0] if values.ndim in (dim, dim + 2) else 0
+        if (
+            values.shape not in ((pixels,) * dim, (pixels,) * dim + (dim, dim))
+            or pixels < 1
+            or values.dtype.kind not in "iuf"
+        ):
+            raise TypeError(
+                f"coefficient: found {type(coefficient).__name__} of shape {values.shape} and type {values.dtype}, "
+                f"expected a function of points (n, {dim}), or real numbers on a grid (m,) * {dim}, m >= 1"
+            )
+
+        def field(y):
+            return as_tensor(values[tuple((np.floor(y * pixels).astype(int) % pixels).T)].astype(float), y.shape)
+
+    y = cell_quadrature(dim, 1.0)
+    check_elliptic(field(y), period * y)
+    check_periodic("coefficient", field, dim, 1.0)
+    return field, pixels
+
+
+def choose_form(field, dim, form, pixels):
+    """ "strong" for a coefficient that autograd differentiates and the training points resolve, else "energy"."""
+    if form != "auto" or pixels > 1:
+        return form if form != "auto" else "energy"
+    count = sharp.STRONG[dim].points
+    try:
+        return "energy" if jump_between(field, cell_midpoints(dim, 1.0, count), 1 / count) else "strong"
+    except TypeError:
+        return "energy"
+
+
+def _checked_points(y, dim):
+    y = np.asarray(y, dtype=float)
+    if y.ndim != 2 or y.shape[1] != dim:
+        raise ValueError(f"y: found shape {y.shape}, expected (n, {dim})")
+    return y
+
+
+def replaced(record, settings):
+    """A record of settings with some of them replaced, by name."""
+    if unknown := set(settings) - set(record._fields):
+        name = type(record).__name__
+        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of {name}: {record._fields}")
+    return record._replace(**settings)
+
+
+def _check_arguments(dim, period, recipe, form, tolerance, seed):
+    for name, value, known in (("recipe", recipe, ("sharp", "adam")), ("form", form, ("auto", "strong", "energy"))):
+        if value not in known:
+            raise ValueError(f"{name}: found {value!r}, expected one of {known}")
+    if type(dim) is not int or dim not in (1, 2, 3):
         raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
-    if not callable(coefficient):
-        raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of points (n, dim)")
-    if not (isinstance(period, (int, float)) and 0 < period < np.inf):
-        raise ValueError(f"period: found {period!r}, expected a positive number")
+    for name, value in (("period", period), ("tolerance", tolerance)):
+        if not (isinstance(value, (int, float)) and 0 < value < np.inf):
+            raise ValueError(f"{name}: found {value!r}, expected a positive number")
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise ValueError(f"seed: found {seed!r}, expected an integer of at least 0")
+
+
+def adam_settings(dim):
+    """The Training of the paper's recipe for a coefficient of one's own."""
+    points = {1: 101, 2: 23, 3: 11}[dim]
     return Training(
         hidden=(64, 64, 64),
-        points=POINTS_A_CELL[dim],
+        points=points,
         layers=2,
         weights=(0.1, 0.45, 0.45),
         rate=2e-3,
         decay=0.1,
         epochs=4000,
         average=300,
-    )._replace(**settings)
+    )

@@ -40,6 +40,8 @@ class Problem(NamedTuple):
     reaction: Callable | None = None  # r(y), with mean zero
     initial: Callable | None = None  # u at t = 0; None: no time derivative
     final_time: float = 1.0
+    sharp_cell: Mapping = fixed(hidden=(24, 24), points=64)  # of the recipe `sharp`, see sharp.Sharp; all ours
+    sharp_homogenized: Mapping = fixed(hidden=(16, 16), points=(32,), iterations=80)
     plain: Mapping | None = None  # best settings found for cell problems without oversampling
     effective: Callable | None = None  # closed form of a*: x -> (n,)
     effective_reaction: float | None = None  # closed form of r*
@@ -155,6 +157,8 @@ elliptic2d = Problem(
         epochs=4000,  # Fig. 3
         average=500,  # Fig. 3
     ),
+    sharp_cell=fixed(hidden=(32, 32), points=24, iterations=180),
+    sharp_homogenized=fixed(hidden=(32, 32), points=(24, 24), iterations=80),
     test_points=101,
     paper=fixed(
         e1=0.082994,  # Table 2
@@ -179,6 +183,7 @@ slow1d = Problem(
     coefficient=slow1d_coefficient,
     source=sine,
     slow=True,
+    sharp_cell=fixed(hidden=(24, 24), points=32, slow_points=16),
     cell=CELL_1D,
     homogenized=HOMOGENIZED_1D,
     classical=fixed(
@@ -241,6 +246,7 @@ reaction10 = Problem(
         epochs=10000,  # Fig. 15
         average=100,  # Fig. 15
     ),
+    sharp_homogenized=fixed(hidden=(24, 24), points=(64, 24), iterations=200),
     test_points=201,
     effective_reaction=-1 / 4,
     paper=fixed(

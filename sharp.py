@@ -17,14 +17,19 @@ The bounds at the end hold for any periodic trial functions, trained or not.
 
 import time
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
+import autograd.numpy as anp
 import numpy as np
 from autograd import elementwise_grad
+from autograd.scipy.special import erfc
+from numpy.polynomial import legendre
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from coefficients import as_tensor, checked_values, tensor_and_divergence
 from jets import backward, coordinate_jet, flatten, forward, init_network, network_jet, operator_jet, unflatten
-from losses import Term, equation_term
+from losses import Term, cell_midpoints, equation_term, grid
 
 # ---------------------------------------------------------------------------------------------------
 # Trial functions
@@ -40,24 +45,20 @@ class Trial(NamedTuple):
     lift: Callable | None = None  # the same; None: 0
 
 
-def periodic_features(jet, period, slow=0):
-    """sin and cos of 2 pi y_i / period; the first `slow` coordinates stay as they are."""
-    angle = 2 * np.pi / period * jet[..., slow:]
+def periodic_features(jet):
+    """sin and cos of 2 pi y_i: exactly periodic on the unit cell."""
+    angle = 2 * np.pi * jet
     sine, cosine = np.sin(angle[0]), np.cos(angle[0])
     waves = [_function_of(angle, sine, cosine, -sine), _function_of(angle, cosine, -sine, -cosine)]
-    return np.concatenate([jet[..., :slow], *waves], axis=-1)
+    return np.concatenate(waves, axis=-1)
 
 
-def scaled_features(jet, bounds, frequency=None):
-    """Coordinates scaled to [-1, 1]; with a frequency also sin and cos of frequency * x_1, for a source that has it."""
+def scaled_features(jet, bounds):
+    """The coordinates, scaled to [-1, 1]."""
     low, high = np.transpose(bounds)
     scaled = 2 * jet / (high - low)
     scaled[0] -= (high + low) / (high - low)
-    return (
-        scaled
-        if frequency is None
-        else np.concatenate([scaled, periodic_features(jet[..., :1], 2 * np.pi / frequency)], axis=-1)
-    )
+    return scaled
 
 
 def _function_of(jet, value, first, second):
@@ -143,43 +144,42 @@ class Fit(NamedTuple):
 
 
 def levenberg_marquardt(params, terms, iterations, *, stall=1e-3, target=1e-28, errors=None):
-    """Minimise the sum of squares of the residuals of all terms.  -> parameters, Fit
+    """Minimise the sum of squares of the residuals of all terms.  terms: iteration -> terms.  -> parameters, Fit
 
     With geodesic acceleration (Transtrum and Sethna 2012): the valleys of these losses are narrow and bend, and
     the second derivative of the residual along a step tells where to.  A step is taken if it lowers the loss;
     the damping falls by 5 then, and doubles otherwise.  Stops after `iterations`, where ten of them lower the
     loss by less than the fraction `stall`, where it is `target` of the first one, or where no damping helps.
-    Raises FloatingPointError where the first loss is not finite.
+    Raises FloatingPointError where the loss is not finite.
     """
     like, vector, damping = params, flatten(params), 1e-2
-    start, fit, reason = time.perf_counter(), Fit([], [], {}, ""), f"{iterations} iterations"
-
+    fit, start, aside = Fit([], [], {}, ""), time.perf_counter(), 0.0
     for iteration in range(iterations + 1):
         now = terms(iteration)
-
-        def residual(v, now=now):
-            return residual_vector(unflatten(v, like), now)
-
         r, J = residual_and_jacobian(unflatten(vector, like), now)
         fit.loss.append(float(r @ r))
-        fit.seconds.append(time.perf_counter() - start)
+        fit.seconds.append(time.perf_counter() - start - aside)
         for name, value in (errors(unflatten(vector, like)) if errors else {}).items():
             fit.errors.setdefault(name, []).append(float(value))
-        if not np.isfinite(fit.loss[-1]):
-            raise FloatingPointError(f"the loss is {fit.loss[-1]} at iteration {iteration} of {iterations}")
-        if fit.loss[-1] <= target * fit.loss[0]:
-            reason = f"the loss is {target:g} of the first one"
+        aside = time.perf_counter() - start - fit.seconds[-1]
+        if reason := _reason_to_stop(fit.loss, iterations, stall, target):
             break
-        if iteration >= 10 and fit.loss[-1] > (1 - stall) * fit.loss[-11]:
-            reason = f"ten iterations lowered the loss by less than {stall:g}"
+        step, damping = _step(lambda v, now=now: residual_vector(unflatten(v, like), now), vector, r, J, damping)
+        if step is None:
+            reason = "no step lowers the loss"
             break
-        if iteration < iterations:
-            step, damping = _step(residual, vector, r, J, damping)
-            if step is None:
-                reason = "no step lowers the loss"
-                break
-            vector = vector + step
+        vector = vector + step
     return unflatten(vector, like), fit._replace(reason=reason)
+
+
+def _reason_to_stop(loss, iterations, stall, target):
+    if not np.isfinite(loss[-1]):
+        raise FloatingPointError(f"the loss is {loss[-1]} at iteration {len(loss) - 1} of {iterations}")
+    if loss[-1] <= target * loss[0]:
+        return f"the loss is {target:g} of the first one"
+    if len(loss) > 10 and loss[-1] > (1 - stall) * loss[-11]:
+        return f"ten iterations lowered the loss by less than {stall:g}"
+    return f"{iterations} iterations" if len(loss) > iterations else ""
 
 
 def _step(residual, vector, r, J, damping):
@@ -219,19 +219,66 @@ class Sharp(NamedTuple):
     """How one network is trained by this recipe."""
 
     hidden: tuple  # widths of the hidden layers
-    points: int  # per axis
+    points: int | tuple  # an axis of the cell; for an equation one number an axis, with time the last
     iterations: int = 150
-    stall: float = 1e-3
-    frequency: float | None = None  # of a source that oscillates, for the homogenized equation
+    stall: float = 1e-3  # the least fraction by which ten iterations have to lower the loss
+    slow_points: int = 16  # an axis of x, for a coefficient that depends on it
 
 
-def features_of_cell(jet):
-    return periodic_features(jet, 1.0)
+class Correctors(NamedTuple):
+    """Step 1: the correctors chi_j(x, y), or N(y), as trial functions of (x, y / period), or of y / period alone."""
+
+    trials: list
+    period: float
+    slow: bool  # True: x is an input of the networks
+    fits: list
+
+    def expansion(self, x, y):
+        """Values (J, n), with mean zero over the cell, and derivatives in y and in x (J, n, dim)."""
+        n, dim = y.shape
+        value, slope = _value_and_slope(self.trials, self._inputs(x, y / self.period))
+        if not self.slow:
+            mean, mean_x = _value_and_slope(self.trials, cell_midpoints(dim, 1.0, QUADRATURE[dim]))[0].mean(1), 0.0
+            return self.period * (value - mean[:, None]), slope, np.zeros_like(slope)
+        inside = cell_midpoints(dim, 1.0, QUADRATURE[dim])
+        around = self._inputs(np.repeat(x, len(inside), axis=0), np.tile(inside, (n, 1)))
+        parts = _value_and_slope(self.trials, around)
+        mean, mean_x = (part.reshape(len(self.trials), n, len(inside), -1).mean(2) for part in parts)
+        return (
+            self.period * (value - mean[..., 0]),
+            slope[..., dim:],
+            self.period * (slope - mean_x)[..., :dim],
+        )
+
+    def _inputs(self, x, y):
+        return np.hstack([x, y]) if self.slow else y
 
 
-def strong_term(a, b, j, y):
-    """The residual of d_i(a_ik (d_k chi_j + delta_kj)) = 0 at y, eq. (9): a (n, d, d), b_k = d_i a_ik (n, d)."""
-    return [equation_term(y, a, b, 0.0, b[:, j], 1 / (2 * np.pi) ** 4)]
+QUADRATURE = {1: 64, 2: 64, 3: 24}  # points an axis, for means over the cell
+
+
+def _value_and_slope(trials, points):
+    """Values (J, n) and gradients (J, n, d) of trial functions."""
+    eye = np.eye(points.shape[1])
+
+    def both(p):
+        jet = coordinate_jet(p, np.broadcast_to(eye[:, None], (len(eye), *p.shape)), np.zeros(p.shape))
+        return np.stack([trial_jet(trial, jet)[:-1].T for trial in trials], axis=1)
+
+    table = np.moveaxis(in_blocks(both, points), 1, 0)
+    return table[..., 0], table[..., 1:]
+
+
+def cell_term(x, y, a, b, f):
+    """The residual of a_ij d_ij chi + b_i d_i chi + f = 0 on the unit cell; x (n, k) are inputs that stay fixed."""
+    jet = operator_jet(y, a, b)
+    if x is not None:
+        fixed = np.zeros((len(jet), *x.shape))
+        fixed[0] = x
+        jet = np.concatenate([fixed, jet], axis=-1)
+    mix = np.zeros(jet.shape[:-1])
+    mix[-1] = 1
+    return Term(jet, True, mix, -f, np.full(len(y), 1 / len(y) / (2 * np.pi) ** 4))
 
 
 def energy_terms(a, j, y):
@@ -246,18 +293,192 @@ def energy_terms(a, j, y):
     return terms
 
 
-def train_cell(terms, dim, settings, rng, errors=None):
-    """A corrector as a Trial, and the Fit."""
-    params = init_network((2 * dim, *settings.hidden, 1), rng)
-    trial = Trial(params, features_of_cell)
+def train_cell(terms, settings, rng, slow=None, errors=None):
+    """A corrector as a Trial, and the Fit.  terms: iteration -> the terms of its loss; slow: bounds of x, or None."""
+    k = 0 if slow is None else len(slow)
+    d = terms(0)[0].jet.shape[-1] - k
+
+    def features(jet):
+        waves = periodic_features(jet[..., k:])
+        return waves if slow is None else np.concatenate([scaled_features(jet[..., :k], slow), waves], axis=-1)
+
+    trial = Trial(init_network((k + 2 * d, *settings.hidden, 1), rng), features)
     params, fit = levenberg_marquardt(
-        params,
-        lambda i: [network_term(t, trial) for t in terms(i)],
+        trial.params,
+        lambda i: [network_term(term, trial) for term in terms(i)],
         settings.iterations,
         stall=settings.stall,
-        errors=errors,
+        errors=errors and (lambda params: errors(trial._replace(params=params))),
     )
     return trial._replace(params=params), fit
+
+
+def solve_cells(problem, settings, rng, errors=None):
+    """Step 1 for a problem, in the strong form: all its correctors, for every x of its domain if it is slow.
+
+    errors: j -> a function of the Trial of chi_j that returns {name: float}, or None.
+    """
+    dim, period = problem.dim, problem.period
+    y, x = cell_midpoints(dim, 1.0, settings.points), None
+    if problem.slow:
+        nodes, _ = gauss(problem.domain, (settings.slow_points,) * dim)
+        x, y = np.repeat(nodes, len(y), axis=0), np.tile(y, (len(nodes), 1))
+    at = np.zeros_like(y) if x is None else x
+    a, b = tensor_and_divergence(lambda p: problem.coefficient(at, period * p), y)
+    scale = np.trace(a.mean(axis=0)) / dim
+    if problem.reaction is None:
+        sources = b.T / scale
+    else:  # D lap N = r in y = period * (y of the unit cell), N = period * (network)
+        sources = -period * checked_values("reaction", problem.reaction, period * y)[None] / scale
+    trials, fits = [], []
+    for j, f in enumerate(sources):
+        term = [cell_term(x, y, a / scale, b / scale, f)]
+        trial, fit = train_cell(
+            lambda i, term=term: term, settings, rng, problem.domain if problem.slow else None, errors and errors(j)
+        )
+        trials.append(trial)
+        fits.append(fit)
+    return Correctors(trials, period, problem.slow, fits)
+
+
+def tensor_at(problem, correctors, x):
+    """Step 2: a*(x) at points x (X, dim), as the mean energy: its error is the square of that of the correctors."""
+    y = problem.period * cell_midpoints(problem.dim, 1.0, QUADRATURE[problem.dim])
+    tensors = []
+    for point in x:
+        at = np.broadcast_to(point, y.shape)
+        a, slopes = as_tensor(problem.coefficient(at, y), y.shape), correctors.expansion(at, y)[1]
+        tensors.append(energy(a, slopes))
+    return np.stack(tensors)
+
+
+def energy(a, slopes):
+    """mean( (e_i + grad chi_i) . a (e_j + grad chi_j) ): a (n, d, d), slopes (d, n, d) -> (d, d)."""
+    fields = slopes + np.eye(a.shape[1])[:, None]
+    return np.einsum("ink,nkl,jnl->ij", fields, a, fields, optimize=True) / len(a)
+
+
+def gauss(bounds, counts):
+    """Gauss-Legendre points (n, d) in a box and their weights (n,)."""
+    axes, weights = [], []
+    for (low, high), count in zip(bounds, counts, strict=True):
+        nodes, w = legendre.leggauss(count)
+        axes.append(low + (high - low) * (nodes + 1) / 2)
+        weights.append(w * (high - low) / 2)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    return points, reduce(np.kron, weights)
+
+
+# ---------------------------------------------------------------------------------------------------
+# The homogenized equation
+# ---------------------------------------------------------------------------------------------------
+
+
+def solve_equation(problem, coefficients, settings, rng, errors=None):
+    """Step 3: u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary: a Trial and its Fit.
+
+    coefficients(points) -> a (n, d, d), d_i a_ij (n, d), c.  Residuals at Gauss-Legendre points, weighted by the
+    quadrature and by a bubble, the squares of which a solution that is singular at corners can still meet.
+    """
+    timed, dim = problem.initial is not None, problem.dim
+    bounds = [*problem.domain, *([(0.0, problem.final_time)] if timed else [])]
+    points, weights = gauss(bounds, settings.points)
+
+    def space_bubble(p):
+        factors = [
+            4 * (p[:, i] - low) * (high - p[:, i]) / (high - low) ** 2 for i, (low, high) in enumerate(problem.domain)
+        ]
+        return reduce(lambda u, v: u * v, factors)
+
+    def bubble(p):
+        return space_bubble(p) * p[:, -1] / problem.final_time if timed else space_bubble(p)
+
+    a, b, c = coefficients(points[:, :dim])
+    f = checked_values("source", problem.source, points[:, :dim])
+    if timed:
+        b = np.hstack([b, np.full((len(points), 1), -1.0)])
+    term = equation_term(points, a, b, -c, f, 1.0)._replace(weight=weights * space_bubble(points))
+    lift = parabolic_lift(problem, coefficients) if timed else elliptic_lift(problem, coefficients)
+
+    def features(jet):
+        return scaled_features(jet, bounds)
+
+    trial = Trial(init_network((len(bounds), *settings.hidden, 1), rng), features, bubble, lift)
+    terms = [network_term(term, trial)]
+    params, fit = levenberg_marquardt(
+        trial.params,
+        lambda i: terms,
+        settings.iterations,
+        stall=settings.stall,
+        errors=errors and (lambda params: errors(trial._replace(params=params))),
+    )
+    return trial._replace(params=params), fit
+
+
+def cutoff(s):
+    """1 at s = 0, 0 at s = 1, flat at both."""
+    return (1 - s) ** 2 * (1 + 2 * s)
+
+
+def elliptic_lift(problem, coefficients):
+    """In two dimensions, what a solution does in the corners of a rectangle where f is not zero.
+
+    u = 0 on both edges makes both second derivatives vanish there, the equation does not: u has the singular part
+    w = -y^2 / 2 - Im(z^2 log z) / pi, z = x + i y, which solves -lap w = 1 and vanishes on both edges.  Lengths are
+    divided by the roots of a_11 and a_22; for a_12 != 0 the corner has another angle, and there is no lift.
+    """
+    if problem.dim != 2:
+        return None
+    corners = grid(problem.domain, 2)
+    a = coefficients(corners)[0]
+    if np.abs(a[:, 0, 1]).max() > 1e-6 * np.abs(a).max():
+        return None
+    f, (low, high) = problem.source(corners), np.transpose(problem.domain)
+
+    def lift(p):
+        total = 0.0
+        for corner, strength, tensor in zip(corners, f, a, strict=True):
+            distance = [(p[:, i] - low[i]) if corner[i] == low[i] else (high[i] - p[:, i]) for i in range(2)]
+            x, y = (distance[i] / np.sqrt(tensor[i, i]) for i in range(2))
+            square = x * x + y * y + 1e-60
+            w = -y * y / 2 - (x * y * anp.log(square) + (x * x - y * y) * anp.arctan2(y, x + 1e-30)) / np.pi
+            total = total + strength * w * cutoff(distance[0] / (high[0] - low[0])) * cutoff(
+                distance[1] / (high[1] - low[1])
+            )
+        return total
+
+    return lift
+
+
+def parabolic_lift(problem, coefficients):
+    """The initial value, and in one dimension what the solution does at the ends where that breaks the equation.
+
+    At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: u has the singular part
+    s t (1 - 4 i2erfc(x / sqrt(4 a t))), which solves u_t - a u_xx = s and vanishes at the end and at t = 0.
+    """
+    initial, dim = problem.initial, problem.dim
+    if dim != 1:
+        return lambda p: initial(p[:, :dim])
+    ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
+    a, b, c = coefficients(ends)
+    second = function_jet(initial, operator_jet(ends, a, b))[-1]
+    strength = problem.source(ends) + second - c * initial(ends)
+
+    def lift(p):
+        total, t = initial(p[:, :1]), p[:, 1]
+        for end, s, diffusion in zip(ends[:, 0], strength, a[:, 0, 0], strict=True):
+            x = p[:, 0] - low if end == low else high - p[:, 0]
+            eta = x / anp.sqrt(4 * diffusion * t + 1e-60)
+            layer = (1 + 2 * eta**2) * erfc(eta) - 2 / np.sqrt(np.pi) * eta * anp.exp(-(eta**2))
+            total = total + s * t * (1 - layer) * cutoff(x / (high - low))
+        return total
+
+    return lift
+
+
+# ---------------------------------------------------------------------------------------------------
+# Bounds
+# ---------------------------------------------------------------------------------------------------
 
 
 def in_blocks(function, points, block=4096):
@@ -265,41 +486,26 @@ def in_blocks(function, points, block=4096):
     return np.concatenate([function(points[i : i + block]) for i in range(0, len(points), block)])
 
 
-def gradients_of(trials, y):
-    """grad chi_j of every corrector: (J, n, d)."""
-    eye = np.eye(y.shape[1])
-
-    def slopes(p):
-        jet = coordinate_jet(p, np.broadcast_to(eye[:, None], (len(eye), *p.shape)), np.zeros(p.shape))
-        return np.stack([trial_jet(trial, jet)[1:-1].T for trial in trials], axis=1)
-
-    return np.moveaxis(in_blocks(slopes, y), 1, 0)
-
-
 def bounds(a, slopes, count):
     """Two matrices between which, in the Loewner order, the homogenized tensor lies: lower, upper.
 
-    a (n, d, d) and the slopes (J, n, d) of any periodic functions chi_j, on the midpoints of count ** d boxes.
-        upper_ij = mean( (e_i + grad chi_i) . a (e_j + grad chi_j) )
-    is the energy of a trial field.  For the lower bound the flux a (e_j + grad chi_j) is made free of divergence:
-    its Fourier series, cut at a quarter of the grid's frequencies, without the part along the wave vector. With
+    a (n, d, d) and the slopes (d, n, d) of any periodic functions chi_j, on the midpoints of count ** d boxes.
+    upper is the energy of the fields e_j + grad chi_j.  For lower the fluxes a (e_j + grad chi_j) are made free of
+    divergence: their Fourier series, cut at a quarter of the grid's frequencies, without its gradient part.  With
     such fluxes sigma_j, M the matrix of their means and D_ij = mean(sigma_i . a^-1 sigma_j), lower = M D^-1 M^T.
-    Both are exact but for the quadrature, the midpoint rule.
+    Both hold for any chi_j; they assume that the midpoint rule resolves a, its inverse and the slopes.
     """
     d = a.shape[1]
-    fields = slopes + np.eye(d)[:, None]
-    flux = np.einsum("nik,jnk->jni", a, fields)
-    upper = np.einsum("ink,jnk->ij", fields, flux) / len(a)
-    sigma = divergence_free(np.moveaxis(flux, -1, 1).reshape(d, d, *[count] * d))
-    sigma = np.moveaxis(sigma.reshape(d, d, -1), 1, -1)
-    M = sigma.mean(axis=1).T
-    D = np.einsum("ink,nkl,jnl->ij", sigma, np.linalg.inv(a), sigma) / len(a)
+    flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None])
+    sigma = divergence_free(flux.reshape(d, d, *[count] * d)).reshape(d, d, -1)
+    M = sigma.mean(axis=-1).T
+    D = np.einsum("ikn,nkl,jln->ij", sigma, np.linalg.inv(a), sigma, optimize=True) / len(a)
     lower = M @ np.linalg.solve(D, M.T)
-    return (lower + lower.T) / 2, (upper + upper.T) / 2
+    return (lower + lower.T) / 2, energy(a, slopes)
 
 
 def divergence_free(flux):
-    """The low half of the frequencies of a periodic field (J, d, *grid), without its gradient part."""
+    """The low half of the frequencies of periodic fields (J, d, *grid), without their gradient part."""
     d, count = flux.shape[1], flux.shape[-1]
     axes = tuple(range(2, 2 + d))
     wave = np.fft.fftfreq(count, 1 / count)
@@ -309,3 +515,60 @@ def divergence_free(flux):
     spectrum -= k * (np.sum(k * spectrum, axis=1) / square)[:, None]
     spectrum *= np.all(np.abs(k) < count / 4, axis=0)
     return np.fft.ifftn(spectrum, axes=axes).real
+
+
+# ---------------------------------------------------------------------------------------------------
+# The correctors of a coefficient of one's own
+# ---------------------------------------------------------------------------------------------------
+
+STRONG = {1: Sharp((24, 24), 64), 2: Sharp((32, 32), 24), 3: Sharp((32, 32), 12, 40)}
+ENERGY = {1: Sharp((16, 16), 512, 30), 2: Sharp((16, 16), 96, 30), 3: Sharp((16, 16), 24, 20)}
+BOUND_POINTS = {1: 512, 2: 128, 3: 48}  # an axis
+
+
+def strong_form(field, dim, settings):
+    """j -> (iteration -> terms) for a coefficient field(y) -> (n, d, d) on the unit cell, on a fixed grid."""
+    y = cell_midpoints(dim, 1.0, settings.points)
+    a, b = tensor_and_divergence(field, y)
+    terms = [[cell_term(None, y, a, b, b[:, j])] for j in range(dim)]
+    return lambda j: lambda iteration: terms[j]
+
+
+def energy_form(field, dim, settings, rng):
+    """The same for the energy, on a lattice that moves at random in every iteration.
+
+    On points that stay, a network would put a steep layer between two rows of them, and its energy there unseen.
+    No two points of the lattice (Kronecker's, with the powers of a root of z^(d+1) = z + 1) share a coordinate.
+    """
+    ratio = {1: 1.618033988749895, 2: 1.324717957244746, 3: 1.2207440846057596}[dim]
+    lattice = np.arange(settings.points**dim)[:, None] * ratio ** -np.arange(1.0, dim + 1)
+    shifts = rng.random((settings.iterations + 1, dim))
+
+    def terms(j, iteration):
+        y = (lattice + shifts[iteration]) % 1
+        return energy_terms(field(y), j, y)
+
+    return lambda j: lambda iteration: terms(j, iteration)
+
+
+class Cell(NamedTuple):
+    """Trained correctors of one coefficient on the unit cell, with their bounds."""
+
+    trials: list
+    fits: list
+    lower: np.ndarray  # (dim, dim)
+    upper: np.ndarray
+    quadrature: float  # how far the upper bound moves if it is taken on a coarser grid
+
+
+def solve_cell(field, dim, form, settings, rng, pixels=1):
+    """The correctors of field(y) -> (n, d, d) on the unit cell, form "strong" or "energy", and the bounds."""
+    terms = strong_form(field, dim, settings) if form == "strong" else energy_form(field, dim, settings, rng)
+    trials, fits = zip(*(train_cell(terms(j), settings, rng) for j in range(dim)), strict=True)
+    count = 2 * pixels * max(1, round(BOUND_POINTS[dim] / 2 / pixels))
+    y = cell_midpoints(dim, 1.0, count)
+    a, slopes = field(y), _value_and_slope(trials, y)[1]
+    lower, upper = bounds(a, slopes, count)
+    part = np.all(np.stack(np.unravel_index(np.arange(len(y)), [count] * dim)) % 2 == 0, axis=0)
+    quadrature = np.abs(energy(a[part], slopes[:, part]) - upper).max()
+    return Cell(list(trials), list(fits), lower, upper, float(quadrature))

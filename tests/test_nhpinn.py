@@ -229,7 +229,7 @@ def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
 
     def value_and_slope(x):
         expansion = nhpinn.corrector_at(problem, correctors, x)
-        return nhpinn.reconstruct(problem, *jets.derivatives(u0, x), expansion)
+        return nhpinn.reconstruct(problem, *jets.network_derivatives(u0, x), expansion)
 
     h = 1e-5 * problem.eps
     for axis in range(problem.dim):
