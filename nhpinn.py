@@ -377,7 +377,7 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
         return _homogenize_adam(field, dim, period, scale, a, seed, settings)
     choice = choose_form(field, dim, form, pixels)
     defaults = {"strong": sharp.STRONG, "energy": sharp.ENERGY}[choice][dim]
-    fit = replaced(defaults, settings)
+    fit = sharp.checked(replaced(defaults, settings))
 
     def scaled(y):
         return field(y) / scale
@@ -447,9 +447,10 @@ def unit_cell(coefficient, dim, period):
         def field(y):
             return as_tensor(values[tuple((np.floor(y * pixels).astype(int) % pixels).T)].astype(float), y.shape)
 
+        period = 1.0
     y = cell_quadrature(dim, 1.0)
     check_elliptic(field(y), period * y)
-    check_periodic("coefficient", field, dim, 1.0)
+    check_periodic("coefficient", lambda y: field(y / period), dim, period)
     return field, pixels
 
 

@@ -225,6 +225,19 @@ class Sharp(NamedTuple):
     slow_points: int = 16  # an axis of x, for a coefficient that depends on it
 
 
+def checked(settings):
+    """The settings, or a ValueError for those of a cell problem that cannot be meant."""
+    least = {"points": 3, "iterations": 1, "slow_points": 1}
+    numbers = [(name, getattr(settings, name), least[name]) for name in least]
+    numbers += [("hidden", width, 1) for width in settings.hidden]
+    for name, value, bound in numbers:
+        if not (isinstance(value, int | np.integer) and value >= bound):
+            raise ValueError(f"{name}: found {value!r}, expected an integer of at least {bound}")
+    if not (isinstance(settings.stall, int | float) and settings.stall <= 1):
+        raise ValueError(f"stall: found {settings.stall!r}, expected a number of at most 1")
+    return settings
+
+
 class Correctors(NamedTuple):
     """Step 1: the correctors chi_j(x, y), or N(y), as trial functions of (x, y / period), or of y / period alone."""
 

@@ -123,20 +123,21 @@ def reference_table(results):
 
 
 def settings_table(results):
-    """What was trained: every distinct training once."""
-    columns = ["hidden", "points", "layers", "weights", "rate", "decay", "epochs", "average", "batch", "every", "dtype"]
-    lines = ["### Trainings", "", *markdown_header(["problem", "part", *columns])]
-    seen = set()
+    """What was trained: every distinct training once, a table for each recipe."""
+    lines, tables = ["### Trainings", ""], {}
     for task, result in results.items():
         for part, settings in result.get("settings", {}).items():
-            shown = [
-                " ".join(f"{v:.3g}" for v in s) if isinstance(s := settings[c], (list, tuple)) else s for c in columns
-            ]
-            row = markdown_row([task.problem, part, *("all" if s is None else str(s) for s in shown)])
-            if row not in seen:
-                seen.add(row)
-                lines.append(row)
-    return [*lines, ""]
+            row = markdown_row([task.problem, part, *(setting(value) for value in settings.values())])
+            tables.setdefault((result["recipe"], tuple(settings)), {})[row] = None
+    for (recipe, columns), rows in tables.items():
+        lines += [*markdown_header([f"{recipe}: problem", "part", *columns]), *rows, ""]
+    return lines
+
+
+def setting(value):
+    if value is None:
+        return "all"
+    return " ".join(f"{v:.3g}" for v in value) if isinstance(value, list | tuple) else str(value)
 
 
 def markdown_header(cells):

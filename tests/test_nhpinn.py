@@ -128,7 +128,7 @@ def test_in_one_dimension_the_learned_coefficient_is_the_harmonic_mean(swing, ph
     def coefficient(y):
         return level * (1 + swing * anp.sin(TAU * (y[:, 0] / period + phase)))
 
-    found = nhpinn.homogenize(coefficient, 1, period=period, **HALF)
+    found = nhpinn.homogenize(coefficient, 1, period=period, recipe="adam", **HALF)
     np.testing.assert_allclose(found.tensor, [[level * np.sqrt(1 - swing**2)]], rtol=0.01)
     y = period * losses.cell_midpoints(1, 1.0, 100)
     assert abs(found.corrector(y).mean()) < 1e-3 * period
@@ -171,7 +171,10 @@ def test_a_tensor_coefficient_is_homogenized():
 def test_a_laminate_in_three_dimensions():
     """The harmonic mean across the layers, the arithmetic mean along them."""
     found = nhpinn.homogenize(
-        lambda y: 1 + 0.6 * anp.sin(TAU * y[:, 2]), 3, **{**HALF, "hidden": (24, 24), "points": 7, "epochs": 500}
+        lambda y: 1 + 0.6 * anp.sin(TAU * y[:, 2]),
+        3,
+        recipe="adam",
+        **{**HALF, "hidden": (24, 24), "points": 7, "epochs": 500},
     )
     np.testing.assert_allclose(found.tensor, np.diag([1, 1, 0.8]), atol=0.02)
 
@@ -432,7 +435,7 @@ def test_bad_sources_and_initial_values_are_named(name, function):
 
 def test_a_training_that_has_not_converged_is_reported():
     with pytest.warns(UserWarning, match="leaves the bounds"):
-        found = nhpinn.homogenize(lambda y: anp.exp(2 * anp.sin(TAU * y[:, 0])), 1, epochs=20)
+        found = nhpinn.homogenize(lambda y: anp.exp(2 * anp.sin(TAU * y[:, 0])), 1, recipe="adam", epochs=20)
     np.testing.assert_allclose(found.lower, 1 / np.mean(np.exp(-2 * np.sin(TAU * np.arange(64) / 64))), rtol=1e-9)
     with pytest.raises(ValueError, match=r"y: found shape \(3,\)"):
         found.corrector(np.zeros(3))
@@ -453,9 +456,9 @@ def test_weights_that_do_not_sum_to_one_are_refused(weights):
     ("change", "error", "message"),
     [
         ({"dim": 4}, ValueError, "dim: found 4, expected 1, 2 or 3"),
-        ({"coefficient": 2.0}, TypeError, "coefficient: found float, expected a function"),
+        ({"coefficient": 2.0}, TypeError, "coefficient: found float of shape"),
         ({"period": 0.0}, ValueError, "period: found 0.0, expected a positive number"),
-        ({"recipe": "magic"}, ValueError, "recipe: found 'magic', expected 'adam'"),
+        ({"recipe": "magic"}, ValueError, "recipe: found 'magic', expected one of"),
         ({"dim": 2.0}, ValueError, "dim: found 2.0, expected 1, 2 or 3"),
         ({"period": "1"}, ValueError, "period: found '1', expected a positive number"),
         ({"period": 2.5}, ValueError, "coefficient: not periodic, .* expected the period 2.5"),
@@ -471,6 +474,6 @@ def test_weights_that_do_not_sum_to_one_are_refused(weights):
     ],
 )
 def test_bad_arguments_of_homogenize_are_named(change, error, message):
-    arguments = {"coefficient": lambda y: 2 + anp.sin(TAU * y[:, 0]), "dim": 1, **change}
+    arguments = {"coefficient": lambda y: 2 + anp.sin(TAU * y[:, 0]), "dim": 1, "recipe": "adam", **change}
     with pytest.raises(error, match=message):
         nhpinn.homogenize(arguments.pop("coefficient"), arguments.pop("dim"), **arguments)

@@ -46,7 +46,7 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     for name, problem in PROBLEMS.items():
         assert found >= {(name, q) for q in ("e1", "e2", "e3", "e4", "e_a", "classical", "transfer")}
         assert found >= {(name, quantity) for quantity in problem.paper}
-    assert len(list((out / "tasks").glob("*.json"))) == 16
+    assert len(list((out / "tasks").glob("*.json"))) == 21
     text = (out / "tables.md").read_text()
     assert all(f"{value:g}" in text for problem in PROBLEMS.values() for value in problem.paper.values())
     assert text in run.stdout
@@ -131,13 +131,13 @@ def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(s
     again = command("--budget", "smoke", "--jobs", 1, "--only", "const1d", "reaction50", "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     paths = list((tmp_path / "tasks").glob("*.json"))
-    assert len(paths) == 6
+    assert len(paths) == 8
     for path in paths:
         one, other = (json.loads((folder / "tasks" / path.name).read_text()) for folder in (tmp_path, smoke[1]))
         assert one["quantities"] == other["quantities"] and one.get("history") == other.get("history")
     before = {path: path.stat().st_mtime_ns for path in paths}
     kept = command("--budget", "smoke", "--only", "const1d", "reaction50", "--out", tmp_path)
-    assert "6 of 6 results are in" in kept.stdout
+    assert "8 of 8 results are in" in kept.stdout
     assert before == {path: path.stat().st_mtime_ns for path in paths}
 
 
@@ -186,7 +186,7 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
     assert status == 1
     assert "failed: const1d nhpinn seed 0: FloatingPointError: the loss is" in printed.err
     assert "### Failed" in (tmp_path / "tables.md").read_text()
-    assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {"fem", "classical"}
+    assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {"fem", "classical", "sharp"}
 
 
 class InThisProcess(ProcessPoolExecutor):
@@ -237,7 +237,7 @@ def test_modules_depend_on_each_other_in_one_direction():
         "coefficients": {"losses"},
         "sharp": {"jets", "losses", "coefficients"},
         "nhpinn": {"jets", "losses", "adam", "coefficients", "sharp"},
-        "experiments": {"fem", "jets", "losses", "adam", "nhpinn"},
+        "experiments": {"fem", "jets", "losses", "adam", "sharp", "nhpinn"},
         "figures": set(),
         "tables": {"problems"},
     }
