@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import jets
-import nhpinn
+import losses
+from coefficients import tensor_and_divergence
 from problems import PROBLEMS
 
 POINTS = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
@@ -41,14 +42,14 @@ def measure(points):
     libraries = peak()
     coefficient = PROBLEMS["elliptic2d"].coefficient
     y = np.random.default_rng(0).uniform(size=(points, 2))
-    a, b = nhpinn.tensor_and_divergence(lambda y: coefficient(y, y), y)
-    term = nhpinn.equation_term(y, a, b, 0.0, b[:, 0], 1.0)
+    a, b = tensor_and_divergence(lambda y: coefficient(y, y), y)
+    term = losses.equation_term(y, a, b, 0.0, b[:, 0], 1.0)
     del y, a, b
     built = peak()
     params = jets.init_network((2, 64, 64, 64, 1), np.random.default_rng(0))
-    nhpinn.loss_and_gradient(params, [term])
+    losses.loss_and_gradient(params, [term])
     times = [
-        timing.seconds_of(lambda: nhpinn.loss_and_gradient(params, [term])) for _ in range(max(3, 20_000 // points))
+        timing.seconds_of(lambda: losses.loss_and_gradient(params, [term])) for _ in range(max(3, 20_000 // points))
     ]
     return {"points": points, "libraries": libraries, "term": built, "loss": peak(), "seconds": float(np.median(times))}
 

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+import adam
 import jets
-import nhpinn
+import losses
+from coefficients import tensor_and_divergence
 from problems import PROBLEMS
 
 SIZES = (2, 64, 64, 64, 1)
@@ -38,8 +40,8 @@ class Job(NamedTuple):
 
 def job(points, dtype):
     problem = PROBLEMS["elliptic2d"]
-    x = nhpinn.grid([(0.0, 1.0)] * 2, points)
-    a, b = nhpinn.tensor_and_divergence(lambda y: problem.coefficient(y, y), x)
+    x = losses.grid([(0.0, 1.0)] * 2, points)
+    a, b = tensor_and_divergence(lambda y: problem.coefficient(y, y), x)
     arrays = (np.ascontiguousarray(array, dtype=dtype) for array in (x, a[:, 0, 0], b, b[:, 0]))
     return Job(*arrays, jets.init_network(SIZES, np.random.default_rng(0), dtype=dtype), 2e-3)
 
@@ -47,7 +49,7 @@ def job(points, dtype):
 def term(job):
     """The loss of a job as a term of nhpinn."""
     a = job.a[:, None, None] * np.eye(2)
-    return nhpinn.cast(nhpinn.equation_term(job.x, a, job.b, np.zeros(len(job.x)), job.f, 1.0), job.x.dtype)
+    return adam.cast(losses.equation_term(job.x, a, job.b, np.zeros(len(job.x)), job.f, 1.0), job.x.dtype)
 
 
 # A contender is a pair of functions: a training step, complete when it returns, and the loss and its gradient
@@ -56,14 +58,14 @@ def term(job):
 
 def ours(job):
     terms, vector = [term(job)], jets.flatten(job.params)
-    state = nhpinn.adam_init(vector)
+    state = adam.adam_init(vector)
 
     def step():
         nonlocal vector, state
-        _, gradient = nhpinn.loss_and_gradient(jets.unflatten(vector, job.params), terms)
-        vector, state = nhpinn.adam_step(vector, gradient, state, job.rate)
+        _, gradient = losses.loss_and_gradient(jets.unflatten(vector, job.params), terms)
+        vector, state = adam.adam_step(vector, gradient, state, job.rate)
 
-    return step, lambda: nhpinn.loss_and_gradient(job.params, terms)
+    return step, lambda: losses.loss_and_gradient(job.params, terms)
 
 
 def matrix_products(job):
@@ -71,13 +73,14 @@ def matrix_products(job):
 
     The layers' inputs, which the backward pass needs again, stay in memory as in ours; all else shares its place.
     """
-    rows = 4 * min(nhpinn.BLOCK, len(job.x))  # value, two derivatives, the operator
+    block = min(losses.BLOCK_BYTES // job.x.itemsize, len(job.x))
+    rows = 4 * block  # value, two derivatives, the operator
     inputs = [np.ones((rows, m), job.x.dtype) for m in SIZES[:-1]]
     outputs = {k: np.ones((rows, k), job.x.dtype) for k in SIZES}
     gradients = {m: np.ones((rows, m), job.x.dtype) for m in SIZES}
     products = []
-    for start in range(0, len(job.x), nhpinn.BLOCK):
-        n = 4 * len(job.x[start : start + nhpinn.BLOCK])
+    for start in range(0, len(job.x), block):
+        n = 4 * len(job.x[start : start + block])
         layers = [(z[:n], W, outputs[W.shape[1]][:n]) for z, (W, _) in zip(inputs, job.params, strict=True)]
         products += layers
         for layer, (z, W, g) in reversed(list(enumerate(layers))):

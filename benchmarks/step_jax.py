@@ -88,7 +88,7 @@ def training(job, operator, block=None):
         slope, lap = operator(params, x)
         return jnp.sum(weight * (a * lap + (b * slope).sum(1) + f) ** 2)
 
-    def loss_and_gradient(params):
+    def loss_and_gradient(params, data):
         if block is None:
             return jax.value_and_grad(loss)(params, *data)
         missing = -len(job.x) % block  # filled with zeros, of weight zero
@@ -101,8 +101,8 @@ def training(job, operator, block=None):
         zero = jax.tree.map(jnp.zeros_like, (data[1][0], params))
         return jax.lax.scan(add, zero, parts)[0]
 
-    def update(params, m, v, count):
-        _, gradient = loss_and_gradient(params)
+    def update(params, m, v, count, data):
+        _, gradient = loss_and_gradient(params, data)
         count = count + 1
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
         v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, v, gradient)
@@ -116,10 +116,10 @@ def training(job, operator, block=None):
 
     def step():
         nonlocal state
-        state = jax.block_until_ready(compiled(*state))
+        state = jax.block_until_ready(compiled(*state, data))
 
     def flat():
-        value, gradient = jax.jit(loss_and_gradient)(jax.tree.map(jnp.array, job.params))
+        value, gradient = jax.jit(loss_and_gradient)(job.params, data)
         return float(value), np.concatenate([np.ravel(array) for pair in gradient for array in pair])
 
     return step, flat
