@@ -13,7 +13,9 @@ measuring errors left out.  The curves go to benchmarks/deepxde.json.
 import timing  # first: it sets the number of threads
 
 # isort: split
+import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -83,8 +85,6 @@ def sharp_curve(reference):
 
 
 def deepxde_curve(reference, exact, adam_steps=ADAM_STEPS, lbfgs_steps=15_000):
-    import os
-
     os.environ["DDE_BACKEND"] = "pytorch"
     import deepxde as dde
     import torch
@@ -169,6 +169,7 @@ def table(curves):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     timing.pin()
     jets.reuse_freed_memory()
     reference = fem_corrector(24, 8)

@@ -11,6 +11,7 @@ import timing  # first: it adds the project to the path
 # isort: split
 import argparse
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,16 +19,16 @@ COLUMNS = ("fem", "classical", "plain", "nhpinn", "transfer", "sharp")
 
 
 def read(folder):
-    """{(problem, column): seconds, a list over seeds}, and the wall-clock and processor seconds of all tasks."""
-    seconds, total = defaultdict(list), {"seconds": 0.0, "processor_seconds": 0.0}
+    """{(problem, column): seconds, a list over seeds}, and {what: seconds} of all tasks."""
+    seconds, total = defaultdict(list), defaultdict(float)
     for path in sorted((folder / "tasks").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         task = result["task"]
         parts = result.get("seconds_by_part") or {task["method"]: result["seconds"]}
         for part, value in parts.items():
             seconds[task["problem"], part].append(value)
-        for name in total:
-            total[name] += result.get(name, float("nan"))
+        for name in ("seconds", "processor_seconds"):
+            total[name] += result.get(name, math.nan)
     return dict(seconds), total
 
 

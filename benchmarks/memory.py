@@ -47,10 +47,8 @@ def measure(points):
     del y, a, b
     built = peak()
     params = jets.init_network((2, 64, 64, 64, 1), np.random.default_rng(0))
-    losses.loss_and_gradient(params, [term])
-    times = [
-        timing.seconds_of(lambda: losses.loss_and_gradient(params, [term])) for _ in range(max(3, 20_000 // points))
-    ]
+    repeats = max(2, 20_000 // points)
+    times = [timing.seconds_of(lambda: losses.loss_and_gradient(params, [term])) for _ in range(repeats)]
     return {"points": points, "libraries": libraries, "term": built, "loss": peak(), "seconds": float(np.median(times))}
 
 
