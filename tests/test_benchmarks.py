@@ -1,0 +1,64 @@
+"""The scripts of benchmarks/ run without the peers' packages, and measure what they say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.mark.parametrize("script", ["step", "memory", "precision", "budget", "accuracy"])
+def test_every_script_explains_itself(script):
+    done = subprocess.run([sys.executable, FOLDER / f"{script}.py", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "usage" in done.stdout, done.stderr
+
+
+def test_the_benchmarked_loss_is_the_residual_of_the_cell_problem():
+    """In both precisions, against the residual from second derivatives, one by one."""
+    code = """
+import step, numpy as np, jets, json
+found = []
+for dtype in step.TOLERANCE:
+    job = step.job(7, dtype)
+    params = [(W.astype(float), b.astype(float)) for W, b in job.params]
+    _, slope, second = jets.derivatives(params, job.x.astype(float))
+    r = job.a * (second[:, 0, 0] + second[:, 1, 1]) + (job.b * slope).sum(1) + job.f
+    found.append((float(step.ours(job)[1]()[0]), float(np.mean(r**2))))
+print(json.dumps(found))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER, check=True)
+    (double, expected), (single, also) = json.loads(done.stdout)
+    assert np.isclose(double, expected, rtol=1e-10)
+    assert np.isclose(single, also, rtol=1e-4)
+
+
+def test_the_matrix_products_of_a_step_are_counted_in_full():
+    """Forward, over weights, and over inputs but the first layer's: 2 rows m k operations each."""
+    code = """
+import step, numpy as np, json
+counted, matmul = [0], np.matmul
+def count(left, right, out):
+    counted[0] += 2 * left.shape[0] * left.shape[1] * right.shape[1]
+    return matmul(left, right, out=out)
+products, _ = step.matrix_products(step.job(40, "float64"))
+np.matmul = count
+products()
+print(json.dumps(counted[0]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER, check=True)
+    rows, layers = 4 * 40**2, [(2, 64), (64, 64), (64, 64), (64, 1)]
+    expected = sum(2 * rows * m * k * (2 if layer == 0 else 3) for layer, (m, k) in enumerate(layers))
+    assert json.loads(done.stdout) == expected
+
+
+def test_the_peak_memory_of_a_process_is_reported():
+    done = subprocess.run(
+        [sys.executable, FOLDER / "memory.py", "--points", "1000"], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert 10 < found["libraries"] <= found["term"] <= found["loss"] < 500
+    assert found["seconds"] > 0
