@@ -1,0 +1,264 @@
+"""Studies beyond the paper's experiments: why they come out as they do.
+
+    law         why the classical PINN fails: the loss averaged over the fast variable, and its minimiser
+    losses      which average a loss learns: strong form, energy and first-order system
+    layers      what oversampling does: matching of values, of derivatives, and periodic features
+    robustness  learning rates and weights, with oversampling and without
+
+Each study is a method like those of experiments.py: (problem, task) -> a dictionary of plain data, with a
+table of its own under "study", a list of rows.
+"""
+
+import numpy as np
+
+import experiments
+import fem
+import jets
+import nhpinn
+
+# ---------------------------------------------------------------------------------------------------
+# The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating
+# coefficient is an average.  For u fixed on the scale eps the loss (3) of the classical PINN is
+#
+#     w_1 mean_x mean_y |a_ij d_ij u + b_j d_j u + f|^2 + w_2 ...,      b_j = (d/dx_i + 1/eps d/dy_i) a_ij(x, y)
+#
+# in which mean(b_i b_j) is of order eps^-2 and forces the gradient to zero.  For a(y) with mean(b_i b_j) = beta
+# delta_ij and u = 0 on the boundary, the minimiser solves an equation of second order,
+#
+#     -mean(a^2) lap u + beta u = mean(a) f,
+#
+# a reaction-diffusion equation (the condition mean(a^2) lap u + mean(a) f = 0, which a minimiser meets on the
+# boundary, and the equation of fourth order say that the difference of both sides is harmonic and vanishes
+# there): u is of order eps^2 and the relative error of the classical PINN is one minus that.  In the same way
+# the term r u / eps of a reaction adds mean(r^2) u^2 / eps^2 to a loss that is otherwise that of the heat
+# equation.
+# ---------------------------------------------------------------------------------------------------
+
+SHIFTS = 16  # per axis of the cell, in means over y
+EPS = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
+REFINEMENT = {1: 1.0, 2: 0.25, 3: 0.5}  # of fine solutions in the sweep; the error in 2D moves by 3e-6
+
+
+def derivatives_in(problem):
+    """The derivatives of u in the multiscale equation, as in `fem.Field.on_grid`; time is the last axis."""
+    dim = range(problem.dim)
+    timed = [(problem.dim,)] if problem.initial else []
+    return [(i, j) for i in dim for j in dim] + [(j,) for j in dim] + timed + ([()] if problem.reaction else [])
+
+
+def equation_at(problem, x):
+    """The coefficients of these derivatives, and of f, in the residual at x (n, dim): (n, K + 1)."""
+    a, b, c = nhpinn.multiscale_at(problem)(x)
+    one = np.ones((len(x), 1))
+    timed = [-one] if problem.initial else []
+    return np.hstack([a.reshape(len(x), -1), b, *timed, *([-c[:, None]] if problem.reaction else []), one])
+
+
+def gram_at(problem, points, sampled=False):
+    """mean_y l l^T for the coefficients l of `equation_at` and f, or l l^T at y = x / eps if sampled."""
+    x = points[:, : problem.dim]
+    shifts = np.zeros((1, problem.dim)) if sampled else nhpinn.cell_midpoints(problem.dim, problem.period, SHIFTS)
+    at = x if sampled or problem.slow else x[:1]
+    G = 0.0
+    for shift in shifts:  # a mean over y is a mean over all positions of the cells
+        rows = equation_at(shifted(problem, shift), at)
+        G = G + rows[:, :, None] * rows[:, None, :] / len(shifts)
+    scale = np.ones((len(x), G.shape[1]))
+    scale[:, -1] = problem.source(x)
+    return scale[:, :, None] * scale[:, None, :] * G
+
+
+def shifted(problem, shift):
+    """The problem with its cells moved by -shift."""
+    reaction = problem.reaction and (lambda y: problem.reaction(y + shift))
+    return problem._replace(coefficient=lambda x, y: problem.coefficient(x, y + shift), reaction=reaction)
+
+
+def classical_minimiser(problem, elements, sampled=False):
+    """The minimiser of the loss of the classical PINN over functions that do not oscillate: fem.Field.
+
+    Averaged over y, on a mesh fine enough to be exact; or the loss as it is, sampled at its points, over splines with
+    so few elements that they cannot follow the fast variable.  Where there is time, it is the last axis.
+    """
+    settings, timed = problem.classical, problem.initial is not None
+    bounds = (*problem.domain, *([(0.0, problem.final_time)] if timed else []))
+    lengths = [high - low for low, high in bounds]
+    volume, space = np.prod(lengths), range(problem.dim)
+    w1, w2, *w3 = settings["weights"]
+
+    def zero(x):
+        return np.zeros(len(x))
+
+    sides = [fem.Side(i, end, w2 * lengths[i] / volume / (2 * problem.dim), zero) for i in space for end in (0, 1)]
+    if timed:
+        sides.append(fem.Side(problem.dim, 0, w3[0] * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1])))
+    rules = None
+    if sampled:
+        axes = [np.linspace(low, high, settings["points"])[1:-1] for low, high in problem.domain]
+        axes += [np.linspace(*bounds[-1], settings["points"])[1:]] if timed else []
+        rules = [(x, np.full(len(x), length / len(x))) for x, length in zip(axes, lengths, strict=True)]
+    mesh = fem.Mesh(bounds, elements, smooth=True)
+    gram = lambda x: w1 / volume * gram_at(problem, x, sampled)  # noqa: E731
+    return fem.averaged_minimiser(gram, derivatives_in(problem), sides, mesh, rules)
+
+
+def periods(problem):
+    """The number of cells along the first axis."""
+    low, high = problem.domain[0]
+    return round((high - low) / (problem.eps * problem.period))
+
+
+def predicted(problem, sampled=False, a_period=1.0):
+    """Values of the minimiser on the test grid, at the final time: averaged, or sampled with a_period elements a cell."""
+    elements = round(a_period * periods(problem)) if sampled else max(32, round(1.5 / problem.eps))
+    axes = experiments.axes_of(problem) + ([np.array([problem.final_time])] if problem.initial else [])
+    return classical_minimiser(problem, elements, sampled).on_grid(*axes)
+
+
+def run_law(problem, task):
+    """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
+    u, v = fine_values(problem), predicted(problem)
+    quick = experiments.BUDGETS[task.budget].epochs < 1
+    sweep = [law_at(problem._replace(eps=eps), task) for eps in EPS[: 1 if quick else None]]
+    settings = experiments.training(problem, "classical", task)
+    resolution = []
+    for a_period in (0.5, 1, 2, 3, 4, 6):
+        if a_period * periods(problem) + experiments.ORDER < settings.points - 2:  # else the points do not determine u
+            error = fem.relative_error(predicted(problem, True, a_period), u)
+            resolution.append({"elements a period": a_period, "error": error})
+    points = fem.relative_error(predicted(problem, sampled=True), u)
+    return {
+        "recipe": "fem",
+        "quantities": {"classical_predicted": fem.relative_error(v, u), "classical_predicted_points": points},
+        "study": sweep,
+        "resolution": resolution,
+        "fields": {"solution": v, "reference": u},
+    }
+
+
+def fine_values(problem, refinement=1.0):
+    return experiments.fine_solution(problem, refinement)[0].on_grid(*experiments.axes_of(problem))
+
+
+def law_at(problem, task):
+    """One row of the sweep; stationary problems in one dimension are trained as well, with 8 points a period."""
+    u = fine_values(problem, REFINEMENT[problem.dim])
+    row = {"eps": problem.eps, "predicted": fem.relative_error(predicted(problem), u)}
+    if problem.dim == 1 and problem.initial is None:
+        settings = experiments.training(problem, "classical", task)
+        settings = settings._replace(points=max(settings.points, 8 * periods(problem) + 1))
+        rng = np.random.default_rng(experiments.stream(task, f"law {problem.eps}"))
+        errors = experiments.errors_at_test_points(problem, {"trained": u})
+        history = nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors)[1]
+        row |= experiments.averages(history, settings) | {"points": settings.points}
+    return row
+
+
+# ---------------------------------------------------------------------------------------------------
+# Oversampling.  A corrector and its first derivatives are periodic.  In one dimension the equation itself
+# makes the derivative periodic once the values are; in two, a solution of the equation with matching values
+# on opposite faces may have any jump of its normal derivative.  So values alone leave infinitely many
+# solutions, and a second condition on every face has to select one: ghost layers at distance l h ask for
+# it in the form of finite differences.
+# ---------------------------------------------------------------------------------------------------
+
+DISTANCE = 0.01  # of the central difference, in periods; a periodic function meets the condition exactly
+
+
+def cell_variants(settings):
+    """Ways to ask for periodicity: label -> (settings, matching), with weights that sum to one."""
+    w1, rest = settings.weights[0], 1 - settings.weights[0]
+    variants = {}
+    for layers in range(5):
+        weights = (w1, rest / 2, rest / 2) if layers else (w1, rest)
+        variants[f"{layers} layers"] = settings._replace(layers=layers, weights=weights), "values"
+    variants["derivatives"] = settings._replace(layers=0, weights=(w1, rest / 2, rest / 2)), "derivatives"
+    variants["features"] = settings._replace(layers=0, weights=(1.0,)), "features"
+    return variants
+
+
+def cell_terms(problem, settings, matching):
+    """The loss of the cell problems, eq. (12), with periodicity asked for by values (and ghost layers), by values and
+    normal derivatives, or built into the inputs sin and cos of 2 pi y / period."""
+    dim, period, weights = problem.dim, problem.period, settings.weights
+    y = nhpinn.grid([(0.0, period)] * dim, settings.points)
+    a, b, f = nhpinn.cell_data(problem, np.zeros((1, dim)), y)
+    equation = nhpinn.equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0])
+    if matching == "features":
+        return [equation._replace(jet=periodic_features(equation.jet, period))]
+    faces, ghosts = nhpinn.periodic_pairs(dim, period, settings.points, settings.layers)
+    terms = [equation, nhpinn.pair_term(faces, np.full(faces.shape[1], weights[1] / faces.shape[1]))]
+    if matching == "derivatives":
+        terms.append(slope_term(faces, DISTANCE * period, weights[2]))
+    elif settings.layers:
+        terms.append(nhpinn.pair_term(ghosts, np.full(ghosts.shape[1], 2 * weights[2] / ghosts.shape[1])))
+    return terms
+
+
+def slope_term(faces, distance, weight):
+    """weight * mean |d_n u at one face - d_n u at the other|^2, by central differences, for pairs (2, n, d)."""
+    normal = distance * (faces[1] != faces[0])
+    points = np.stack([faces[0] + normal, faces[0] - normal, faces[1] + normal, faces[1] - normal])
+    n = points.shape[1]
+    mix = np.array([[1.0], [-1.0], [-1.0], [1.0]]) / (2 * distance) * np.ones(n)
+    return nhpinn.Term(points, False, mix, np.zeros(n), np.full(n, weight / n))
+
+
+def periodic_features(jet, period):
+    """The jet of (sin 2 pi y / period, cos 2 pi y / period) from that of y: (..., channels, n, d) -> (..., 2 d)."""
+    k = 2 * np.pi / period
+    value, slopes, last = jet[..., :1, :, :], jet[..., 1:-1, :, :], jet[..., -1:, :, :]
+    s, c, square = np.sin(k * value), np.cos(k * value), k * (slopes**2).sum(-3, keepdims=True)
+    sine = np.concatenate([s, k * c * slopes, k * (c * last - s * square)], axis=-3)
+    cosine = np.concatenate([c, -k * s * slopes, -k * (s * last + c * square)], axis=-3)
+    return np.concatenate([sine, cosine], axis=-1)[..., : 1 if jet.shape[-3] == 1 else None, :, :]
+
+
+def train_cell(problem, settings, matching, seed):
+    """Errors of the correctors over the training of one variant: History."""
+    featured = matching == "features"
+
+    def inputs(points):
+        return periodic_features(points[None], problem.period)[0] if featured else points
+
+    rng, _ = nhpinn.generators(seed)
+    start = nhpinn.init_network((problem.dim * (1 + featured), *settings.hidden, 1), rng, (1, problem.dim))
+    errors = experiments.corrector_errors(problem, inputs)
+    return nhpinn.train(start, cell_terms(problem, settings, matching), settings, rng, errors)[1]
+
+
+def run_layers(problem, task):
+    """Errors of the correctors against the number of ghost layers, and with other ways to periodicity."""
+    settings = experiments.training(problem, "cell", task)
+    rows, histories = [], {}
+    for label, (variant, matching) in cell_variants(settings).items():
+        history = train_cell(problem, variant, matching, experiments.stream(task, "nhpinn"))
+        rows.append({"periodicity": label, **experiments.averages(history, variant)})
+        histories[label] = history._asdict()
+    return {
+        "recipe": "adam",
+        "quantities": {},
+        "settings": {"cell": settings._asdict()},
+        "history": histories,
+        "study": rows,
+    }
+
+
+RATES, WEIGHTS = (5e-4, 2e-3, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
+
+
+def run_robustness(problem, task):
+    """Errors of the correctors for several learning rates and weights, with two ghost layers and with none."""
+    settings = experiments.training(problem, "cell", task)
+    rows = []
+    for layers in (settings.layers, 0):
+        for rate in RATES:
+            for weight in WEIGHTS:
+                rest = 1 - weight
+                weights = (weight, rest / 2, rest / 2) if layers else (weight, rest)
+                variant = settings._replace(layers=layers, rate=rate, weights=weights)
+                history = train_cell(problem, variant, "values", experiments.stream(task, "nhpinn"))
+                rows.append(
+                    {"layers": layers, "rate": rate, "weight": weight, **experiments.averages(history, variant)}
+                )
+    return {"recipe": "adam", "quantities": {}, "settings": {"cell": settings._asdict()}, "study": rows}
