@@ -96,7 +96,7 @@ def space(mesh):
     dim = len(mesh.bounds)
     axes, measure = zip(*(_quadrature(mesh, axis) for axis in range(dim)), strict=True)
     lines = [_line(mesh, axis, x) for axis, x in enumerate(axes)]
-    points = _product(axes)
+    points = product(axes)
     B = _kron(line[0] for line in lines)
     D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in range(dim)]
     inner = np.arange(lines[0][0].shape[1]) if mesh.periodic else np.arange(1, lines[0][0].shape[1] - 1)
@@ -289,7 +289,7 @@ def averaged_minimiser(gram, derivatives, sides, mesh, rules=None):
     if any(len(x) < line[0].shape[1] for x, line in zip(axes, lines, strict=True)):
         raise ValueError("rules: found fewer points than unknowns along an axis, expected at least as many")
     D = [_kron(line[along.count(axis)] for axis, line in zip(dim, lines, strict=True)) for along in derivatives]
-    G = gram(_product(axes)) * reduce(np.kron, weights)[:, None, None]
+    G = gram(product(axes)) * reduce(np.kron, weights)[:, None, None]
     A = sum(D[k].T @ sum(sparse.diags_array(G[:, k, m]) @ D[m] for m in range(len(D))) for k in range(len(D)))
     load = -sum(D[k].T @ G[:, k, -1] for k in range(len(D)))
     for side in sides:
@@ -303,9 +303,9 @@ def _trace(mesh, axis, end):
     """Values on one side of a box at its quadrature points: matrix (points, nodes), points, weights."""
     corner = np.array([mesh.bounds[axis][end]]), np.ones(1)
     axes, weights = zip(*(corner if i == axis else _quadrature(mesh, i) for i in range(len(mesh.bounds))), strict=True)
-    return _kron(_line(mesh, i, x)[0] for i, x in enumerate(axes)), _product(axes), reduce(np.kron, weights)
+    return _kron(_line(mesh, i, x)[0] for i, x in enumerate(axes)), product(axes), reduce(np.kron, weights)
 
 
-def _product(axes):
+def product(axes):
     """The points of a tensor grid, last axis fastest: (n, dim)."""
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))

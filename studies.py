@@ -109,7 +109,7 @@ def periods(problem):
 
 
 def predicted(problem, sampled=False, a_period=1.0):
-    """Values of the minimiser on the test grid, at the final time: averaged, or sampled with a_period elements a cell."""
+    """Values of the minimiser on the test grid, at the final time; if sampled, with a_period elements a cell."""
     elements = round(a_period * periods(problem)) if sampled else max(32, round(1.5 / problem.eps))
     axes = experiments.axes_of(problem) + ([np.array([problem.final_time])] if problem.initial else [])
     return classical_minimiser(problem, elements, sampled).on_grid(*axes)
@@ -152,6 +152,129 @@ def law_at(problem, task):
         history = nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors)[1]
         row |= experiments.averages(history, settings) | {"points": settings.points}
     return row
+
+
+# ---------------------------------------------------------------------------------------------------
+# Which average a loss learns.  With u fixed on the scale eps, and means over y:
+#
+#     strong form   |div(a grad u) + f|^2                           as above: u of order eps^2
+#     energy        a |grad u|^2 / 2 - f u                          -div(mean(a) grad u) = f: the arithmetic mean
+#     first order   |sigma / a - grad u|^2 + |div sigma + f|^2      grad u = m sigma, -lap phi + V phi = f for
+#                                                                   sigma = grad phi, m = mean(1/a), V = var(1/a)
+#
+# The last is |grad u - m sigma|^2 + V |sigma|^2 + |div sigma + f|^2: the harmonic mean 1/m, which in one
+# dimension is the homogenized coefficient, and a reaction V, which does not vanish with eps; on the boundary
+# div sigma + f = 0, which makes the equation of fourth order one of second order as above.
+#
+# All three are sums of squares of quantities linear in the jet of a network, because the energy is, up to a
+# constant, |a^(1/2) grad u - a^(-1/2) g|^2 / 2 for any g with -div g = f and u = 0 on the boundary; a is scalar.
+# ---------------------------------------------------------------------------------------------------
+
+
+LOSSES = ("strong form", "energy", "first order")
+LOSS_TRAINING = {"rate": 2e-3, "decay": 0.1}  # of all three, ours
+POINTS_A_CELL = {1: 24, 2: 8}  # per axis: residuals that oscillate are small between few points, and large elsewhere
+
+
+def bubble(problem, x):
+    """prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, its gradient and Laplacian: (n,), (dim, n), (n,)."""
+    low, high = np.transpose(problem.domain)
+    t = 4 * (x - low) * (high - x) / (high - low) ** 2
+    slope, second = 4 * (low + high - 2 * x) / (high - low) ** 2, -8 / (high - low) ** 2
+    others = np.stack([np.delete(t, i, axis=1).prod(1) for i in range(problem.dim)], -1)
+    return t.prod(1), (slope * others).T, (second * others).sum(1)
+
+
+def bubble_channels(problem, x):
+    """The channels of u = phi N, phi the bubble, as combinations of those of N: (channels, channels, n)."""
+    phi, slope, laplacian = bubble(problem, x)
+    u = np.zeros((problem.dim + 2, problem.dim + 2, len(x)))
+    u[0, 0] = u[-1, -1] = phi
+    u[-1, 0] = laplacian
+    for i in range(problem.dim):
+        u[1 + i, 0], u[1 + i, 1 + i], u[-1, 1 + i] = slope[i], phi, 2 * slope[i]
+    return u
+
+
+def loss_terms(problem, name, axes):
+    """A loss on a grid, for a network with outputs N, sigma_1, ... (the latter for the system of first order).
+
+    u = phi N.  The jet has channels value, d_1, ..., Laplacian; a term mixes them output after output.
+    """
+    x, dim = fem.product(axes), range(problem.dim)
+    a, b, _ = nhpinn.multiscale_at(problem)(x)
+    k, f, u = a[:, 0, 0], problem.source(x), bubble_channels(problem, x)
+    jet = jets.operator_jet(x, np.broadcast_to(np.eye(problem.dim), a.shape), np.zeros(x.shape))
+
+    def term(target, of_u, of_sigma=None):
+        mix = of_u if of_sigma is None else np.concatenate([of_u[:, None], of_sigma], axis=1)
+        return nhpinn.Term(jet, True, mix.reshape(-1, len(x)), target, np.full(len(x), 1 / len(x)))
+
+    if name == "strong form":
+        return [term(-f, k * u[-1] + sum(b[:, i] * u[1 + i] for i in dim))]
+    if name == "energy":
+        g = poisson_flux(problem, axes)
+        return [term(g[i] / np.sqrt(k), np.sqrt(k) * u[1 + i]) for i in dim]
+    sigma = np.zeros((problem.dim + 1, problem.dim + 2, problem.dim, len(x)))  # of which residual, channel, component
+    for i in dim:
+        sigma[i, 0, i], sigma[-1, 1 + i, i] = 1 / k, 1
+    zero = np.zeros(len(x))
+    return [*(term(zero, -u[1 + i], sigma[i]) for i in dim), term(-f, np.zeros_like(u[0]), sigma[-1])]
+
+
+def poisson_flux(problem, axes):
+    """A g with -div g = f: the gradient of the solution of Poisson's equation. (dim, n)"""
+    w = experiments.solve_fem(problem, lambda x: np.ones(len(x)), None, 32)
+    return np.stack([w.on_grid(*axes, along=(i,)) for i in range(problem.dim)])
+
+
+def predicted_by(problem, name):
+    """The function that a loss learns, if what it sees is an average over y; for scalar a(y): values (n,)."""
+    if name == "strong form":
+        return predicted(problem)
+    y = nhpinn.cell_midpoints(problem.dim, problem.period, 64)
+    a = problem.coefficient(0 * y, y)
+    m, V = np.mean(1 / a), np.var(1 / a)
+    k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
+    v = experiments.solve_fem(problem, lambda x: np.full(len(x), k), lambda x: np.full(len(x), c), 48)
+    return v.on_grid(*experiments.axes_of(problem))
+
+
+def run_losses(problem, task, checkpoints=nhpinn.no_checkpoints):
+    """Errors of networks trained on the three losses, beside those of the functions predicted."""
+    settings = experiments.training(problem, "classical", task)._replace(weights=(1.0,), batch=1024, **LOSS_TRAINING)
+    u, count = fine_values(problem), POINTS_A_CELL[problem.dim] * periods(problem)
+    axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
+    rows, histories = [], {}
+    for name in LOSSES:
+        v, terms = predicted_by(problem, name), loss_terms(problem, name, axes)
+        outputs = len(terms[0].mix) // len(terms[0].jet)
+        errors = errors_of_u(problem, {"trained": u, "from_predicted": v})
+        rng = np.random.default_rng(experiments.stream(task, name))
+        start = jets.init_network((problem.dim, *settings.hidden, outputs), rng)
+        history = nhpinn.train(start, terms, settings, rng, errors, checkpoints(name))[1]
+        row = {"loss": name, "predicted": fem.relative_error(v, u)}
+        rows.append(row | {"optimizer": "Adam"} | experiments.averages(history, settings))
+        histories[name] = history._asdict()
+    return {
+        "recipe": "adam",
+        "quantities": {},
+        "settings": {"losses": settings._asdict()},
+        "history": histories,
+        "study": rows,
+    }
+
+
+def errors_of_u(problem, references):
+    """A function of a network's parameters: relative errors of u = phi N against each reference."""
+    x = experiments.test_inputs(problem)
+    phi = bubble(problem, x)[0]
+
+    def errors(params):
+        u = phi * jets.network_jet(params, x[None].astype(params[0][0].dtype))[0, :, 0]
+        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
+
+    return errors
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -262,3 +385,6 @@ def run_robustness(problem, task):
                     {"layers": layers, "rate": rate, "weight": weight, **experiments.averages(history, variant)}
                 )
     return {"recipe": "adam", "quantities": {}, "settings": {"cell": settings._asdict()}, "study": rows}
+
+
+METHODS = {"law": run_law, "losses": run_losses, "layers": run_layers, "robustness": run_robustness}
