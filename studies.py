@@ -9,6 +9,8 @@ Each study is a method like those of experiments.py: (problem, task) -> a dictio
 table of its own under "study", a list of rows.
 """
 
+from itertools import product
+
 import numpy as np
 
 import experiments
@@ -59,17 +61,16 @@ def gram_at(problem, points, sampled=False):
     x = points[:, : problem.dim]
     shifts = np.zeros((1, problem.dim)) if sampled else nhpinn.cell_midpoints(problem.dim, problem.period, SHIFTS)
     at = x if sampled or problem.slow else x[:1]
-    G = 0.0
-    for shift in shifts:  # a mean over y is a mean over all positions of the cells
-        rows = equation_at(shifted(problem, shift), at)
-        G = G + rows[:, :, None] * rows[:, None, :] / len(shifts)
+    everywhere = shifted(problem, np.tile(shifts, (len(at), 1)))  # a mean over y is one over all positions of the cells
+    rows = equation_at(everywhere, np.repeat(at, len(shifts), axis=0)).reshape(len(at), len(shifts), -1)
+    G = np.einsum("nsk,nsl->nkl", rows, rows) / len(shifts)
     scale = np.ones((len(x), G.shape[1]))
     scale[:, -1] = problem.source(x)
     return scale[:, :, None] * scale[:, None, :] * G
 
 
 def shifted(problem, shift):
-    """The problem with its cells moved by -shift."""
+    """The problem with its cells moved by -shift, (dim,), or by one shift for each point, (n, dim)."""
     reaction = problem.reaction and (lambda y: problem.reaction(y + shift))
     return problem._replace(coefficient=lambda x, y: problem.coefficient(x, y + shift), reaction=reaction)
 
@@ -115,41 +116,44 @@ def predicted(problem, sampled=False, a_period=1.0):
     return classical_minimiser(problem, elements, sampled).on_grid(*axes)
 
 
-def run_law(problem, task):
+def run_law(problem, task, checkpoints=nhpinn.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
     u, v = fine_values(problem), predicted(problem)
-    quick = experiments.BUDGETS[task.budget].epochs < 1
-    sweep = [law_at(problem._replace(eps=eps), task) for eps in EPS[: 1 if quick else None]]
-    settings = experiments.training(problem, "classical", task)
-    resolution = []
-    for a_period in (0.5, 1, 2, 3, 4, 6):
-        if a_period * periods(problem) + experiments.ORDER < settings.points - 2:  # else the points do not determine u
-            error = fem.relative_error(predicted(problem, True, a_period), u)
-            resolution.append({"elements a period": a_period, "error": error})
-    points = fem.relative_error(predicted(problem, sampled=True), u)
+    error = {n: fem.relative_error(predicted(problem, True, n), u) for n in few(resolutions(problem), task)}
     return {
         "recipe": "fem",
-        "quantities": {"classical_predicted": fem.relative_error(v, u), "classical_predicted_points": points},
-        "study": sweep,
-        "resolution": resolution,
+        "quantities": {"classical_predicted": fem.relative_error(v, u), "classical_predicted_points": error[1]},
+        "study": [law_at(problem._replace(eps=eps), task, checkpoints) for eps in few(EPS, task)],
+        "resolution": [{"elements a period": n, "error": error[n]} for n in error],
         "fields": {"solution": v, "reference": u},
     }
+
+
+def resolutions(problem):
+    """Elements a period for the loss at its points, as long as these determine the minimiser."""
+    points = problem.classical["points"] - 2
+    return [n for n in (1, 0.5, 2, 3, 4, 6, 8) if round(n * periods(problem)) + experiments.ORDER <= points or n == 1]
+
+
+def few(values, task):
+    """All values, or the first in a budget that only tries the code."""
+    return values if experiments.BUDGETS[task.budget].epochs >= 1 else values[:1]
 
 
 def fine_values(problem, refinement=1.0):
     return experiments.fine_solution(problem, refinement)[0].on_grid(*experiments.axes_of(problem))
 
 
-def law_at(problem, task):
+def law_at(problem, task, checkpoints):
     """One row of the sweep; stationary problems in one dimension are trained as well, with 8 points a period."""
     u = fine_values(problem, REFINEMENT[problem.dim])
-    row = {"eps": problem.eps, "predicted": fem.relative_error(predicted(problem), u)}
+    row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(problem), u)}
     if problem.dim == 1 and problem.initial is None:
         settings = experiments.training(problem, "classical", task)
         settings = settings._replace(points=max(settings.points, 8 * periods(problem) + 1))
-        rng = np.random.default_rng(experiments.stream(task, f"law {problem.eps}"))
-        errors = experiments.errors_at_test_points(problem, {"trained": u})
-        history = nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors)[1]
+        rng, name = np.random.default_rng(experiments.stream(task, "law")), f"eps {problem.eps:g}"
+        errors, equation = experiments.errors_at_test_points(problem, {"classical": u}), nhpinn.multiscale_at(problem)
+        history = nhpinn.solve_equation(problem, equation, settings, rng, errors, None, checkpoints(name))[1]
         row |= experiments.averages(history, settings) | {"points": settings.points}
     return row
 
@@ -337,7 +341,7 @@ def periodic_features(jet, period):
     return np.concatenate([sine, cosine], axis=-1)[..., : 1 if jet.shape[-3] == 1 else None, :, :]
 
 
-def train_cell(problem, settings, matching, seed):
+def train_cell(problem, settings, matching, seed, checkpoint):
     """Errors of the correctors over the training of one variant: History."""
     featured = matching == "features"
 
@@ -347,44 +351,43 @@ def train_cell(problem, settings, matching, seed):
     rng, _ = nhpinn.generators(seed)
     start = nhpinn.init_network((problem.dim * (1 + featured), *settings.hidden, 1), rng, (1, problem.dim))
     errors = experiments.corrector_errors(problem, inputs)
-    return nhpinn.train(start, cell_terms(problem, settings, matching), settings, rng, errors)[1]
+    return nhpinn.train(start, cell_terms(problem, settings, matching), settings, rng, errors, checkpoint)[1]
 
 
-def run_layers(problem, task):
+def run_layers(problem, task, checkpoints=nhpinn.no_checkpoints):
     """Errors of the correctors against the number of ghost layers, and with other ways to periodicity."""
-    settings = experiments.training(problem, "cell", task)
-    rows, histories = [], {}
+    settings, rows, histories = experiments.training(problem, "cell", task), [], {}
     for label, (variant, matching) in cell_variants(settings).items():
-        history = train_cell(problem, variant, matching, experiments.stream(task, "nhpinn"))
+        history = train_cell(problem, variant, matching, experiments.stream(task, "nhpinn"), checkpoints(label))
         rows.append({"periodicity": label, **experiments.averages(history, variant)})
         histories[label] = history._asdict()
     return {
         "recipe": "adam",
         "quantities": {},
-        "settings": {"cell": settings._asdict()},
+        "settings": {"layers": settings._asdict()},
         "history": histories,
         "study": rows,
     }
 
 
-RATES, WEIGHTS = (5e-4, 2e-3, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
+RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
 
 
-def run_robustness(problem, task):
-    """Errors of the correctors for several learning rates and weights, with two ghost layers and with none."""
-    settings = experiments.training(problem, "cell", task)
-    rows = []
-    for layers in (settings.layers, 0):
-        for rate in RATES:
-            for weight in WEIGHTS:
-                rest = 1 - weight
-                weights = (weight, rest / 2, rest / 2) if layers else (weight, rest)
-                variant = settings._replace(layers=layers, rate=rate, weights=weights)
-                history = train_cell(problem, variant, "values", experiments.stream(task, "nhpinn"))
-                rows.append(
-                    {"layers": layers, "rate": rate, "weight": weight, **experiments.averages(history, variant)}
-                )
-    return {"recipe": "adam", "quantities": {}, "settings": {"cell": settings._asdict()}, "study": rows}
+def run_robustness(problem, task, checkpoints=nhpinn.no_checkpoints):
+    """Errors of the correctors for several learning rates and weights, with ghost layers and without.
+
+    A quarter of the epochs each, with a decay of the learning rate over them.
+    """
+    settings, rows = experiments.training(problem, "cell", task), []
+    settings = settings._replace(epochs=max(1, settings.epochs // 4))
+    for layers, rate, w1 in product((settings.layers, 0), few(RATES, task), few(WEIGHTS, task)):
+        weights = (w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1)
+        variant, name = settings._replace(layers=layers, rate=rate, weights=weights), f"{layers} {rate:g} {w1:g}"
+        history = train_cell(problem, variant, "values", experiments.stream(task, "nhpinn"), checkpoints(name))
+        rows.append({"layers": layers, "rate": rate, "weight": w1, **experiments.averages(history, variant)})
+    return {"recipe": "adam", "quantities": {}, "settings": {"robustness": settings._asdict()}, "study": rows}
 
 
 METHODS = {"law": run_law, "losses": run_losses, "layers": run_layers, "robustness": run_robustness}
+PARTS = {"law": ["classical"], "losses": ["classical"] * 6, "layers": ["cell"] * 7, "robustness": ["cell"] * 5}
+PROBLEMS_OF = {"losses": ("const1d", "elliptic2d"), "layers": ("const1d", "elliptic2d"), "robustness": ("elliptic2d",)}
