@@ -13,10 +13,13 @@ from itertools import product
 
 import numpy as np
 
+import adam
 import experiments
 import fem
 import jets
+import losses
 import nhpinn
+import sharp
 
 # ---------------------------------------------------------------------------------------------------
 # The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating
@@ -59,7 +62,7 @@ def equation_at(problem, x):
 def gram_at(problem, points, sampled=False):
     """mean_y l l^T for the coefficients l of `equation_at` and f, or l l^T at y = x / eps if sampled."""
     x = points[:, : problem.dim]
-    shifts = np.zeros((1, problem.dim)) if sampled else nhpinn.cell_midpoints(problem.dim, problem.period, SHIFTS)
+    shifts = np.zeros((1, problem.dim)) if sampled else losses.cell_midpoints(problem.dim, problem.period, SHIFTS)
     at = x if sampled or problem.slow else x[:1]
     everywhere = shifted(problem, np.tile(shifts, (len(at), 1)))  # a mean over y is one over all positions of the cells
     rows = equation_at(everywhere, np.repeat(at, len(shifts), axis=0)).reshape(len(at), len(shifts), -1)
@@ -116,7 +119,7 @@ def predicted(problem, sampled=False, a_period=1.0):
     return classical_minimiser(problem, elements, sampled).on_grid(*axes)
 
 
-def run_law(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_law(problem, task, checkpoints=adam.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
     u, v = fine_values(problem), predicted(problem)
     error = {n: fem.relative_error(predicted(problem, True, n), u) for n in few(resolutions(problem), task)}
@@ -177,6 +180,7 @@ def law_at(problem, task, checkpoints):
 
 LOSSES = ("strong form", "energy", "first order")
 LOSS_TRAINING = {"rate": 2e-3, "decay": 0.1}  # of all three, ours
+SMALL, ITERATIONS = (24, 24), 100  # network and most iterations of Levenberg-Marquardt
 POINTS_A_CELL = {1: 24, 2: 8}  # per axis: residuals that oscillate are small between few points, and large elsewhere
 
 
@@ -212,7 +216,7 @@ def loss_terms(problem, name, axes):
 
     def term(target, of_u, of_sigma=None):
         mix = of_u if of_sigma is None else np.concatenate([of_u[:, None], of_sigma], axis=1)
-        return nhpinn.Term(jet, True, mix.reshape(-1, len(x)), target, np.full(len(x), 1 / len(x)))
+        return losses.Term(jet, True, mix.reshape(-1, len(x)), target, np.full(len(x), 1 / len(x)))
 
     if name == "strong form":
         return [term(-f, k * u[-1] + sum(b[:, i] * u[1 + i] for i in dim))]
@@ -236,7 +240,7 @@ def predicted_by(problem, name):
     """The function that a loss learns, if what it sees is an average over y; for scalar a(y): values (n,)."""
     if name == "strong form":
         return predicted(problem)
-    y = nhpinn.cell_midpoints(problem.dim, problem.period, 64)
+    y = losses.cell_midpoints(problem.dim, problem.period, 64)
     a = problem.coefficient(0 * y, y)
     m, V = np.mean(1 / a), np.var(1 / a)
     k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
@@ -244,22 +248,29 @@ def predicted_by(problem, name):
     return v.on_grid(*experiments.axes_of(problem))
 
 
-def run_losses(problem, task, checkpoints=nhpinn.no_checkpoints):
-    """Errors of networks trained on the three losses, beside those of the functions predicted."""
+def run_losses(problem, task, checkpoints=adam.no_checkpoints):
+    """Errors of networks trained on the three losses, by Adam and by Levenberg-Marquardt, beside those predicted."""
     settings = experiments.training(problem, "classical", task)._replace(weights=(1.0,), batch=1024, **LOSS_TRAINING)
     u, count = fine_values(problem), POINTS_A_CELL[problem.dim] * periods(problem)
     axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
     rows, histories = [], {}
     for name in LOSSES:
         v, terms = predicted_by(problem, name), loss_terms(problem, name, axes)
-        outputs = len(terms[0].mix) // len(terms[0].jet)
         errors = errors_of_u(problem, {"trained": u, "from_predicted": v})
-        rng = np.random.default_rng(experiments.stream(task, name))
-        start = jets.init_network((problem.dim, *settings.hidden, outputs), rng)
-        history = nhpinn.train(start, terms, settings, rng, errors, checkpoints(name))[1]
+        rng, outputs = np.random.default_rng(experiments.stream(task, name)), len(terms[0].mix) // len(terms[0].jet)
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
+
+        start = jets.init_network((problem.dim, *settings.hidden, outputs), rng)
+        history = adam.train(start, terms, settings, rng, errors, checkpoints(name))[1]
         rows.append(row | {"optimizer": "Adam"} | experiments.averages(history, settings))
-        histories[name] = history._asdict()
+
+        start = jets.init_network((problem.dim, *SMALL, outputs), rng)
+        iterations = max(1, round(ITERATIONS * experiments.BUDGETS[task.budget].epochs))
+        fit = sharp.levenberg_marquardt(start, lambda _, terms=terms: terms, iterations, errors=errors)[1]
+        end = {name: values[-1] for name, values in fit.errors.items()}
+        closest = min(fit.errors["from_predicted"])
+        rows.append(row | {"optimizer": "Levenberg-Marquardt"} | end | {"closest": closest, "stopped": fit.reason})
+        histories[name] = {"adam": history._asdict(), "levenberg_marquardt": fit._asdict()}
     return {
         "recipe": "adam",
         "quantities": {},
@@ -308,17 +319,17 @@ def cell_terms(problem, settings, matching):
     """The loss of the cell problems, eq. (12), with periodicity asked for by values (and ghost layers), by values and
     normal derivatives, or built into the inputs sin and cos of 2 pi y / period."""
     dim, period, weights = problem.dim, problem.period, settings.weights
-    y = nhpinn.grid([(0.0, period)] * dim, settings.points)
+    y = losses.grid([(0.0, period)] * dim, settings.points)
     a, b, f = nhpinn.cell_data(problem, np.zeros((1, dim)), y)
-    equation = nhpinn.equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0])
+    equation = losses.equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0])
     if matching == "features":
-        return [equation._replace(jet=periodic_features(equation.jet, period))]
-    faces, ghosts = nhpinn.periodic_pairs(dim, period, settings.points, settings.layers)
-    terms = [equation, nhpinn.pair_term(faces, np.full(faces.shape[1], weights[1] / faces.shape[1]))]
+        return [equation._replace(jet=sharp.periodic_features(equation.jet[0, 0] / period)[None, None])]
+    faces, ghosts = losses.periodic_pairs(dim, period, settings.points, settings.layers)
+    terms = [equation, losses.pair_term(faces, np.full(faces.shape[1], weights[1] / faces.shape[1]))]
     if matching == "derivatives":
         terms.append(slope_term(faces, DISTANCE * period, weights[2]))
     elif settings.layers:
-        terms.append(nhpinn.pair_term(ghosts, np.full(ghosts.shape[1], 2 * weights[2] / ghosts.shape[1])))
+        terms.append(losses.pair_term(ghosts, np.full(ghosts.shape[1], 2 * weights[2] / ghosts.shape[1])))
     return terms
 
 
@@ -328,17 +339,7 @@ def slope_term(faces, distance, weight):
     points = np.stack([faces[0] + normal, faces[0] - normal, faces[1] + normal, faces[1] - normal])
     n = points.shape[1]
     mix = np.array([[1.0], [-1.0], [-1.0], [1.0]]) / (2 * distance) * np.ones(n)
-    return nhpinn.Term(points, False, mix, np.zeros(n), np.full(n, weight / n))
-
-
-def periodic_features(jet, period):
-    """The jet of (sin 2 pi y / period, cos 2 pi y / period) from that of y: (..., channels, n, d) -> (..., 2 d)."""
-    k = 2 * np.pi / period
-    value, slopes, last = jet[..., :1, :, :], jet[..., 1:-1, :, :], jet[..., -1:, :, :]
-    s, c, square = np.sin(k * value), np.cos(k * value), k * (slopes**2).sum(-3, keepdims=True)
-    sine = np.concatenate([s, k * c * slopes, k * (c * last - s * square)], axis=-3)
-    cosine = np.concatenate([c, -k * s * slopes, -k * (s * last + c * square)], axis=-3)
-    return np.concatenate([sine, cosine], axis=-1)[..., : 1 if jet.shape[-3] == 1 else None, :, :]
+    return losses.Term(points, False, mix, np.zeros(n), np.full(n, weight / n))
 
 
 def train_cell(problem, settings, matching, seed, checkpoint):
@@ -346,15 +347,16 @@ def train_cell(problem, settings, matching, seed, checkpoint):
     featured = matching == "features"
 
     def inputs(points):
-        return periodic_features(points[None], problem.period)[0] if featured else points
+        angles = 2 * np.pi / problem.period * points
+        return np.hstack([np.sin(angles), np.cos(angles)]) if featured else points
 
     rng, _ = nhpinn.generators(seed)
-    start = nhpinn.init_network((problem.dim * (1 + featured), *settings.hidden, 1), rng, (1, problem.dim))
+    start = jets.init_network((problem.dim * (1 + featured), *settings.hidden, 1), rng, (1, problem.dim))
     errors = experiments.corrector_errors(problem, inputs)
-    return nhpinn.train(start, cell_terms(problem, settings, matching), settings, rng, errors, checkpoint)[1]
+    return adam.train(start, cell_terms(problem, settings, matching), settings, rng, errors, checkpoint)[1]
 
 
-def run_layers(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_layers(problem, task, checkpoints=adam.no_checkpoints):
     """Errors of the correctors against the number of ghost layers, and with other ways to periodicity."""
     settings, rows, histories = experiments.training(problem, "cell", task), [], {}
     for label, (variant, matching) in cell_variants(settings).items():
@@ -373,7 +375,7 @@ def run_layers(problem, task, checkpoints=nhpinn.no_checkpoints):
 RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
 
 
-def run_robustness(problem, task, checkpoints=nhpinn.no_checkpoints):
+def run_robustness(problem, task, checkpoints=adam.no_checkpoints):
     """Errors of the correctors for several learning rates and weights, with ghost layers and without.
 
     A quarter of the epochs each, with a decay of the learning rate over them.

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_bvp
 
+import adam
+import coefficients
 import experiments
 import fem
 import jets
-import nhpinn
+import losses
 import studies
 from problems import PROBLEMS
 
@@ -47,9 +49,9 @@ def test_the_averaged_functional_is_the_mean_of_the_squared_residual(seed, dim, 
     x = rng.uniform(0.1, 0.9, (3, dim))
     slope, second, u, u_t = rng.standard_normal((3, dim)), rng.standard_normal((dim, dim)), *rng.standard_normal((2, 3))
     second = second + second.T
-    total, shifts = 0, nhpinn.cell_midpoints(dim, problem.period, 11)
+    total, shifts = 0, losses.cell_midpoints(dim, problem.period, 11)
     for shift in shifts:
-        a, b = nhpinn.tensor_and_divergence(lambda p, s=shift: problem.coefficient(p, p / problem.eps + s), x)
+        a, b = coefficients.tensor_and_divergence(lambda p, s=shift: problem.coefficient(p, p / problem.eps + s), x)
         residual = np.einsum("nij,ij->n", a, second) + np.sum(b * slope, 1) + problem.source(x)
         if reaction:
             residual = residual - u_t - problem.reaction(x / problem.eps + shift) / problem.eps * u
@@ -65,8 +67,8 @@ def test_the_minimiser_solves_an_equation_of_second_order(name, tolerance):
     """-mean(a^2) lap u + beta u = mean(a) f for a(y), by finite elements; in 2D f is not zero in the corners, where
     second derivatives have a logarithm that splines approach slowly."""
     problem = PROBLEMS[name]
-    y = nhpinn.cell_midpoints(problem.dim, 1.0, 32)
-    a, b = nhpinn.tensor_and_divergence(lambda p: problem.coefficient(0 * p, p), y)
+    y = losses.cell_midpoints(problem.dim, 1.0, 32)
+    a, b = coefficients.tensor_and_divergence(lambda p: problem.coefficient(0 * p, p), y)
     k, beta = a[:, 0, 0], np.mean(b[:, 0] ** 2) / problem.eps**2
     v = fem.solve_elliptic(
         lambda x: np.full(len(x), np.mean(k**2)),
@@ -148,7 +150,7 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
     first = [np.mean((sigma[:, i] / k - slopes[:, 0, i]) ** 2) for i in range(dim)]
     last = np.mean((sum(slopes[:, 1 + i, i] for i in range(dim)) + f) ** 2)
     terms = studies.loss_terms(problem, "first order", axes)
-    assert sum(np.sum(t.weight * nhpinn.residual(params, t) ** 2) for t in terms) == pytest.approx(
+    assert sum(np.sum(t.weight * losses.residual(params, t) ** 2) for t in terms) == pytest.approx(
         sum(first) + last, rel=1e-5
     )
 
@@ -156,7 +158,7 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
     g = studies.poisson_flux(problem, axes)
     energy = np.mean(sum((np.sqrt(k) * slopes[:, 0, i] - g[i] / np.sqrt(k)) ** 2 for i in range(dim)))
     terms = studies.loss_terms(problem, "energy", axes)
-    assert sum(np.sum(t.weight * nhpinn.residual(alone, t) ** 2) for t in terms) == pytest.approx(energy, rel=1e-5)
+    assert sum(np.sum(t.weight * losses.residual(alone, t) ** 2) for t in terms) == pytest.approx(energy, rel=1e-5)
 
     def flow(p):
         return problem.coefficient(p, p / problem.eps)[:, None] * np.stack(
@@ -165,7 +167,7 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
 
     strong = sum((flow(x + e)[:, i] - flow(x - e)[:, i]) / (2 * h) for i, e in enumerate(steps)) + f
     terms = studies.loss_terms(problem, "strong form", axes)
-    assert sum(np.sum(t.weight * nhpinn.residual(alone, t) ** 2) for t in terms) == pytest.approx(
+    assert sum(np.sum(t.weight * losses.residual(alone, t) ** 2) for t in terms) == pytest.approx(
         np.mean(strong**2), rel=1e-3
     )
 
@@ -174,7 +176,7 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
 def test_predictions_minimise_the_averaged_losses(name):
     """const1d, by least squares over B-splines for u (and sigma) with coefficients averaged over y."""
     problem = PROBLEMS["const1d"]
-    a = problem.coefficient(None, nhpinn.cell_midpoints(1, 1.0, 64))
+    a = problem.coefficient(None, losses.cell_midpoints(1, 1.0, 64))
     mesh = fem.Mesh(problem.domain, 24, smooth=True)
     s = fem.space(mesh)
     B, D, W, f = s.B.toarray(), s.D[0].toarray(), s.weights[:, None], problem.source(s.points)
@@ -192,27 +194,8 @@ def test_predictions_minimise_the_averaged_losses(name):
     assert fem.relative_error(studies.predicted_by(problem, name), u) < 1e-6
 
 
-@given(seed=seeds, dim=st.sampled_from([1, 2]), period=st.floats(0.5, 3))
-def test_periodic_features_carry_the_operator(seed, dim, period):
-    rng = np.random.default_rng(seed)
-    y, root, b = rng.uniform(0, period, (4, dim)), rng.standard_normal((dim, dim)), rng.standard_normal((4, dim))
-    a, params = root @ root.T + np.eye(dim), jets.init_network((2 * dim, 6, 1), rng)
-    jet = jets.operator_jet(y, np.broadcast_to(a, (4, dim, dim)), b)
-    found = jets.network_jet(params, studies.periodic_features(jet, period))[..., 0]
-
-    def u(p):
-        return jets.network(params, studies.periodic_features(p[None], period)[0])
-
-    h = 1e-4 * np.eye(dim)
-    expected = sum(b[:, i] * (u(y + h[i]) - u(y - h[i])) / 2e-4 for i in range(dim))
-    for i, j in np.ndindex(dim, dim):
-        corners = u(y + h[i] + h[j]) - u(y + h[i] - h[j]) - u(y - h[i] + h[j]) + u(y - h[i] - h[j])
-        expected = expected + a[i, j] * corners / 4e-8
-    assert found[0] == pytest.approx(u(y + period)) and found[-1] == pytest.approx(expected, rel=1e-3, abs=1e-3)
-
-
 def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else():
-    faces, _ = nhpinn.periodic_pairs(2, 1.0, 5, 0)
+    faces, _ = losses.periodic_pairs(2, 1.0, 5, 0)
     term = studies.slope_term(faces, 0.01, 0.7)
 
     def loss(u):
@@ -224,7 +207,7 @@ def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else(
 
 
 def test_variants_of_periodicity_have_weights_that_sum_to_one():
-    settings = nhpinn.Training(**PROBLEMS["elliptic2d"].cell)
+    settings = adam.Training(**PROBLEMS["elliptic2d"].cell)
     for variant, _ in studies.cell_variants(settings).values():
         assert sum(variant.weights) == pytest.approx(1) and variant.weights[0] in (1.0, settings.weights[0])
 
