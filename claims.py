@@ -10,6 +10,7 @@ numbers, so that other results give another table; where a result is missing, th
 import argparse
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from problems import PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 ARTEFACT, UNKNOWN = "an artefact of the reference", "not measured"
-PAPER_RUN = "python run_all.py --budget paper --seeds 3"
+RUN = "python run_all.py --budget paper --seeds 3"
 FOUR = ("elliptic2d", "slow1d", "reaction10", "reaction50")  # the problems of section 5
 
 
@@ -49,9 +50,10 @@ class Found(NamedTuple):
             raise Missing(f"{problem} {method}")
         return self.results[problem, method]
 
-    def study(self, problem, method, key):
-        """Rows of a study by their label: {label: {quantity: mean over seeds}}."""
+    def study(self, problem, method, key, **where):
+        """Rows of a study by their label: {label: {quantity: mean over seeds}}; only those with the values `where`."""
         rows = [row for result in self.of(problem, method) for row in result["study"]]
+        rows = [row for row in rows if all(row[name] == value for name, value in where.items())]
         return {
             label: {
                 name: np.mean([row[name] for row in rows if row[key] == label])
@@ -66,7 +68,7 @@ class Claim(NamedTuple):
     place: str  # in the paper
     text: str
     judge: Callable  # Found -> verdict, evidence
-    command: str
+    problems: tuple  # to run for it; (): all
     figures: tuple  # names of pictures that run_all.py draws
 
 
@@ -124,28 +126,31 @@ def fails_at_random(found):
     evidence = "standard deviation over seeds / mean of the classical error: " + listed(
         names, lambda n: f"{spread[n]:.2g}"
     )
-    return REPRODUCED if min(spread.values()) > 0.05 else NOT, evidence + "; every run ends at the same small function"
+    return REPRODUCED if min(spread.values()) > 0.05 else PARTLY if max(spread.values()) > 0.05 else NOT, evidence
 
 
 def transfer_shows(found):
-    names = [name for name in PROBLEMS if PROBLEMS[name].initial is None]
+    names = list(PROBLEMS)
     transfer = {name: found.value(name, "transfer") for name in names}
     law = {name: found.value(name, "classical_predicted_points", "fem") for name in names}
     finest = found.of("elliptic2d", "law")[0]["resolution"][-1]
     evidence = (
-        "started from NH-PINN's solution, the classical PINN goes to the minimiser of its loss over smooth functions, "
-        "error after training / predicted: "
+        "error of the classical PINN started from NH-PINN's solution / of the minimiser of its loss over functions "
+        "that do not oscillate: "
         + listed(names, lambda n: f"{transfer[n]:.3f} / {law[n]:.3f}")
-        + f". But over splines with {finest['elements a period']} elements a period the same loss, at the same points, "
-        f"is least at error {finest['error']:.2g} (elliptic2d): it is the loss on smooth functions that misleads"
+        + f". The same loss at the same points, over splines with {finest['elements a period']:g} elements a period "
+        f"(elliptic2d): {finest['error']:.2g}"
     )
-    follows = all(abs(transfer[name] - law[name]) < 0.03 for name in names)
-    return (PARTLY if finest["error"] < 0.05 else REPRODUCED) if follows else NOT, evidence
+    if not all(abs(transfer[name] - law[name]) < 0.1 for name in names):
+        return NOT, evidence
+    if finest["error"] > 0.05:
+        return REPRODUCED, evidence
+    return PARTLY, evidence + ". So the loss misleads functions that do not follow the cells, and only these"
 
 
 def arithmetic_mean(found):
     mesh = found.of("const1d", "fem")[0]["coarse_mesh"]
-    rows = found.study("const1d", "losses", "loss")
+    rows = found.study("const1d", "losses", "loss", optimizer="Adam")
     classical, law = found.value("const1d", "classical"), found.value("const1d", "classical_predicted", "fem")
     arithmetic = rows["energy"]["predicted"]
     evidence = (
@@ -172,17 +177,20 @@ def law_holds(found):
 
 
 def averages_of_losses(found):
-    names, evidence, close = ("const1d", "elliptic2d"), [], []
-    for name in names:
-        for result in found.of(name, "losses"):
-            for row in result["study"]:
-                evidence.append(
-                    f"{name}, {row['loss']}, {row['optimizer']}: {row['predicted']:.4f} / {row['trained']:.4f}"
-                )
-                close.append(abs(row["predicted"] - row["trained"]) < 0.25 * row["predicted"])
-    return REPRODUCED if all(close) else PARTLY if any(close) else NOT, "error predicted / trained: " + "; ".join(
-        evidence
-    )
+    rows = [(n, row) for n in ("const1d", "elliptic2d") for result in found.of(n, "losses") for row in result["study"]]
+
+    def show(name, row):
+        text = f"{name}, {row['loss']}, {row['optimizer']} {row['predicted']:.4f} / {row['trained']:.4f}"
+        return text + (f" (nearest on the way: {row['closest']:.2%} of it off)" if "closest" in row else "")
+
+    evidence = "error predicted / trained: " + "; ".join(show(*pair) for pair in rows)
+    close = [abs(row["trained"] / row["predicted"] - 1) < 0.15 for _, row in rows]
+    if all(close):
+        return REPRODUCED, evidence
+    left = [row for (_, row), near in zip(rows, close, strict=True) if not near]
+    if all(row.get("closest", np.inf) < 0.05 for row in left):
+        evidence += ". Where the end differs, the training passed the prediction and went on to resolve the cells"
+    return PARTLY if any(close) else NOT, evidence
 
 
 def better_than_classical(found):
@@ -263,11 +271,11 @@ def e1_below_e4(found):
     converged, printed = found.value("slow1d", "e4", "fem"), paper("slow1d", "e4")
     e1 = found.value("slow1d", "e1")
     evidence = (
-        f"slow1d: converged e4 {converged:.6f}; the paper has e4 {printed:.6f} and e1 {paper('slow1d', 'e1'):.6f}, which "
-        f"is above the converged e4; ours e1 {e1:.6f}"
+        f"slow1d: the paper has e1 {paper('slow1d', 'e1'):.6f} and e4 {printed:.6f}; "
+        f"the converged e4 is {converged:.6f}, our e1 {e1:.6f}"
     )
-    if paper("slow1d", "e1") > converged:
-        return ARTEFACT, evidence
+    if converged < paper("slow1d", "e1"):
+        return ARTEFACT, evidence + ". The paper's e1 is above the converged e4"
     return REPRODUCED if e1 < converged else NOT, evidence
 
 
@@ -291,13 +299,12 @@ def most_error_from_the_last_step(found):
 def worse_when_eps_is_small(found):
     rows = found.study("const1d", "law", "eps")
     eps = sorted(rows, reverse=True)
-    trained = [rows[e]["classical"] for e in eps]
-    evidence = "const1d, error predicted / trained: " + listed(
-        eps, lambda e: f"{rows[e]['classical_predicted']:.4f} / {rows[e]['classical']:.4f}"
+    evidence = "const1d, error predicted / trained: " + "; ".join(
+        f"eps = 1/{1 / e:g} {rows[e]['classical_predicted']:.4f} / {rows[e]['classical']:.4f}" for e in eps
     )
-    evidence = evidence.replace("0.25 ", "eps 0.25 ", 1) + ". " + ours(found, "classical", ("reaction10", "reaction50"))
-    rising = all(a < b for a, b in zip(trained, trained[1:], strict=False))
-    return REPRODUCED if rising else PARTLY, evidence + ". The law: one minus the error is of order eps^2"
+    evidence += ". " + ours(found, "classical", ("reaction10", "reaction50"))
+    rising = [rows[a][q] < rows[b][q] for q in ("classical_predicted", "classical") for a, b in pairwise(eps)]
+    return REPRODUCED if all(rising) else PARTLY if any(rising) else NOT, evidence
 
 
 def eps_does_not_matter(found):
@@ -312,121 +319,116 @@ def eps_does_not_matter(found):
     return REPRODUCED if min(rates) > 0.5 else PARTLY if max(rates) > 0.5 else NOT, evidence
 
 
+FIGURES_E1 = ("fig06", "fig12", "fig17", "fig22")
 CLAIMS = (
     Claim(
         "contribution 1",
         "the accuracy of PINN degenerates on multiscale equations",
         classical_fails,
-        PAPER_RUN,
+        (),
         ("fig01", "fig03", "fig10", "fig15", "fig20"),
     ),
     Claim(
         "contribution 1, section 5.2.3",
         "transfer learning explains why: the loss is at fault, not the optimizer",
         transfer_shows,
-        PAPER_RUN,
+        (),
         ("fig08", "fig13", "law"),
     ),
     Claim(
         "section 2.2",
-        "it fails as coarse finite elements do: the multiscale residual of a smooth function is that with average coefficients, so the solution is that of the arithmetic mean",
+        "it fails as coarse finite elements do: what a smooth network sees is the arithmetic mean",
         arithmetic_mean,
-        PAPER_RUN,
+        ("const1d",),
         ("law",),
     ),
     Claim(
         "in its place",
-        "the classical PINN learns the minimiser, over smooth functions, of its loss averaged over y",
+        "the classical PINN learns the minimiser, among functions that do not oscillate, of its averaged loss",
         law_holds,
-        PAPER_RUN,
+        (),
         ("law", "law-eps"),
     ),
     Claim(
         "in its place",
-        "the strong form, the energy and the first-order system learn three averages",
+        "the strong form, the energy and the first-order system learn three different averages",
         averages_of_losses,
-        PAPER_RUN,
+        ("const1d", "elliptic2d"),
         ("law",),
     ),
     Claim(
         "introduction",
-        "the training of the classical PINN is not robust to randomness",
+        "the error of the classical PINN varies from run to run",
         fails_at_random,
-        PAPER_RUN,
+        (),
         ("fig01", "fig03", "fig10"),
     ),
     Claim(
         "section 5.4",
         "the classical PINN performs even worse when eps is small",
         worse_when_eps_is_small,
-        PAPER_RUN,
+        ("const1d", "reaction10", "reaction50"),
         ("law-eps", "fig15", "fig20"),
     ),
-    Claim(
-        "contribution 2",
-        "NH-PINN greatly improves on the classical PINN",
-        better_than_classical,
-        PAPER_RUN,
-        ("fig06", "fig12", "fig17", "fig22"),
-    ),
+    Claim("contribution 2", "NH-PINN greatly improves on the classical PINN", better_than_classical, FOUR, FIGURES_E1),
     Claim(
         "contribution 3",
         "oversampling greatly improves periodic problems in more than one dimension",
         oversampling_helps,
-        PAPER_RUN,
+        ("elliptic2d",),
         ("fig04", "fig05", "layers"),
     ),
     Claim(
         "section 4",
         "periodic problems are easy in one dimension and hard in more",
         high_dimension_is_hard,
-        PAPER_RUN,
+        ("const1d", "elliptic2d"),
         ("layers",),
     ),
     Claim(
         "section 5.2",
         "with oversampling the error is robust to learning rate and weights",
         oversampling_is_robust,
-        PAPER_RUN,
+        ("elliptic2d",),
         ("layers",),
     ),
     Claim(
         "introduction",
         "a few training points are enough, around 400",
         few_points,
-        PAPER_RUN,
+        ("elliptic2d",),
         ("fig04", "fig05", "fig06"),
     ),
     Claim(
         "contribution 4",
-        "four experiments of three types, very accurate, the more so where eps is small",
+        "the predictions are very accurate, and the more superior the smaller eps",
         as_accurate_as_printed,
-        PAPER_RUN,
-        ("fig06", "fig12", "fig17", "fig22"),
+        FOUR,
+        FIGURES_E1,
     ),
     Claim(
         "contribution 5, sections 5.2.1 and 5.4",
         "e2 < e4: homogenization by networks is more accurate than by finite elements",
         e2_below_e4,
-        PAPER_RUN,
-        ("fig11",),
+        FOUR,
+        ("fig06", "fig17", "fig22"),
     ),
     Claim(
         "section 5.3.1",
         "e1 < e4: the error of NH-PINN is below that of finite elements",
         e1_below_e4,
-        PAPER_RUN,
+        ("slow1d",),
         ("fig12",),
     ),
-    Claim("section 5.1", "e4 is a theoretical lower bound", e4_is_a_bound, PAPER_RUN, ("reconstruction",)),
+    Claim("section 5.1", "e4 is a theoretical lower bound", e4_is_a_bound, (), ("reconstruction",)),
     Claim(
         "section 5.2.1",
-        "most of the error comes from the homogenized equation",
+        "most of the error comes from solving the homogenized equation",
         most_error_from_the_last_step,
-        PAPER_RUN,
-        ("fig06",),
+        FOUR,
+        FIGURES_E1,
     ),
-    Claim("section 5.2.2", "small eps has no great impact on the method", eps_does_not_matter, PAPER_RUN, ("eps",)),
+    Claim("section 5.2.2", "small eps has no great impact on the method", eps_does_not_matter, (), ("eps",)),
 )
 
 
@@ -469,8 +471,8 @@ def markdown(results):
         "# What the paper claims, and what came out",
         "",
         "Written by `python claims.py`; every number and every verdict comes from saved results "
-        f"({len(results)} tasks, budget {budgets}, commit {commits}). Errors are relative, in the discrete L2 norm, means "
-        "over seeds; e4 with recipe fem is converged.",
+        f"({len(results)} tasks, budget {budgets}, commit {commits}). Errors are relative, in the discrete L2 norm, "
+        "means over seeds.",
         "",
         *tables.markdown_header(["", "claim", "place", "verdict"]),
     ]
@@ -479,8 +481,9 @@ def markdown(results):
         lines.append(tables.markdown_row([str(i), claim.text, claim.place, f"**{verdict}**"]))
     for i, (claim, (verdict, evidence)) in enumerate(zip(CLAIMS, verdicts, strict=True), 1):
         figures = ", ".join(f"`figures/{name}.png`" for name in claim.figures)
-        lines += ["", f"**{i}. {claim.text[0].upper()}{claim.text[1:]}** ({claim.place}): {verdict}.", ""]
-        lines += [f"{evidence[0].upper()}{evidence[1:]}.", "", f"`{claim.command}`; {figures}"]
+        lines += ["", f"**{i}. {claim.text}** ({claim.place}): {verdict}.", ""]
+        command = RUN + " ".join([" --only", *claim.problems] if claim.problems else [])
+        lines += [f"{evidence}.", "", f"`{command}`; {figures}"]
     return "\n".join(lines) + "\n"
 
 
