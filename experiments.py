@@ -391,9 +391,10 @@ def errors_at_test_points(problem, references):
     return errors
 
 
-def corrector_errors(problem):
+def corrector_errors(problem, inputs=lambda y: y):
     """A function of the cell networks' parameters: chi1, chi2, ... or N, relative errors on the cell.
 
+    inputs: points y (n, dim) -> what the networks take.
     None for a slow coefficient, which has one corrector for every x: e_a says how good they are.
     """
     if problem.slow:
@@ -401,6 +402,7 @@ def corrector_errors(problem):
     axes = cell_axes(problem)
     points = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
     inside = losses.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
+    points, inside = inputs(points), inputs(inside)
     references = reference_correctors(problem, axes)
     names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
 

@@ -16,12 +16,14 @@ of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smoo
 Functions given by the user take points (n, dim) and return (n,) or, for a coefficient, (n, dim, dim).
 """
 
+from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
 from scipy import sparse
+from scipy.interpolate import BSpline
 from scipy.sparse.linalg import splu
 
 
@@ -33,6 +35,7 @@ class Mesh(NamedTuple):
     order: int = 4  # polynomial degree
     periodic: bool = False
     gauss: int | None = None  # quadrature points per element and axis; None: order + 1
+    smooth: bool = False  # True: B-splines, with order - 1 continuous derivatives, in place of Lagrange elements
 
 
 class Field(NamedTuple):
@@ -57,6 +60,10 @@ def _line(mesh, axis, x):
     """One-dimensional basis functions, their first and second derivatives at x: sparse matrices (points, nodes)."""
     low, high = mesh.bounds[axis]
     h, p = (high - low) / mesh.elements, mesh.order
+    if mesh.smooth:
+        knots = np.concatenate([[low] * p, np.linspace(low, high, mesh.elements + 1), [high] * p])
+        basis = BSpline(knots, np.eye(mesh.elements + p), p)
+        return [sparse.csr_array(basis.derivative(m)(x) if m else basis(x)) for m in range(3)]
     element = np.clip(((x - low) / h).astype(int), 0, mesh.elements - 1)
     t = 2 * (x - low - element * h) / h - 1
     lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
@@ -87,19 +94,24 @@ def space(mesh):
     if mesh.elements < 1 or mesh.order < 1:
         raise ValueError(f"mesh: found {mesh.elements} elements of order {mesh.order}, expected at least one of each")
     dim = len(mesh.bounds)
-    nodes, weights = legendre.leggauss(mesh.gauss or mesh.order + 1)
-    axes, lines = [], []
-    for axis, (low, high) in enumerate(mesh.bounds):
-        h = (high - low) / mesh.elements
-        axes.append((low + h * (np.arange(mesh.elements)[:, None] + (nodes + 1) / 2)).ravel())
-        lines.append(_line(mesh, axis, axes[-1]))
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, dim)
-    measure = [np.tile(weights * (high - low) / mesh.elements / 2, mesh.elements) for low, high in mesh.bounds]
+    axes, measure = zip(*(_quadrature(mesh, axis) for axis in range(dim)), strict=True)
+    lines = [_line(mesh, axis, x) for axis, x in enumerate(axes)]
+    points = product(axes)
     B = _kron(line[0] for line in lines)
     D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in range(dim)]
     inner = np.arange(lines[0][0].shape[1]) if mesh.periodic else np.arange(1, lines[0][0].shape[1] - 1)
     free = np.ravel_multi_index(np.meshgrid(*[inner] * dim, indexing="ij"), [lines[0][0].shape[1]] * dim).ravel()
     return Space(points, reduce(np.kron, measure), B, D, free)
+
+
+def _quadrature(mesh, axis):
+    """Gauss points of an axis and their weights."""
+    low, high = mesh.bounds[axis]
+    h = (high - low) / mesh.elements
+    nodes, weights = legendre.leggauss(mesh.gauss or mesh.order + 1)
+    return (low + h * (np.arange(mesh.elements)[:, None] + (nodes + 1) / 2)).ravel(), np.tile(
+        weights * h / 2, mesh.elements
+    )
 
 
 def stiffness(space, a):
@@ -249,3 +261,51 @@ def coarse_mesh_failure(elements=16, periods=8):
     coarse = solve_elliptic(a, f, Mesh(bounds, elements, 1, gauss=8 * periods)).on_grid(x)
     fine = solve_elliptic(a, f, Mesh(bounds, 8 * count, 4)).on_grid(x)
     return float(np.linalg.norm(coarse) / np.linalg.norm(fine)), relative_error(coarse, fine)
+
+
+class Side(NamedTuple):
+    """weight * integral over one side of a box of |u - values|^2: how a loss asks for known values."""
+
+    axis: int
+    end: int  # 0: the low end of the axis, 1: the high end
+    weight: float
+    values: Callable  # points (n, dim) -> (n,)
+
+
+def averaged_minimiser(gram, derivatives, sides, mesh, rules=None):
+    """The u of a mesh that minimises  int sum_kl G_kl(x) c_k c_l dx + sides,  c = (d_k u for k in derivatives, 1).
+
+    With G = mean_y l l^T the integrand is the mean over y of the square of sum_k l_k(x, y) d_k u(x) + l_K(x, y).
+    gram: points (n, dim) -> (n, K + 1, K + 1), symmetric.  derivatives: K tuples as in `Field.on_grid`; with second
+    derivatives the equation for u is of fourth order, and the mesh has to be smooth.  rules: (points, weights) of the
+    integral for every axis, such as the points of a sampled loss; None: Gauss points.  Raises ValueError where they
+    do not determine u.
+    """
+    if not mesh.smooth and max(map(len, derivatives)) > 1:
+        raise ValueError("mesh: found smooth = False, expected True for a functional of second derivatives")
+    dim = range(len(mesh.bounds))
+    axes, weights = zip(*(rules or [_quadrature(mesh, axis) for axis in dim]), strict=True)
+    lines = [_line(mesh, axis, x) for axis, x in zip(dim, axes, strict=True)]
+    if any(len(x) < line[0].shape[1] for x, line in zip(axes, lines, strict=True)):
+        raise ValueError("rules: found fewer points than unknowns along an axis, expected at least as many")
+    D = [_kron(line[along.count(axis)] for axis, line in zip(dim, lines, strict=True)) for along in derivatives]
+    G = gram(product(axes)) * reduce(np.kron, weights)[:, None, None]
+    A = sum(D[k].T @ sum(sparse.diags_array(G[:, k, m]) @ D[m] for m in range(len(D))) for k in range(len(D)))
+    load = -sum(D[k].T @ G[:, k, -1] for k in range(len(D)))
+    for side in sides:
+        trace, points, weights = _trace(mesh, side.axis, side.end)
+        A = A + side.weight * trace.T @ sparse.diags_array(weights) @ trace
+        load = load + side.weight * trace.T @ (weights * side.values(points))
+    return Field(mesh, _factor(A)(load))
+
+
+def _trace(mesh, axis, end):
+    """Values on one side of a box at its quadrature points: matrix (points, nodes), points, weights."""
+    corner = np.array([mesh.bounds[axis][end]]), np.ones(1)
+    axes, weights = zip(*(corner if i == axis else _quadrature(mesh, i) for i in range(len(mesh.bounds))), strict=True)
+    return _kron(_line(mesh, i, x)[0] for i, x in enumerate(axes)), product(axes), reduce(np.kron, weights)
+
+
+def product(axes):
+    """The points of a tensor grid, last axis fastest: (n, dim)."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))

@@ -29,7 +29,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from coefficients import as_tensor, checked_values, tensor_and_divergence
 from jets import backward, coordinate_jet, flatten, forward, init_network, network_jet, operator_jet, unflatten
-from losses import Term, cell_midpoints, equation_term, grid
+from losses import Term, cell_midpoints, equation_term, grid, residual
 
 # ---------------------------------------------------------------------------------------------------
 # Trial functions
@@ -112,11 +112,7 @@ def network_term(term, trial):
 
 def residual_vector(params, terms):
     """All residuals, each times the root of its weight: the loss is the sum of their squares."""
-    parts = [
-        np.sqrt(term.weight) * (np.sum(term.mix * forward(params, term.jet, [])[..., 0], axis=0) - term.target)
-        for term in terms
-    ]
-    return np.concatenate(parts)
+    return np.concatenate([np.sqrt(term.weight) * residual(params, term) for term in terms])
 
 
 def residual_and_jacobian(params, terms):
@@ -124,11 +120,11 @@ def residual_and_jacobian(params, terms):
     residuals, rows = [], []
     for term in terms:
         tape, root = [], np.sqrt(term.weight)
-        mix = root * term.mix
-        out = forward(params, term.jet, tape)[..., 0]
-        residuals.append(np.sum(mix * out, axis=0) - root * term.target)
+        channels, n, outputs = forward(params, term.jet, tape).shape
+        mix = (root * term.mix).reshape(channels, outputs, n)
+        residuals.append(root * residual(params, term))
         layers = []
-        for z, G in backward(params, tape, mix[..., None]):
+        for z, G in backward(params, tape, mix.swapaxes(1, 2)):
             layers += [np.matmul(z.transpose(1, 2, 0), G.transpose(1, 0, 2)).reshape(len(root), -1), G[0]]
         rows.append(np.concatenate(layers, axis=1))
     return np.concatenate(residuals), np.concatenate(rows)

@@ -28,7 +28,10 @@ QUANTITIES = {
     "N": "corrector N",
     "classical": "classical PINN against the fine solution",
     "transfer": "classical PINN started from NH-PINN's network",
+    "classical_predicted": "predicted for both: the minimiser of the loss averaged over the fast variable",
+    "classical_predicted_points": "the same, of the loss at its points, over splines of one element a period",
 }
+LABELS = ("eps", "rate", "weight")  # numbers that label the rows of a study
 
 
 def summarize(results):
@@ -59,7 +62,7 @@ def markdown(results, rows, first_lines):
     lines = [*first_lines, "", *overview_table(rows)]
     for name in dict.fromkeys(row["problem"] for row in rows):
         lines += problem_table(name, [row for row in rows if row["problem"] == name])
-    lines += reference_table(results) + settings_table(results)
+    lines += study_tables(results) + reference_table(results) + settings_table(results)
     failed = [(task, result["error"]) for task, result in results.items() if "error" in result]
     lines += ["### Failed", "", *(f"- {label(task)}: {error}" for task, error in failed), ""] if failed else []
     return "\n".join(lines)
@@ -119,6 +122,26 @@ def reference_table(results):
                 f"(9/17 = {9 / 17:.4f}).",
                 "",
             ]
+    return lines
+
+
+def study_tables(results):
+    """The rows of every study: labels, and quantities as means over seeds."""
+    rows = {}
+    for task, result in results.items():
+        for row in result.get("study", []):
+            label_ = tuple(item for item in row.items() if not isinstance(item[1], float) or item[0] in LABELS)
+            by_label = rows.setdefault((task.problem, task.method), {}).setdefault(label_, [])
+            by_label.append({name: value for name, value in row.items() if (name, value) not in label_})
+    lines = []
+    for (problem, method), by_label in rows.items():
+        names = list(dict.fromkeys(name for found in by_label.values() for row in found for name in row))
+        heads = list(dict.fromkeys(name for label_ in by_label for name, _ in label_))
+        lines += [f"### {problem}: {method}", "", *markdown_header([*heads, *names])]
+        for label_, found in by_label.items():
+            means = [f"{np.mean([row[n] for row in found]):.4g}" if n in found[0] else "" for n in names]
+            lines.append(markdown_row([*(f"{dict(label_).get(head, '')}" for head in heads), *means]))
+        lines.append("")
     return lines
 
 
