@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_trust import InThisProcess
 
 import adam
 import experiments
@@ -20,7 +21,6 @@ import run_all
 import runner
 import tables
 from problems import PROBLEMS
-from test_trust import InThisProcess
 
 ROOT = Path(__file__).parent.parent
 

@@ -154,7 +154,7 @@ def kill_and_continue(folder, source, kills, arguments, seed):
         process = start(path, "--out", out, *arguments)
         if met % 2:  # a moment in which trainings are under way, else one at any time
             wait_for(lambda p=process: p.poll() is not None or list(out.glob("checkpoints/*.npz")))
-        time.sleep(rng.uniform(0, 2.0))
+        time.sleep(rng.uniform(0, 1.5))
         assert process.poll() in (None, 0)
         met += process.poll() is None
         if rng.random() < 0.5:
@@ -173,7 +173,7 @@ def kill_and_continue(folder, source, kills, arguments, seed):
 
 
 def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
-    results = kill_and_continue(tmp_path, longer(0.25), 3, ["--jobs", 2], seed=0)
+    results = kill_and_continue(tmp_path, longer(0.1), 3, ["--jobs", 2], seed=0)
     assert any(result["continued"] for result in results)
 
 
@@ -338,8 +338,8 @@ def test_a_damaged_result_is_set_aside_or_unchanged(how, tmp_path_factory):
     files.save(RESULT, path)
     path.write_bytes(damaged(path.read_bytes(), *how))
     loaded = files.load(path, TASK)
-    assert loaded == RESULT if path.exists() else loaded is None
-    assert path.exists() != path.with_name("result.json.damaged").exists()
+    assert loaded is None or {key: loaded[key] for key in RESULT} == RESULT
+    assert (loaded is not None) == path.exists() != path.with_name("result.json.damaged").exists()
 
 
 plain = st.recursive(
@@ -402,10 +402,9 @@ def test_a_result_of_an_earlier_format_is_loaded(tmp_path):
     assert files.load(path, TASK) == RESULT
 
 
-options = st.sampled_from(
-    "--only --budget --seed --seeds --jobs --executor --out --fresh --no-figures --list --verify --help "
-    "const1d slow1d smoke 0 1 -1 1e3 nan local mpi dask: - --".split(" ")
-)
+NAMES = "only budget seed seeds jobs executor out fresh no-figures list verify help"
+VALUES = "const1d slow1d smoke 0 1 -1 1e3 nan local mpi dask: - --"
+options = st.sampled_from([f"--{name}" for name in NAMES.split()] + VALUES.split())
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -458,7 +457,7 @@ def test_results_say_how_they_were_made(tmp_path, in_this_process):
 # Clusters
 # ---------------------------------------------------------------------------------------------------
 
-SMALL = ["--budget", "smoke", "--only", "const1d", "elliptic2d", "--no-figures"]
+SMALL = ["--budget", "smoke", "--only", "const1d", "--seeds", "2", "--no-figures"]
 
 
 @pytest.fixture(scope="module")
