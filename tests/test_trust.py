@@ -55,7 +55,7 @@ def script(folder, *lines):
 
 def start(path, *arguments):
     """A run in a process group of its own."""
-    command = [sys.executable, path, *map(str, arguments)]
+    command = [sys.executable, str(path), *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=path.parent
     )
@@ -146,10 +146,14 @@ def test_a_training_interrupted_at_any_epoch_ends_with_the_same_bits(stops, batc
     assert jets.flatten(params).tobytes() == jets.flatten(again).tobytes() and history == history_again
 
 
-def kill_and_continue(folder, source, kills, arguments, seed):
-    """Run, kill at random moments, continue, until that many kills have met a living run; then let it finish."""
-    rng, out = random.Random(seed), folder / "killed"
-    path, met = script(folder, source, QUICK_SAVES), 0
+def run_whole(path, out, *arguments):
+    code, _, errors = finish(start(path, "--out", out, *arguments), 900)
+    assert (code, errors) == (0, "")
+
+
+def run_killed(path, out, kills, rng, *arguments):
+    """Run, kill and run again, until `kills` random moments have met a living run; then let it finish."""
+    met = 0
     while met < kills:
         process = start(path, "--out", out, *arguments)
         if met % 2:  # a moment in which trainings are under way, else one at any time
@@ -163,25 +167,40 @@ def kill_and_continue(folder, source, kills, arguments, seed):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         wait_for(lambda p=process: group_is_gone(p))
-    code, _, errors = finish(start(path, "--out", out, *arguments), 600)
-    assert (code, errors) == (0, "")
-    code, _, _ = finish(start(script(folder, source), "--out", folder / "whole", *arguments), 600)
-    assert code == 0
-    assert numbers(out) == numbers(folder / "whole")
+    run_whole(path, out, *arguments)
     assert not list(out.glob("**/*.npz")) and not list(out.glob("**/.*.part"))
-    return [files.read(path) for path in (out / "tasks").glob("*.json")]
+    assert any(files.read(path)["continued"] for path in (out / "tasks").glob("*.json"))
 
 
 def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
-    results = kill_and_continue(tmp_path, longer(0.1), 3, ["--jobs", 2], seed=0)
-    assert any(result["continued"] for result in results)
+    path = script(tmp_path, longer(0.1), QUICK_SAVES)
+    run_killed(path, tmp_path / "killed", 3, random.Random(0))
+    run_whole(path, tmp_path / "whole")
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
 @pytest.mark.slow
-def test_runs_killed_fifty_times_end_with_the_same_bits(tmp_path):
+def test_runs_killed_sixty_times_end_with_the_same_bits(tmp_path):
+    path = script(tmp_path, longer(0.5), QUICK_SAVES)
+    run_whole(path, tmp_path / "whole", "--seeds", 2)
     for seed in range(5):
-        results = kill_and_continue(tmp_path / str(seed), longer(1), 10, ["--seeds", 2], seed)
-        assert any(result["continued"] for result in results)
+        out = tmp_path / f"killed{seed}"
+        run_killed(path, out, 12, random.Random(seed), "--seeds", 2)
+        assert numbers(out) == numbers(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_cleanly_at_any_moment(tmp_path):
+    """Ctrl-C on a terminal reaches every process of the group."""
+    rng, codes = random.Random(0), set()
+    for _ in range(30):
+        process = start(ROOT / "run_all.py", "--budget", "smoke", "--only", "const1d", "--fresh", "--out", tmp_path)
+        time.sleep(rng.uniform(0.3, 4))
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        codes.add(finish(process, 30)[0])
+        wait_for(lambda p=process: group_is_gone(p), 5)
+    assert 130 in codes and codes <= {0, 130}
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
