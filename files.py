@@ -71,10 +71,10 @@ def plain_data(value):
 
 
 def read(path):
-    """A saved result.  Raises FileNotFoundError, and ValueError for a file that is not one, or was changed."""
+    """A saved result.  Raises OSError, and ValueError or RecursionError for a file that is not one, or was changed."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"cannot be read as JSON ({error})") from error
     kinds = {"task": dict, "recipe": str, "quantities": dict, "seconds": (int, float)}
     if not (isinstance(result, dict) and all(isinstance(result.get(key), kind) for key, kind in kinds.items())):
@@ -95,7 +95,7 @@ def load(path, task):
             raise ValueError(f"holds the task {result['task']}")
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         set_aside(path, error)
         return None
     return result
@@ -121,6 +121,8 @@ def lock(out):
         except BlockingIOError:
             file.seek(0)
             raise BlockingIOError(f"another run is at work there, process {file.read() or 'unknown'}") from None
+        except OSError as error:
+            print(f"{out} cannot be locked ({error}): let no other run write there", file=sys.stderr, flush=True)
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

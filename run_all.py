@@ -34,6 +34,8 @@ import tables
 from experiments import BUDGETS, PARTS, Task, training
 from problems import PROBLEMS
 
+HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read them from the files
+
 # ---------------------------------------------------------------------------------------------------
 # Tasks
 # ---------------------------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ def run(args):
     tasks, results = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget), {}
     for task in tasks:
         if not args.fresh and (result := files.load(files.path_of(task, out), task)):
-            results[task] = result
+            results[task] = light(result)
         if args.fresh or task in results:
             files.remove_checkpoints(folder, task)
     if results:
@@ -189,7 +191,7 @@ def run(args):
 
     def announce(task, result):
         if task is not None:
-            results[task] = result
+            results[task] = light(result)
             if "error" not in result:
                 files.save({**result, "command": args.command}, files.path_of(task, out))
                 files.remove_checkpoints(folder, task)
@@ -201,10 +203,15 @@ def run(args):
             runner.run_tasks(missing, executors, folder, announce)
         with suppress(OSError):  # not empty: a failed task can go on from what is there
             folder.rmdir()
-    return report(args, {task: results[task] for task in tasks}, len(missing), time.perf_counter() - start)
+    return conclude(args, {task: results[task] for task in tasks}, len(missing), time.perf_counter() - start)
 
 
-def report(args, results, ran, seconds):
+def light(result):
+    """What the tables need of a result, so that thousands of them fit into the memory."""
+    return {key: value for key, value in result.items() if key not in HEAVY}
+
+
+def conclude(args, results, ran, seconds):
     """Write and print the tables and what failed.  -> exit status"""
     rows = tables.summarize(results)
     text = tables.markdown(results, rows, heading(args, results, ran, seconds))
@@ -232,7 +239,7 @@ def verify(args):
             if path != files.path_of(task, args.verify):
                 raise ValueError("made under other settings than this source has, cannot be repeated")
             saved[task] = result
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             print(f"{path.name}: {error}")
             differing.append(path)
     tasks = list(saved)

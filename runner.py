@@ -21,11 +21,12 @@ import signal
 import subprocess
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import scipy
@@ -196,31 +197,35 @@ def _differences(saved, found, name=""):
 
 
 def run_tasks(tasks, executors, folder, announce):
-    """Run tasks, one at a time on each executor.  announce(task, result) is called as they end, and with None
-    every second.
+    """Run tasks, one at a time on each executor.
 
-    A process that dies takes down its executor, whose only task has then another try in a new process.
+    announce(task, result) is called as each ends, and with None in every second in which none does.  A process that
+    dies takes down its executor, whose only task has then another try in a new process.
     """
-    waiting, free, running, died = list(reversed(tasks)), list(range(len(executors))), {}, set()
+    waiting, free, running, ended, died = list(reversed(tasks)), list(range(len(executors))), {}, SimpleQueue(), set()
     try:
         while waiting or running:
             while waiting and free:
                 task, slot = waiting.pop(), free.pop()
-                running[submit(executors, slot, task, folder)] = task, slot
-            done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-            for future in done:
-                task, slot = running.pop(future)
-                free.append(slot)
-                result = outcome(future)
-                if result is None:
-                    executors[slot] = new_process()
-                    if task not in died:
-                        died.add(task)
-                        waiting.append(task)
-                        continue
-                    result = {"error": "its process died, twice: killed, or out of memory"}
-                announce(task, {"task": task._asdict(), "seconds": 0, **result})
-            announce(None, None)
+                future = submit(executors, slot, task, folder)
+                running[future] = task, slot
+                future.add_done_callback(ended.put)
+            try:
+                future = ended.get(timeout=1)
+            except Empty:
+                announce(None, None)
+                continue
+            task, slot = running.pop(future)
+            free.append(slot)
+            result = outcome(future)
+            if result is None:
+                executors[slot] = new_process()
+                if task not in died:
+                    died.add(task)
+                    waiting.append(task)
+                    continue
+                result = {"error": "its process died, twice: killed, or out of memory"}
+            announce(task, {"task": task._asdict(), "seconds": 0, **result})
     finally:
         for future in running:
             future.cancel()

@@ -415,6 +415,14 @@ def test_checkpoints_with_pickles_or_of_other_forms_are_not_loaded(tmp_path):
     assert len(list(tmp_path.glob("state.npz.damaged*"))) == 10  # every one kept
 
 
+@pytest.mark.parametrize("depth", [100, 900, 990, 1000, 100000])
+def test_nested_data_is_no_result(depth, tmp_path):
+    path = tmp_path / "result.json"
+    for text in ("[" * depth + "]" * depth, json.dumps(RESULT)[:-1] + ', "x": ' + "[" * depth + "]" * depth + "}"):
+        path.write_text(text)
+        assert files.load(path, TASK) is None or depth < 1000
+
+
 def test_a_result_of_an_earlier_format_is_loaded(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(json.dumps(RESULT))
