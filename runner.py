@@ -334,10 +334,7 @@ def connect_dask(address):
         raise ConnectionError(f"no dask scheduler answers at {address!r} ({error})") from error
     if busy := [worker for worker, threads in client.nthreads().items() if threads > 1]:
         raise ConnectionError(f"workers need one thread each (dask worker --nthreads 1), not so {', '.join(busy)}")
-    try:
-        found = client.run(source)
-    except ImportError as error:
-        raise ConnectionError(f"this project has to be installed where the workers run ({error})") from error
-    if other := [worker for worker, code in found.items() if code != source()]:
-        raise ConnectionError(f"another version of this source or of its libraries runs at {', '.join(other)}")
+    found = client.run(source, on_error="return")
+    if other := [f"{worker} ({code})" for worker, code in found.items() if code != source()]:
+        raise ConnectionError(f"workers need this source and the same libraries installed, not so {', '.join(other)}")
     return client.get_executor(pure=False)
