@@ -34,11 +34,12 @@ def settings_hash(task):
 
 
 def name_of(task):
+    """The name of its files.  It is found from the source files: once, before somebody edits them during a run."""
     return f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task)}"
 
 
-def path_of(task, out):
-    return out / "tasks" / f"{name_of(task)}.json"
+def result_path(out, name):
+    return out / "tasks" / f"{name}.json"
 
 
 def write(path, data):
@@ -141,7 +142,7 @@ def lock(out):
 def save_state(path, state, spent, stamp):
     """Write a state as an npz file: its arrays as they are, the rest as JSON, with what was spent to reach it.
 
-    stamp: a list of texts and integers that tells whose state it is, last of all by which source it was made.
+    stamp: [whose state it is, by which source it was made], two texts.
     """
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in state.items() if name not in arrays}
@@ -161,10 +162,10 @@ def load_state(path, start, stamp):
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}
         rest = json.loads(bytes(state.pop("json")))
-        *owner, source = rest["stamp"]
-        if owner != stamp[:-1]:
+        owner, source = rest["stamp"]
+        if owner != stamp[0]:
             raise ValueError(f"it belongs to {owner}")
-        if source != stamp[-1]:
+        if source != stamp[1]:
             print(f"{path}: made by another source or other libraries; starting again", file=sys.stderr, flush=True)
             return None
         state |= rest["state"]
@@ -182,6 +183,10 @@ def alike(a, b):
     return type(a) is type(b) and (not isinstance(a, np.ndarray) or (a.shape, a.dtype) == (b.shape, b.dtype))
 
 
-def remove_checkpoints(folder, task):
-    for path in folder.glob(f"{name_of(task)}-*.npz"):
+def checkpoint_path(stem, name):
+    return stem.with_name(f"{stem.name}-{name}.npz")
+
+
+def remove_checkpoints(stem):
+    for path in stem.parent.glob(checkpoint_path(stem, "*").name):
         path.unlink(missing_ok=True)

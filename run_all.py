@@ -150,9 +150,9 @@ def announcer(tasks, results):
     return announce
 
 
-def draw_figures(tasks, out):
+def draw_figures(names, out):
     """The pictures, from the files just written; without matplotlib one line says what is missing."""
-    saved = [result for task in tasks if (result := files.load(files.path_of(task, out), task))]
+    saved = [result for task, name in names.items() if (result := files.load(files.result_path(out, name), task))]
     try:
         paths = figures.draw(saved, PROBLEMS, out / "figures")
     except ImportError:
@@ -178,32 +178,33 @@ def heading(args, results, ran, seconds):
 
 def run(args):
     """Run the tasks whose results are not there yet; write and print the tables.  -> exit status"""
-    start, out, folder = time.perf_counter(), args.out, (args.out / "checkpoints").resolve()
-    tasks, results = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget), {}
-    for task in tasks:
-        if not args.fresh and (result := files.load(files.path_of(task, out), task)):
+    start, folder, results = time.perf_counter(), (args.out / "checkpoints").resolve(), {}
+    tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
+    names = {task: files.name_of(task) for task in tasks}
+    for task, name in names.items():
+        if not args.fresh and (result := files.load(files.result_path(args.out, name), task)):
             results[task] = light(result)
         if args.fresh or task in results:
-            files.remove_checkpoints(folder, task)
+            files.remove_checkpoints(folder / name)
     if results:
-        print(f"{len(results)} of {len(tasks)} results are in {out} already; --fresh runs them again", flush=True)
-    missing, progress = [task for task in tasks if task not in results], announcer(tasks, results)
+        print(f"{len(results)} of {len(names)} results are in {args.out} already; --fresh runs them again", flush=True)
+    missing, progress = {t: folder / names[t] for t in tasks if t not in results}, announcer(tasks, results)
 
     def announce(task, result):
         if task is not None:
             results[task] = light(result)
             if "error" not in result:
-                files.save({**result, "command": args.command}, files.path_of(task, out))
-                files.remove_checkpoints(folder, task)
+                files.save({**result, "command": args.command}, files.result_path(args.out, names[task]))
+                files.remove_checkpoints(missing[task])
         progress(task)
 
     if missing:
         folder.mkdir(exist_ok=True)
         with runner.executors_for(args.executor, args.jobs, len(missing)) as executors:
-            runner.run_tasks(missing, executors, folder, announce)
+            runner.run_tasks(missing, executors, announce)
         with suppress(OSError):  # not empty: a failed task can go on from what is there
             folder.rmdir()
-    return conclude(args, {task: results[task] for task in tasks}, len(missing), time.perf_counter() - start)
+    return conclude(args, names, {task: results[task] for task in tasks}, len(missing), time.perf_counter() - start)
 
 
 def light(result):
@@ -211,7 +212,7 @@ def light(result):
     return {key: value for key, value in result.items() if key not in HEAVY}
 
 
-def conclude(args, results, ran, seconds):
+def conclude(args, names, results, ran, seconds):
     """Write and print the tables and what failed.  -> exit status"""
     rows = tables.summarize(results)
     text = tables.markdown(results, rows, heading(args, results, ran, seconds))
@@ -219,7 +220,7 @@ def conclude(args, results, ran, seconds):
     files.write(args.out / "tables.md", text)
     print("\n" + text)
     if not args.no_figures:
-        draw_figures(results, args.out)
+        draw_figures(names, args.out)
     failed = [task for task in results if "error" in results[task]]
     print(f"written: tables.md, summary.json and {len(results) - len(failed)} files in tasks/, in {args.out}")
     for task in failed:
@@ -236,7 +237,7 @@ def verify(args):
         try:
             result = files.read(path)
             task = Task(**result["task"])
-            if path != files.path_of(task, args.verify):
+            if path.stem != files.name_of(task):
                 raise ValueError("made under other settings than this source has, cannot be repeated")
             saved[task] = result
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -257,7 +258,7 @@ def verify(args):
 
     if tasks:
         with runner.executors_for(args.executor, args.jobs, len(tenth)) as executors:
-            runner.run_tasks([tasks[i] for i in tenth], executors, None, announce)
+            runner.run_tasks({tasks[i]: None for i in tenth}, executors, announce)
     return 1 if differing or not tasks else 0
 
 

@@ -47,6 +47,24 @@ PATIENCE = 5  # seconds that processes have for their last checkpoints when they
 # One task
 # ---------------------------------------------------------------------------------------------------
 
+
+def versions():
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "autograd": importlib.metadata.version("autograd"),
+        "blas": f"{blas['name']} {blas['version']}",
+        "machine": platform.machine(),
+    }
+
+
+# Names this code: a checkpoint is continued only by the source and the libraries that made it.
+SOURCE = files.digest(
+    json.dumps([versions(), *(inspect.getsource(module) for module in (experiments, fem, jets, nhpinn, problems))])
+)
+
 ALONE = threading.Lock()  # a process runs one task at a time: autograd's trace is not for several threads
 
 # What a result says of how it was made; all else is the same whenever and wherever the task runs.
@@ -54,10 +72,10 @@ PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "continued", "s
 ENVIRONMENT = ("commit", "versions", "processor", "threads")
 
 
-def run_task(task, folder=None):
+def run_task(task, stem=None):
     """Run one task in this process: its result, or the sentence that says why there is none.
 
-    folder: where its checkpoints are kept, if that is a folder that this machine can see.
+    stem: the path of its checkpoints without the ending, if that is in a folder that this machine can see.
     """
     jets.reuse_freed_memory()
     started, start, earlier = datetime.now(timezone.utc).isoformat(timespec="seconds"), clock(), [(0.0, 0.0)]
@@ -65,9 +83,9 @@ def run_task(task, folder=None):
     def spent():
         return np.add(max(earlier), np.subtract(clock(), start)).tolist()
 
-    keeps = folder is not None and folder.is_dir()
+    keeps = stem is not None and stem.parent.is_dir()
     with ALONE, asked_to_end(keeps) as end:
-        checkpoints = keep_in(folder, task, earlier, spent, end) if keeps else nhpinn.no_checkpoints
+        checkpoints = keep_at(stem, earlier, spent, end) if keeps else nhpinn.no_checkpoints
         try:
             result = METHODS[task.method](PROBLEMS[task.problem], task, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
@@ -91,19 +109,19 @@ def clock():
     return time.perf_counter(), time.process_time()
 
 
-def keep_in(folder, task, earlier, spent, end):
-    """A function that gives the nhpinn.Checkpoint of each training of a task by its name.
+def keep_at(stem, earlier, spent, end):
+    """A function that gives the nhpinn.Checkpoint of each training of a task by the training's name.
 
     A checkpoint holds what the task has spent() so far; one that is loaded adds that to `earlier`.  Once the event
     `end` is set, the next call of `save` is the last thing that this process does.
     """
-    stamp = [*task, source()]
 
     def checkpoint(name):
-        path, last = folder / f"{files.name_of(task)}-{name}.npz", time.monotonic()
+        path, last = files.checkpoint_path(stem, name), time.monotonic()
+        stamp = [path.name, SOURCE]
 
         def load(start):
-            state, seconds = files.load_state(path, start, [name, *stamp]) or (start, (0.0, 0.0))
+            state, seconds = files.load_state(path, start, stamp) or (start, (0.0, 0.0))
             earlier.append(seconds)
             return state
 
@@ -111,7 +129,7 @@ def keep_in(folder, task, earlier, spent, end):
             nonlocal last
             if finished or end.is_set() or time.monotonic() - last >= SAVE_EVERY:
                 try:
-                    files.save_state(path, state, spent(), [name, *stamp])
+                    files.save_state(path, state, spent(), stamp)
                 except OSError as error:  # the result does not need it
                     print(f"no checkpoint: {error}", file=sys.stderr, flush=True)
                 last = time.monotonic()
@@ -137,24 +155,6 @@ def asked_to_end(wanted):
         signal.signal(signal.SIGTERM, before)
 
 
-def source():
-    """Names this code: a checkpoint is continued only by the source and the libraries that made it."""
-    text = [inspect.getsource(module) for module in (experiments, fem, jets, nhpinn, problems)]
-    return files.digest(json.dumps([text, versions()]))
-
-
-def versions():
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "autograd": importlib.metadata.version("autograd"),
-        "blas": f"{blas['name']} {blas['version']}",
-        "machine": platform.machine(),
-    }
-
-
 def processor():
     """The name of the processor, as the system knows it."""
     with suppress(OSError, StopIteration):
@@ -172,20 +172,21 @@ def commit():
         return "unknown"
 
 
-def differences(saved, found, name=""):
+def differences(saved, found):
     """What of a saved result another run does not repeat exactly, as texts; nothing where all is the same.
 
     A difference is followed by what differs between the two environments.
     """
     if "error" in found:
         return [found["error"]]
-    numbers = _differences({key: value for key, value in saved.items() if key not in PROVENANCE + ENVIRONMENT}, found)
-    return numbers and numbers + _differences({key: saved[key] for key in ENVIRONMENT if key in saved}, found)
+    numbers = {key: value for key, value in saved.items() if key not in PROVENANCE + ENVIRONMENT}
+    environment = {key: value for key, value in saved.items() if key in ENVIRONMENT}
+    return (different := _different(numbers, found)) and different + _different(environment, found)
 
 
-def _differences(saved, found, name=""):
+def _different(saved, found, name=""):
     if isinstance(saved, dict) and isinstance(found, dict):
-        return [text for key in saved for text in _differences(saved[key], found.get(key), f"{name} {key}".strip())]
+        return [text for key in saved for text in _different(saved[key], found.get(key), f"{name} {key}".strip())]
     if json.dumps(saved) == json.dumps(found):
         return []
     return [f"{name} differs" + ("" if isinstance(saved, list) else f": {saved} saved, {found} found now")]
@@ -196,18 +197,18 @@ def _differences(saved, found, name=""):
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_tasks(tasks, executors, folder, announce):
-    """Run tasks, one at a time on each executor.
+def run_tasks(stems, executors, announce):
+    """Run tasks, one at a time on each executor; stems: {task: path of its checkpoints, see run_task, or None}.
 
     announce(task, result) is called as each ends, and with None in every second in which none does.  A process that
     dies takes down its executor, whose only task has then another try in a new process.
     """
-    waiting, free, running, ended, died = list(reversed(tasks)), list(range(len(executors))), {}, SimpleQueue(), set()
+    waiting, free, running, ended, died = list(reversed(stems)), list(range(len(executors))), {}, SimpleQueue(), set()
     try:
         while waiting or running:
             while waiting and free:
                 task, slot = waiting.pop(), free.pop()
-                future = submit(executors, slot, task, folder)
+                future = submit(executors, slot, task, stems[task])
                 running[future] = task, slot
                 future.add_done_callback(ended.put)
             try:
@@ -231,13 +232,13 @@ def run_tasks(tasks, executors, folder, announce):
             future.cancel()
 
 
-def submit(executors, slot, task, folder):
+def submit(executors, slot, *arguments):
     with interrupts_held_back():
         try:
-            return executors[slot].submit(run_task, task, folder)
+            return executors[slot].submit(run_task, *arguments)
         except BrokenProcessPool:  # the process died between two tasks
             executors[slot] = new_process()
-            return executors[slot].submit(run_task, task, folder)
+            return executors[slot].submit(run_task, *arguments)
 
 
 def outcome(future):
@@ -323,6 +324,10 @@ def connect_mpi():
     return MPIPoolExecutor()
 
 
+def source():
+    return SOURCE
+
+
 def connect_dask(address):
     try:
         from distributed import Client
@@ -335,6 +340,6 @@ def connect_dask(address):
     if busy := [worker for worker, threads in client.nthreads().items() if threads > 1]:
         raise ConnectionError(f"workers need one thread each (dask worker --nthreads 1), not so {', '.join(busy)}")
     found = client.run(source, on_error="return")
-    if other := [f"{worker} ({code})" for worker, code in found.items() if code != source()]:
+    if other := [f"{worker} ({code})" for worker, code in found.items() if code != SOURCE]:
         raise ConnectionError(f"workers need this source and the same libraries installed, not so {', '.join(other)}")
     return client.get_executor(pure=False)

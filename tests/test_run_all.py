@@ -199,7 +199,7 @@ def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
     task = run_all.Task("const1d", "fem", 0, "smoke")
     monkeypatch.setattr(run_all, "plan", lambda *_: [task])
-    path = files.path_of(task, tmp_path)
+    path = files.result_path(tmp_path, files.name_of(task))
     files.write(path, damaged)
     assert run_all.main(["--budget", "smoke", "--out", str(tmp_path)]) == 0
     assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}

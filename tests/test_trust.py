@@ -229,7 +229,7 @@ def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
 
 def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
     def epochs_run():
-        steps, (load, save) = [], runner.keep_in(tmp_path, TASK, [], lambda: [0, 0], threading.Event())("cell")
+        steps, (load, save) = [], runner.keep_at(tmp_path / "stem", [], lambda: [0, 0], threading.Event())("cell")
         training = nhpinn.Training((3,), 5, (0.5, 0.5), 0.01, 4, 1)
         keep = nhpinn.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
         y = np.linspace(0, 1, 5)[:, None]
@@ -238,7 +238,7 @@ def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, 
         return len(steps)
 
     assert (epochs_run(), epochs_run()) == (5, 0)
-    monkeypatch.setattr(runner, "versions", lambda: {"numpy": "another"})
+    monkeypatch.setattr(runner, "SOURCE", "another")
     assert epochs_run() == 5
     assert "made by another source or other libraries" in capsys.readouterr().err
 
@@ -303,7 +303,10 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path, in_this_process, m
 def test_checkpoints_that_cannot_be_written_change_no_number(tmp_path, in_this_process, monkeypatch):
     monkeypatch.setattr(files.os, "replace", full(".npz"))
     monkeypatch.setattr(runner, "SAVE_EVERY", 0)
-    results = [json.loads(json.dumps(runner.run_task(TASK, out), default=files.plain_data)) for out in (None, tmp_path)]
+    results = [
+        json.loads(json.dumps(runner.run_task(TASK, stem), default=files.plain_data))
+        for stem in (None, tmp_path / "stem")
+    ]
     assert runner.differences(*results) == []
 
 
@@ -330,7 +333,7 @@ def test_two_runs_in_one_folder_at_once_are_one_too_many(tmp_path, capsys):
 
 RESULT = {"task": TASK._asdict(), "recipe": "adam", "quantities": {"e1": 0.1}, "seconds": 1.0, "history": {"a": [1.5]}}
 STATE = {"vector": np.arange(5.0), "m": np.ones(5, np.float32), "epoch": 7, "history": {"loss": [0.1]}, "random": {}}
-STAMP = ["cell", *TASK, "source"]
+STAMP = ["whose", "source"]
 damage = st.one_of(
     st.tuples(st.just("cut"), st.floats(0, 1, exclude_max=True)),
     st.tuples(st.just("flip"), st.floats(0, 1, exclude_max=True), st.integers(1, 255)),
