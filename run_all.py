@@ -264,11 +264,11 @@ def verify(args):
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    parser, args = parse(argv)
-    if args.list:
-        print_list()
-        return 0
     try:
+        parser, args = parse(argv)
+        if args.list:
+            print_list()
+            return 0
         if args.verify:
             return verify(args)
         try:
