@@ -109,6 +109,13 @@ def set_aside(path, reason):
     print(f"{path}: {reason}; set aside as {free.name}", file=sys.stderr, flush=True)
 
 
+def put_away(path):
+    """Move a result, if there is one, into the folder `replaced` beside it: it is not lost, and nothing reads it."""
+    if path.exists():
+        (path.parent / "replaced").mkdir(exist_ok=True)
+        os.replace(path, path.parent / "replaced" / path.name)
+
+
 def lock(out):
     """Make a folder and keep other runs out of it until the file returned here is closed, or the process has ended.
 

@@ -93,7 +93,7 @@ def parse(argv):
         help="where tasks run: local (processes here, the default), dask:ADDRESS (a dask cluster), mpi (under mpiexec)",
     )
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results/)")
-    parser.add_argument("--fresh", action="store_true", help="run tasks again whose results are in DIR already")
+    parser.add_argument("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     parser.add_argument("--no-figures", action="store_true", help="write no pictures")
     parser.add_argument(
         "--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare"
@@ -182,7 +182,10 @@ def run(args):
     tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
     names = {task: files.name_of(task) for task in tasks}
     for task, name in names.items():
-        if not args.fresh and (result := files.load(files.result_path(args.out, name), task)):
+        path = files.result_path(args.out, name)
+        if args.fresh:
+            files.put_away(path)
+        elif result := files.load(path, task):
             results[task] = light(result)
         if args.fresh or task in results:
             files.remove_checkpoints(folder / name)

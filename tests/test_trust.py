@@ -198,7 +198,7 @@ def test_ctrl_c_ends_a_run_cleanly_at_any_moment(tmp_path):
         time.sleep(rng.uniform(0.3, 4))
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
-        codes.add(finish(process, 30)[0])
+        codes.add(finish(process, 60)[0])
         wait_for(lambda p=process: group_is_gone(p), 30)
     assert 130 in codes and codes <= {0, 130}
 
@@ -207,9 +207,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
     path = script(tmp_path, longer(2))
     process = start(path, "--out", "out", "--fresh")
     process.stdout.readline()  # one task has ended, a process is training
-    time.sleep(0.5)
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
-    code, _, errors = finish(process, 30)
+    code, _, errors = finish(process, 60)
     assert code == 130 and "python run_all.py --budget smoke --only const1d --no-figures --out out\n" in errors
     assert list(tmp_path.glob("out/checkpoints/*.npz"))  # saved long before the 15 seconds
     wait_for(lambda: group_is_gone(process), 30)
@@ -225,6 +225,7 @@ def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
         assert run_all.main(["--no-figures", "--out", str(tmp_path), *arguments]) == 0
         assert not checkpoint.exists()
     assert len(ran) == 2
+    assert len(list(tmp_path.glob("tasks/*.json"))) == len(list(tmp_path.glob("tasks/replaced/*.json"))) == 1
 
 
 def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
