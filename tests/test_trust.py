@@ -400,11 +400,21 @@ def same_state(a, b):
     )
 
 
+class Trap:
+    """What is unpickled as this makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
 def test_checkpoints_with_pickles_or_of_other_forms_are_not_loaded(tmp_path):
     text = np.frombuffer(json.dumps({"stamp": STAMP, "spent": [0, 0], "state": {"epoch": 1}}).encode(), np.uint8)
     path = tmp_path / "state.npz"
     for arrays in (
-        {"json": np.array([os.getpid], dtype=object)},
+        {"json": np.array([Trap(tmp_path / "unpickled")], dtype=object)},
         {"json": text, "vector": np.array([{}], dtype=object)},
         {"json": text},
         {"json": text, **{k: v for k, v in STATE.items() if k != "epoch"}},
@@ -417,6 +427,7 @@ def test_checkpoints_with_pickles_or_of_other_forms_are_not_loaded(tmp_path):
         files.save_state(path, {**STATE, other: np.arange(3)}, (0, 0), STAMP)
         assert files.load_state(path, STATE, STAMP) is None
     assert len(list(tmp_path.glob("state.npz.damaged*"))) == 10  # every one kept
+    assert not (tmp_path / "unpickled").exists()
 
 
 @pytest.mark.parametrize("depth", [100, 900, 990, 1000, 100000])
