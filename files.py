@@ -142,7 +142,7 @@ def lock(out):
 
 
 # ---------------------------------------------------------------------------------------------------
-# Checkpoints: states of trainings, see nhpinn.Checkpoint
+# Checkpoints: states of trainings, see adam.Checkpoint
 # ---------------------------------------------------------------------------------------------------
 
 

@@ -31,12 +31,16 @@ from queue import Empty, SimpleQueue
 import numpy as np
 import scipy
 
+import adam
+import coefficients
 import experiments
 import fem
 import files
 import jets
+import losses
 import nhpinn
 import problems
+import sharp
 from experiments import METHODS
 from problems import PROBLEMS
 
@@ -60,10 +64,10 @@ def versions():
     }
 
 
+COMPUTING = (problems, jets, losses, adam, coefficients, sharp, nhpinn, fem, experiments)  # all that makes a number
+
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.
-SOURCE = files.digest(
-    json.dumps([versions(), *(inspect.getsource(module) for module in (experiments, fem, jets, nhpinn, problems))])
-)
+SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)]))
 
 ALONE = threading.Lock()  # a process runs one task at a time: autograd's trace is not for several threads
 
@@ -85,7 +89,7 @@ def run_task(task, stem=None):
 
     keeps = stem is not None and stem.parent.is_dir()
     with ALONE, asked_to_end(keeps) as end:
-        checkpoints = keep_at(stem, earlier, spent, end) if keeps else nhpinn.no_checkpoints
+        checkpoints = keep_at(stem, earlier, spent, end) if keeps else adam.no_checkpoints
         try:
             result = METHODS[task.method](PROBLEMS[task.problem], task, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
@@ -110,7 +114,7 @@ def clock():
 
 
 def keep_at(stem, earlier, spent, end):
-    """A function that gives the nhpinn.Checkpoint of each training of a task by the training's name.
+    """A function that gives the adam.Checkpoint of each training of a task by the training's name.
 
     A checkpoint holds what the task has spent() so far; one that is loaded adds that to `earlier`.  Once the event
     `end` is set, the next call of `save` is the last thing that this process does.
@@ -136,7 +140,7 @@ def keep_at(stem, earlier, spent, end):
             if end.is_set():
                 os._exit(1)
 
-        return nhpinn.Checkpoint(load, save)
+        return adam.Checkpoint(load, save)
 
     return checkpoint
 

@@ -232,7 +232,18 @@ def test_modules_depend_on_each_other_in_one_direction():
         "figures": set(),
         "tables": {"problems"},
         "files": {"experiments", "problems"},
-        "runner": {"experiments", "problems", "files", "jets", "adam", "losses", "coefficients", "sharp", "nhpinn", "fem"},
+        "runner": {
+            "experiments",
+            "problems",
+            "files",
+            "jets",
+            "adam",
+            "losses",
+            "coefficients",
+            "sharp",
+            "nhpinn",
+            "fem",
+        },
     }
     ours = {path.stem for path in ROOT.glob("*.py")}
     for module, known in allowed.items():

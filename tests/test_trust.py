@@ -19,9 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import adam
 import files
 import jets
-import nhpinn
+import losses
 import run_all
 import runner
 from experiments import Task
@@ -118,17 +119,17 @@ class Killed(Exception):
 @given(stops=st.lists(st.integers(0, 12), max_size=4), batch=st.sampled_from([None, 7]), seed=st.integers(0, 99))
 def test_a_training_interrupted_at_any_epoch_ends_with_the_same_bits(stops, batch, seed, tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "state.npz"
-    training = nhpinn.Training((5,), 20, (0.5, 0.5), 0.01, 12, 4, decay=0.1, batch=batch, every=3)
+    training = adam.Training((5,), 20, (0.5, 0.5), 0.01, 12, 4, decay=0.1, batch=batch, every=3)
 
-    def train(checkpoint=nhpinn.NO_CHECKPOINT):
+    def train(checkpoint=adam.NO_CHECKPOINT):
         rng = np.random.default_rng(seed)
         y = np.linspace(0, 1, 20)[:, None]
         terms = [
-            nhpinn.equation_term(y, np.ones((20, 1, 1)), np.zeros((20, 1)), 0.0, np.sin(y[:, 0]), 0.5),
-            nhpinn.value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25)),
+            losses.equation_term(y, np.ones((20, 1, 1)), np.zeros((20, 1)), 0.0, np.sin(y[:, 0]), 0.5),
+            losses.value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25)),
         ]
         errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
-        return nhpinn.train(jets.init_network((1, 5, 1), rng), terms, training, rng, errors, checkpoint)
+        return adam.train(jets.init_network((1, 5, 1), rng), terms, training, rng, errors, checkpoint)
 
     def killed_at(stop):
         def save(state, finished):
@@ -137,7 +138,7 @@ def test_a_training_interrupted_at_any_epoch_ends_with_the_same_bits(stops, batc
                 raise Killed
 
         load = lambda begin: (files.load_state(path, begin, ["test", "source"]) or [begin])[0]  # noqa: E731
-        return nhpinn.Checkpoint(load, save)
+        return adam.Checkpoint(load, save)
 
     for stop in stops:
         with suppress(Killed):
@@ -231,17 +232,22 @@ def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
 def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
     def epochs_run():
         steps, (load, save) = [], runner.keep_at(tmp_path / "stem", [], lambda: [0, 0], threading.Event())("cell")
-        training = nhpinn.Training((3,), 5, (0.5, 0.5), 0.01, 4, 1)
-        keep = nhpinn.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
+        training = adam.Training((3,), 5, (0.5, 0.5), 0.01, 4, 1)
+        keep = adam.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
         y = np.linspace(0, 1, 5)[:, None]
         params = jets.init_network((1, 3, 1), np.random.default_rng(0))
-        nhpinn.train(params, [nhpinn.value_term(y, y[:, 0], y[:, 0])], training, np.random.default_rng(0), None, keep)
+        adam.train(params, [losses.value_term(y, y[:, 0], y[:, 0])], training, np.random.default_rng(0), None, keep)
         return len(steps)
 
     assert (epochs_run(), epochs_run()) == (5, 0)
     monkeypatch.setattr(runner, "SOURCE", "another")
     assert epochs_run() == 5
     assert "made by another source or other libraries" in capsys.readouterr().err
+
+
+def test_every_module_that_makes_a_number_is_part_of_the_name_of_the_source():
+    others = {"files", "runner", "run_all", "tables", "figures", "report"}
+    assert {module.__name__ for module in runner.COMPUTING} == {path.stem for path in ROOT.glob("*.py")} - others
 
 
 # ---------------------------------------------------------------------------------------------------
