@@ -9,34 +9,32 @@ stays until the task's settings change; tables.md and summary.json show the task
 """
 
 import os
+import signal
 
-for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):  # processes in parallel, one thread each
-    os.environ[f"{_library}_NUM_THREADS"] = "1"  # has to be set before numpy is loaded
+if __name__ == "__main__":  # Ctrl-C while the libraries load
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
 import difflib
-import hashlib
-import importlib.metadata
-import inspect
 import json
-import multiprocessing
-import platform
-import signal
-import subprocess
+import math
+import shlex
 import sys
 import time
-from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 
+import runner  # isort: split
+
 import numpy as np
-import scipy
 
 import figures
-import jets
+import files
 import tables
-from experiments import BUDGETS, METHODS, PARTS, Task, training
+from experiments import BUDGETS, PARTS, Task, training
 from problems import PROBLEMS
+
+HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read them from the files
 
 # ---------------------------------------------------------------------------------------------------
 # Tasks
@@ -69,112 +67,6 @@ def work(task):
     return total
 
 
-def settings_hash(task):
-    """Names a task's data, functions included, so that results under other settings are never taken for its own."""
-    problem = PROBLEMS[task.problem]._asdict()
-    data = {name: value for name, value in problem.items() if not isinstance(value, Mapping)}
-    settings = [training(PROBLEMS[task.problem], part, task)._asdict() for part in PARTS[task.method]]
-    text = json.dumps([task, data, settings], default=inspect.getsource)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def path_of(task, out):
-    return out / "tasks" / f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task)}.json"
-
-
-def run_task(task):
-    """Run one task in this process: its result, or the sentence that says why there is none."""
-    jets.reuse_freed_memory()
-    start, work_start = time.perf_counter(), time.process_time()
-    try:
-        result = METHODS[task.method](PROBLEMS[task.problem], task)
-    except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
-        result = {"error": f"{type(error).__name__}: {error}"}
-    return {
-        "task": task._asdict(),
-        **result,
-        "seconds": time.perf_counter() - start,
-        "processor_seconds": time.process_time() - work_start,  # the same on a busy machine
-        "commit": commit(),
-        "versions": versions(),
-    }
-
-
-def versions():
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "autograd": importlib.metadata.version("autograd"),
-        "machine": platform.machine(),
-    }
-
-
-def run_tasks(tasks, jobs, out, announce):
-    """Run tasks in parallel processes; each result is written as it comes in.  -> {task: result}"""
-    results = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=leave_interrupts_alone) as pool:
-        futures = {pool.submit(run_task, task): task for task in tasks}
-        try:
-            collect(futures, results, out, announce)
-        except BaseException:  # Ctrl-C, or a result that cannot be written: no reason to wait for the workers
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
-    return results
-
-
-def collect(futures, results, out, announce):
-    """Write results as they come in."""
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-        for future in done:
-            task = futures[future]
-            try:
-                results[task] = future.result()
-            except Exception as error:  # the worker died, and the pool with it: the same command tries again
-                results[task] = {"task": task._asdict(), "error": f"{type(error).__name__}: {error}", "seconds": 0}
-            if "error" not in results[task]:
-                write(path_of(task, out), json.dumps(results[task], default=plain_data))
-            announce(task, results)
-        if not done:
-            announce(None, results)
-
-
-def leave_interrupts_alone():
-    """Ctrl-C is for the main process, which stops its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def plain_data(value):
-    """Arrays as nested lists, rounded to what a picture needs."""
-    return np.asarray(value, dtype=np.float64).round(7).tolist()
-
-
-def write(path, text):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def load(path):
-    """A result from disk, or None where there is none that can be read: its task will run again."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    whole = isinstance(result, dict) and {"task", "recipe", "quantities", "seconds"} <= set(result)
-    return result if whole else None
-
-
 # ---------------------------------------------------------------------------------------------------
 # Command line
 # ---------------------------------------------------------------------------------------------------
@@ -183,6 +75,7 @@ def load(path):
 def parse(argv):
     parser = argparse.ArgumentParser(
         prog="run_all.py",
+        allow_abbrev=False,
         description="Reproduce NH-PINN (Leung, Lin, Zhang, J. Comput. Phys. 2022), ours beside the printed numbers.",
     )
     parser.add_argument("--list", action="store_true", help="list the problems and budgets, and stop")
@@ -193,21 +86,30 @@ def parse(argv):
     parser.add_argument(
         "--jobs", type=int, default=cores(), metavar="N", help="parallel processes (default: the cores)"
     )
-    parser.add_argument("--executor", choices=["local"], default="local", help="where tasks run: local processes")
+    parser.add_argument(
+        "--executor",
+        default="local",
+        metavar="SPEC",
+        help="where tasks run: local (processes here, the default), dask:ADDRESS (a dask cluster), mpi (under mpiexec)",
+    )
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results/)")
-    parser.add_argument("--fresh", action="store_true", help="run tasks again whose results are in DIR already")
+    parser.add_argument("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     parser.add_argument("--no-figures", action="store_true", help="write no pictures")
+    parser.add_argument(
+        "--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare"
+    )
     args = parser.parse_args(argv)
     args.only = list(dict.fromkeys(args.only))
     for name in args.only:
         if name not in PROBLEMS:
             near = difflib.get_close_matches(name, PROBLEMS, n=1, cutoff=0.0)[0]
             parser.error(f"--only: unknown problem {name!r}; did you mean {near!r}? Known: {', '.join(PROBLEMS)}")
-    for option in ("seeds", "jobs"):
-        if getattr(args, option) < 1:
-            parser.error(f"--{option}: found {getattr(args, option)}, expected at least 1")
-    if args.seed < 0:
-        parser.error(f"--seed: found {args.seed}, expected at least 0")
+    for option, least, most in (("seed", 0, 10**9), ("seeds", 1, 10**5), ("jobs", 1, 10**4)):
+        if not least <= (found := getattr(args, option)) <= most:
+            parser.error(f"--{option}: found {found}, expected at least {least} and at most {most}")
+    if args.executor not in ("local", "mpi") and not args.executor.startswith("dask:"):
+        parser.error(f"--executor: found {args.executor!r}, expected local, dask:ADDRESS or mpi")
+    args.command = shlex.join(["python", "run_all.py", *argv])
     return parser, args
 
 
@@ -228,45 +130,29 @@ def print_list():
     print("  fem          no network: finite-element references")
 
 
-def announcer(tasks, already):
-    """A function that shows progress: a bar on a terminal, else one line for each finished task."""
-    start, total, before = time.perf_counter(), sum(map(work, tasks)), sum(map(work, already))
+def announcer(tasks, results):
+    """A function that shows progress: a bar on a terminal, else one line for each task that ends."""
+    start, total, before = time.perf_counter(), sum(map(work, tasks)), sum(map(work, results))
     live = sys.stderr.isatty()
 
-    def announce(task, results):
-        elapsed = time.perf_counter() - start
-        done = before + sum(work(t) for t in results)
+    def announce(task):
         if task is not None and not live:
             result = results[task]
             state = f"failed: {result['error']}" if "error" in result else f"{result['seconds']:.1f} s"
-            print(f"[{len(results) + len(already)}/{len(tasks)}] {tables.label(task)}: {state}", flush=True)
+            print(f"[{len(results)}/{len(tasks)}] {tables.label(task)}: {state}", flush=True)
         if live:
-            filled = round(30 * done / total)
+            elapsed, done = time.perf_counter() - start, sum(map(work, results))
             left = f"{elapsed * (total - done) / (done - before):.0f} s left" if done > before else "estimating"
-            bar = "#" * filled + "." * (30 - filled)
-            end = "\n" if len(results) + len(already) == len(tasks) else ""
-            print(
-                f"\r[{bar}] {len(results) + len(already)}/{len(tasks)} tasks, {elapsed:.0f} s, {left}   ",
-                end=end,
-                file=sys.stderr,
-                flush=True,
-            )
+            bar = "#" * (filled := round(30 * done / total)) + "." * (30 - filled)
+            text = f"\r[{bar}] {len(results)}/{len(tasks)} tasks, {elapsed:.0f} s, {left}   "
+            print(text, end="\n" if len(results) == len(tasks) else "", file=sys.stderr, flush=True)
 
     return announce
 
 
-def commit():
-    """The commit of this source, or 'unknown' outside a repository."""
-    try:
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def draw_figures(tasks, out):
+def draw_figures(names, out):
     """The pictures, from the files just written; without matplotlib one line says what is missing."""
-    saved = [result for task in tasks if (result := load(path_of(task, out))) is not None]
+    saved = [result for task, name in names.items() if (result := files.load(files.result_path(out, name), task))]
     try:
         paths = figures.draw(saved, PROBLEMS, out / "figures")
     except ImportError:
@@ -275,66 +161,140 @@ def draw_figures(tasks, out):
         print(f"drawn: {len(paths)} files in {out / 'figures'}")
 
 
-def check_writable(out):
-    """Raises OSError where the results could not be written, before anything is computed."""
-    write(out / "tasks" / ".writable", "")
-    (out / "tasks" / ".writable").unlink()
-
-
-def heading(args, argv, tasks, results, ran, seconds):
+def heading(args, results, ran, seconds):
     """What was run, for how long, with what: the first lines of the tables."""
     work_done = sum(result["seconds"] for result in results.values())
+    where = f"{args.jobs} processes" if args.executor == "local" else args.executor
     commits = sorted({result.get("commit", "unknown") for result in results.values()})
     return [
         f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds: {args.seeds}, from {args.seed}; "
         "errors are means over the last epochs (column `average`), then over seeds.",
         "",
-        f"`python run_all.py {' '.join(argv)}`: {ran} of {len(tasks)} tasks run now, in {seconds:.0f} s on {args.jobs} "
-        f"processes; all of them took {work_done:.0f} s of work. Commit {', '.join(commits)}, "
-        + ", ".join(f"{name} {version}" for name, version in versions().items()),
+        f"`{args.command}`: {ran} of {len(results)} tasks run now, in {seconds:.0f} s on "
+        f"{where}; all of them took {work_done:.0f} s of work. Commit {', '.join(commits)}, "
+        + ", ".join(f"{name} {version}" for name, version in runner.versions().items()),
     ]
+
+
+def run(args):
+    """Run the tasks whose results are not there yet; write and print the tables.  -> exit status"""
+    start, folder, results = time.perf_counter(), (args.out / "checkpoints").resolve(), {}
+    tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
+    names = {task: files.name_of(task) for task in tasks}
+    for task, name in names.items():
+        path = files.result_path(args.out, name)
+        if args.fresh:
+            files.put_away(path)
+        elif result := files.load(path, task):
+            results[task] = light(result)
+        if args.fresh or task in results:
+            files.remove_checkpoints(folder / name)
+    if results:
+        print(f"{len(results)} of {len(names)} results are in {args.out} already; --fresh runs them again", flush=True)
+    missing, progress = {t: folder / names[t] for t in tasks if t not in results}, announcer(tasks, results)
+
+    def announce(task, result):
+        if task is not None:
+            results[task] = light(result)
+            if "error" not in result:
+                files.save({**result, "command": args.command}, files.result_path(args.out, names[task]))
+                files.remove_checkpoints(missing[task])
+        progress(task)
+
+    if missing:
+        folder.mkdir(exist_ok=True)
+        with runner.executors_for(args.executor, args.jobs, len(missing)) as executors:
+            runner.run_tasks(missing, executors, announce)
+        with suppress(OSError):  # not empty: a failed task can go on from what is there
+            folder.rmdir()
+    return conclude(args, names, {task: results[task] for task in tasks}, len(missing), time.perf_counter() - start)
+
+
+def light(result):
+    """What the tables need of a result, so that thousands of them fit into the memory."""
+    return {key: value for key, value in result.items() if key not in HEAVY}
+
+
+def conclude(args, names, results, ran, seconds):
+    """Write and print the tables and what failed.  -> exit status"""
+    rows = tables.summarize(results)
+    text = tables.markdown(results, rows, heading(args, results, ran, seconds))
+    files.write(args.out / "summary.json", json.dumps(rows, indent=1))
+    files.write(args.out / "tables.md", text)
+    print("\n" + text)
+    if not args.no_figures:
+        draw_figures(names, args.out)
+    failed = [task for task in results if "error" in results[task]]
+    print(f"written: tables.md, summary.json and {len(results) - len(failed)} files in tasks/, in {args.out}")
+    for task in failed:
+        print(f"failed: {tables.label(task)}: {results[task]['error']}", file=sys.stderr)
+    if failed:
+        print("the same command runs the failed tasks again, and no others", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def verify(args):
+    """Run a random tenth of a folder's tasks again and compare every number with the saved one.  -> exit status"""
+    saved, differing = {}, []
+    for path in sorted((args.verify / "tasks").glob("*.json")):
+        try:
+            result = files.read(path)
+            task = Task(**result["task"])
+            if path.stem != files.name_of(task):
+                raise ValueError("made under other settings than this source has, cannot be repeated")
+            saved[task] = result
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            print(f"{path.name}: {error}")
+            differing.append(path)
+    tasks = list(saved)
+    tenth = np.random.default_rng(args.seed).permutation(len(tasks))[: math.ceil(len(tasks) / 10)]
+    print(f"running {len(tenth)} of the {len(tasks)} tasks in {args.verify} again", flush=True)
+
+    def announce(task, result):
+        if task is None:
+            return
+        result = json.loads(json.dumps(result, default=files.plain_data))
+        found = runner.differences(saved[task], result)
+        print(f"{tables.label(task)}: {'; '.join(found) or 'the same numbers'}", flush=True)
+        if found:
+            differing.append(task)
+
+    if tasks:
+        with runner.executors_for(args.executor, args.jobs, len(tenth)) as executors:
+            runner.run_tasks({tasks[i]: None for i in tenth}, executors, announce)
+    return 1 if differing or not tasks else 0
 
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
-    parser, args = parse(argv)
-    if args.list:
-        print_list()
-        return 0
     try:
-        check_writable(args.out)
+        parser, args = parse(argv)
+        if args.list:
+            print_list()
+            return 0
+        if args.verify:
+            return verify(args)
+        try:
+            lock = files.lock(args.out)
+        except (OSError, ValueError) as error:
+            parser.error(f"--out: cannot write to {args.out}: {getattr(error, 'strerror', None) or error}")
+        with lock:
+            return run(args)
     except OSError as error:
-        parser.error(f"--out: cannot write to {args.out}: {error.strerror}")
-
-    start = time.perf_counter()
-    tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
-    saved = {} if args.fresh else {task: load(path_of(task, args.out)) for task in tasks}
-    results = {task: result for task, result in saved.items() if result is not None}
-    if results:
-        print(f"{len(results)} of {len(tasks)} results are in {args.out} already; --fresh runs them again", flush=True)
-    missing = [task for task in tasks if task not in results]
-    if missing:
-        results |= run_tasks(missing, args.jobs, args.out, announcer(tasks, list(results)))
-    results = {task: results[task] for task in tasks}
-
-    rows, seconds = tables.summarize(results), time.perf_counter() - start
-    text = tables.markdown(results, rows, heading(args, argv, tasks, results, len(missing), seconds))
-    write(args.out / "summary.json", json.dumps(rows, indent=1))
-    write(args.out / "tables.md", text)
-    print("\n" + text)
-    if not args.no_figures:
-        draw_figures(tasks, args.out)
-    failed = [task for task in tasks if "error" in results[task]]
-    print(f"written: tables.md, summary.json and {len(tasks) - len(failed)} files in tasks/, in {args.out}")
-    for task in failed:
-        print(f"failed: {tables.label(task)}: {results[task]['error']}", file=sys.stderr)
-    return 1 if failed else 0
+        where = f": {error.filename}" if error.filename else ""
+        print(f"run_all.py: error: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; what has been done is saved, and this goes on from there:", file=sys.stderr)
+        again = [argument for argument in argv if argument != "--fresh"]
+        print(f"  {shlex.join(['python', 'run_all.py', *again])}", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="replace")  # a terminal without the sign ±
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; finished tasks are saved, and the same command goes on with the others", file=sys.stderr)
-        sys.exit(130)
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.default_int_handler)
+    status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)

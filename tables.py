@@ -50,6 +50,7 @@ def summarize(results):
                 "recipe": recipe,
                 "value": float(np.mean(values)),
                 "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                "worst": float(np.max(values)),
                 "paper": PROBLEMS[problem].paper.get(quantity),
                 "seeds": len(values),
             }
@@ -172,10 +173,10 @@ def markdown_row(cells):
 
 
 def number(row):
-    """A mean with its deviation over the seeds."""
+    """A mean with its deviation over the seeds and the worst of them."""
     if row is None:
         return ""
-    return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}" if row["std"] is not None else "")
+    return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}, worst {row['worst']:.4g}" if row["seeds"] > 1 else "")
 
 
 def label(task):

@@ -5,18 +5,20 @@ import re
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_trust import InThisProcess
 
 import adam
 import experiments
 import fem
+import files
 import jets
 import problems
 import run_all
+import runner
 import tables
 from problems import PROBLEMS
 
@@ -40,7 +42,7 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     run, out = smoke
     assert run.returncode == 0, run.stderr
     rows = json.loads((out / "summary.json").read_text())
-    assert all(set(row) == {"problem", "quantity", "recipe", "value", "std", "paper", "seeds"} for row in rows)
+    assert all(set(row) == {"problem", "quantity", "recipe", "value", "std", "worst", "paper", "seeds"} for row in rows)
     assert all(np.isfinite(row["value"]) and row["seeds"] == 1 for row in rows)
     found = {(row["problem"], row["quantity"]) for row in rows}
     for name, problem in PROBLEMS.items():
@@ -150,6 +152,8 @@ def test_seeds_are_averaged(tmp_path):
     found = [v["quantities"]["e1"] for v in values]
     assert found[0] != found[1] and row["seeds"] == 2
     np.testing.assert_allclose([row["value"], row["std"]], [np.mean(found), np.std(found, ddof=1)])
+    assert row["worst"] == max(found)
+    assert f"{row['value']:.4g} ± {row['std']:.2g}, worst {row['worst']:.4g}" in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
     broken = PROBLEMS["const1d"]
     broken = broken._replace(homogenized=problems.fixed(**{**broken.homogenized, "rate": 1e30}))
     monkeypatch.setitem(PROBLEMS, "const1d", broken)
-    monkeypatch.setattr(run_all, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(runner, "new_process", InThisProcess)
     with np.errstate(all="ignore"):
         status = run_all.main(["--budget", "smoke", "--only", "const1d", "--out", str(tmp_path)])
     printed = capsys.readouterr()
@@ -189,27 +193,14 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
     assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {"fem", "classical", "sharp"}
 
 
-class InThisProcess(ProcessPoolExecutor):
-    """An executor that runs tasks where monkeypatched data can be seen."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(1)
-
-    def submit(self, function, task):
-        future = Future()
-        future.set_result(function(task))
-        return future
-
-
 @pytest.mark.parametrize("damaged", ['{"task": ', "{}", "[]", '{"task": {}, "seconds": 1}', "\x00"])
 def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_all, "ProcessPoolExecutor", InThisProcess)
-    monkeypatch.setattr(run_all, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
+    monkeypatch.setattr(runner, "new_process", InThisProcess)
+    monkeypatch.setattr(runner, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
     task = run_all.Task("const1d", "fem", 0, "smoke")
     monkeypatch.setattr(run_all, "plan", lambda *_: [task])
-    path = run_all.path_of(task, tmp_path)
-    path.parent.mkdir()
-    path.write_text(damaged)
+    path = files.result_path(tmp_path, files.name_of(task))
+    files.write(path, damaged)
     assert run_all.main(["--budget", "smoke", "--out", str(tmp_path)]) == 0
     assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}
 
@@ -240,6 +231,19 @@ def test_modules_depend_on_each_other_in_one_direction():
         "experiments": {"fem", "jets", "losses", "adam", "sharp", "nhpinn"},
         "figures": set(),
         "tables": {"problems"},
+        "files": {"experiments", "problems"},
+        "runner": {
+            "experiments",
+            "problems",
+            "files",
+            "jets",
+            "adam",
+            "losses",
+            "coefficients",
+            "sharp",
+            "nhpinn",
+            "fem",
+        },
     }
     ours = {path.stem for path in ROOT.glob("*.py")}
     for module, known in allowed.items():
@@ -256,18 +260,18 @@ def test_ctrl_c_keeps_finished_tasks_and_says_how_to_go_on(tmp_path):
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=30)
     assert run.returncode == 130
-    assert "the same command goes on" in errors.decode() and "Traceback" not in errors.decode()
+    assert "this goes on from there" in errors.decode() and "Traceback" not in errors.decode()
     assert list((tmp_path / "tasks").glob("*.json"))
 
 
 def test_other_data_of_a_problem_is_another_task(monkeypatch):
     task = run_all.Task("const1d", "nhpinn", 0, "smoke")
-    names = {run_all.settings_hash(task)}
+    names = {files.settings_hash(task)}
     for change in (
         {"eps": 1 / 16},
         {"coefficient": PROBLEMS["elliptic2d"].coefficient},
         {"cell": problems.fixed(**{**PROBLEMS["const1d"].cell, "rate": 0.1})},
     ):
         monkeypatch.setitem(PROBLEMS, "const1d", PROBLEMS["const1d"]._replace(**change))
-        names.add(run_all.settings_hash(task))
+        names.add(files.settings_hash(task))
     assert len(names) == 4

@@ -1,0 +1,199 @@
+"""Results and checkpoints as files.
+
+Files are written whole or not at all, and read without pickle.  One that cannot be read, or is not what was
+written, is set aside under another name, with a message, and never taken for a result.
+"""
+
+import hashlib
+import inspect
+import io
+import itertools
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+from experiments import PARTS, training
+from problems import PROBLEMS
+
+try:
+    import fcntl
+except ImportError:  # Windows: folders are not locked
+    fcntl = None
+
+
+def settings_hash(task):
+    """Names a task's data, functions included, so that results under other settings are never taken for its own."""
+    problem = PROBLEMS[task.problem]._asdict()
+    data = {name: value for name, value in problem.items() if not isinstance(value, Mapping)}
+    settings = [training(PROBLEMS[task.problem], part, task)._asdict() for part in PARTS[task.method]]
+    text = json.dumps([task, data, settings], default=inspect.getsource)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def name_of(task):
+    """The name of its files.  It is found from the source files: once, before somebody edits them during a run."""
+    return f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task)}"
+
+
+def result_path(out, name):
+    return out / "tasks" / f"{name}.json"
+
+
+def write(path, data):
+    """Write text or bytes as a file, whole or not at all, even if the process is killed on the way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(data if isinstance(data, bytes) else data.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save(result, path):
+    """Write a result with a digest of its text."""
+    text = json.dumps(result, default=plain_data)
+    write(path, f'{text[:-1]}, "digest": "{digest(text)}"}}')
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain_data(value):
+    """Arrays as nested lists, rounded to what a picture needs."""
+    return np.asarray(value, dtype=np.float64).round(7).tolist()
+
+
+def read(path):
+    """A saved result.  Raises OSError, and ValueError or RecursionError for a file that is not one, or was changed."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"cannot be read as JSON ({error})") from error
+    kinds = {"task": dict, "recipe": str, "quantities": dict, "seconds": (int, float)}
+    if not (isinstance(result, dict) and all(isinstance(result.get(key), kind) for key, kind in kinds.items())):
+        raise ValueError(f"is not a result: expected a dictionary with {', '.join(kinds)}")
+    if not all(isinstance(value, (int, float)) for value in result["quantities"].values()):
+        raise ValueError("is not a result: its quantities are not all numbers")
+    written = result.pop("digest", None)
+    if written is not None and written != digest(json.dumps(result)):
+        raise ValueError("is not as it was written: its digest differs")
+    return result
+
+
+def load(path, task):
+    """The saved result of a task, or None where there is none.  Sets aside a file that is something else."""
+    try:
+        result = read(path)
+        if result["task"] != task._asdict():
+            raise ValueError(f"holds the task {result['task']}")
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        set_aside(path, error)
+        return None
+    return result
+
+
+def set_aside(path, reason):
+    names = (path.with_name(f"{path.name}.damaged{n or ''}") for n in itertools.count())
+    free = next(name for name in names if not name.exists())
+    os.replace(path, free)
+    print(f"{path}: {reason}; set aside as {free.name}", file=sys.stderr, flush=True)
+
+
+def put_away(path):
+    """Move a result, if there is one, into the folder `replaced` beside it: it is not lost, and nothing reads it."""
+    if path.exists():
+        (path.parent / "replaced").mkdir(exist_ok=True)
+        os.replace(path, path.parent / "replaced" / path.name)
+
+
+def lock(out):
+    """Make a folder and keep other runs out of it until the file returned here is closed, or the process has ended.
+
+    Raises BlockingIOError where another run is at work, OSError where the folder cannot be written.
+    """
+    (out / "tasks").mkdir(parents=True, exist_ok=True)
+    file = open(out / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+    if fcntl:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BlockingIOError(f"another run is at work there, process {file.read() or 'unknown'}") from None
+        except OSError as error:
+            print(f"{out} cannot be locked ({error}): let no other run write there", file=sys.stderr, flush=True)
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    for part in out.glob("**/.*.part"):  # left by a process that was killed
+        part.unlink(missing_ok=True)
+    write(out / "tasks" / ".writable", "")
+    (out / "tasks" / ".writable").unlink()
+    return file
+
+
+# ---------------------------------------------------------------------------------------------------
+# Checkpoints: states of trainings, see adam.Checkpoint
+# ---------------------------------------------------------------------------------------------------
+
+
+def save_state(path, state, spent, stamp):
+    """Write a state as an npz file: its arrays as they are, the rest as JSON, with what was spent to reach it.
+
+    stamp: [whose state it is, by which source it was made], two texts.
+    """
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    rest = {name: value for name, value in state.items() if name not in arrays}
+    text = json.dumps({"stamp": stamp, "spent": spent, "state": rest})
+    file = io.BytesIO()
+    np.savez(file, json=np.frombuffer(text.encode(), np.uint8), **arrays)
+    write(path, file.getvalue())
+
+
+def load_state(path, start, stamp):
+    """A saved state and what was spent; None where there is none with this stamp that has the form of `start`."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+        rest = json.loads(bytes(state.pop("json")))
+        owner, source = rest["stamp"]
+        if owner != stamp[0]:
+            raise ValueError(f"it belongs to {owner}")
+        if source != stamp[1]:
+            print(f"{path}: made by another source or other libraries; starting again", file=sys.stderr, flush=True)
+            return None
+        state |= rest["state"]
+        if state.keys() != start.keys() or not all(alike(state[name], start[name]) for name in start):
+            raise ValueError("its state has another form")
+        seconds, processor_seconds = map(float, rest["spent"])
+    except Exception as error:  # numpy and zipfile raise nearly everything at bytes that are not theirs
+        set_aside(path, f"is not a checkpoint of this training ({error})")
+        return None
+    return state, (seconds, processor_seconds)
+
+
+def alike(a, b):
+    """Of one type and, as arrays, of one shape and dtype."""
+    return type(a) is type(b) and (not isinstance(a, np.ndarray) or (a.shape, a.dtype) == (b.shape, b.dtype))
+
+
+def checkpoint_path(stem, name):
+    return stem.with_name(f"{stem.name}-{name}.npz")
+
+
+def remove_checkpoints(stem):
+    for path in stem.parent.glob(checkpoint_path(stem, "*").name):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,545 @@
+"""Runs that are killed, continued, spread out or damaged give the same numbers, or say what is wrong."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import adam
+import files
+import jets
+import losses
+import run_all
+import runner
+from experiments import Task
+
+ROOT = Path(__file__).parent.parent
+TASK = Task("const1d", "nhpinn", 0, "smoke")
+
+# A run_all.py with other constants; spawned processes read it, too.
+SCRIPT = f"""
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+import experiments, run_all, runner
+{{}}
+if __name__ == "__main__":
+    sys.exit(run_all.main(["--budget", "smoke", "--only", "const1d", "--no-figures", *sys.argv[1:]]))
+"""
+QUICK_SAVES = "runner.SAVE_EVERY = 0.05"
+
+
+def longer(epochs):
+    """Source that makes the budget `smoke` as long as this part of the paper's epochs, with random points."""
+    return f'experiments.BUDGETS["smoke"] = experiments.BUDGETS["smoke"]._replace(epochs={epochs}, batch=32)'
+
+
+def script(folder, *lines):
+    path = folder / "script.py"
+    path.write_text(SCRIPT.format("\n".join(lines)))
+    return path
+
+
+def start(path, *arguments):
+    """A run in a process group of its own."""
+    command = [sys.executable, str(path), *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=path.parent
+    )
+
+
+def finish(process, timeout=120):
+    out, err = process.communicate(timeout=timeout)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def group_is_gone(process):
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def numbers(folder):
+    """Everything in the results of a folder but how they were made."""
+    results = {path.name: files.read(path) for path in (folder / "tasks").glob("*.json")}
+    known = runner.PROVENANCE + runner.ENVIRONMENT
+    return {name: {k: v for k, v in result.items() if k not in known} for name, result in results.items()}
+
+
+class InThisProcess(ProcessPoolExecutor):
+    """An executor that runs tasks where monkeypatched data can be seen."""
+
+    def __init__(self):
+        super().__init__(1)
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(runner, "new_process", InThisProcess)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Resume
+# ---------------------------------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    pass
+
+
+@given(stops=st.lists(st.integers(0, 12), max_size=4), batch=st.sampled_from([None, 7]), seed=st.integers(0, 99))
+def test_a_training_interrupted_at_any_epoch_ends_with_the_same_bits(stops, batch, seed, tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "state.npz"
+    training = adam.Training((5,), 20, (0.5, 0.5), 0.01, 12, 4, decay=0.1, batch=batch, every=3)
+
+    def train(checkpoint=adam.NO_CHECKPOINT):
+        rng = np.random.default_rng(seed)
+        y = np.linspace(0, 1, 20)[:, None]
+        terms = [
+            losses.equation_term(y, np.ones((20, 1, 1)), np.zeros((20, 1)), 0.0, np.sin(y[:, 0]), 0.5),
+            losses.value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25)),
+        ]
+        errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
+        return adam.train(jets.init_network((1, 5, 1), rng), terms, training, rng, errors, checkpoint)
+
+    def killed_at(stop):
+        def save(state, finished):
+            files.save_state(path, state, [0.0, 0.0], ["test", "source"])
+            if state["epoch"] == stop:
+                raise Killed
+
+        load = lambda begin: (files.load_state(path, begin, ["test", "source"]) or [begin])[0]  # noqa: E731
+        return adam.Checkpoint(load, save)
+
+    for stop in stops:
+        with suppress(Killed):
+            train(killed_at(stop))
+    (params, history), (again, history_again) = train(), train(killed_at(None))
+    assert jets.flatten(params).tobytes() == jets.flatten(again).tobytes() and history == history_again
+
+
+def run_whole(path, out, *arguments):
+    code, _, errors = finish(start(path, "--out", out, *arguments), 900)
+    assert (code, errors) == (0, "")
+
+
+def run_killed(path, out, kills, rng, *arguments):
+    """Run, kill and run again, until `kills` random moments have met a living run; then let it finish."""
+    met = 0
+    while met < kills:
+        process = start(path, "--out", out, *arguments)
+        if met % 2:  # a moment in which trainings are under way, else one at any time
+            wait_for(lambda p=process: p.poll() is not None or list(out.glob("checkpoints/*.npz")))
+        time.sleep(rng.uniform(0, 1.5))
+        assert process.poll() in (None, 0)
+        met += process.poll() is None
+        if rng.random() < 0.5:
+            process.kill()  # the main process alone: the others notice
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        wait_for(lambda p=process: group_is_gone(p))
+    run_whole(path, out, *arguments)
+    assert not list(out.glob("**/*.npz")) and not list(out.glob("**/.*.part"))
+    assert any(files.read(path)["continued"] for path in (out / "tasks").glob("*.json"))
+
+
+def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
+    path = script(tmp_path, longer(0.1), QUICK_SAVES)
+    run_killed(path, tmp_path / "killed", 3, random.Random(0))
+    run_whole(path, tmp_path / "whole")
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_runs_killed_sixty_times_end_with_the_same_bits(tmp_path):
+    path = script(tmp_path, longer(0.5), QUICK_SAVES)
+    run_whole(path, tmp_path / "whole", "--seeds", 2)
+    for seed in range(5):
+        out = tmp_path / f"killed{seed}"
+        run_killed(path, out, 12, random.Random(seed), "--seeds", 2)
+        assert numbers(out) == numbers(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_cleanly_at_any_moment(tmp_path):
+    """Ctrl-C on a terminal reaches every process of the group."""
+    rng, codes = random.Random(0), set()
+    for _ in range(30):
+        process = start(ROOT / "run_all.py", "--budget", "smoke", "--only", "const1d", "--fresh", "--out", tmp_path)
+        time.sleep(rng.uniform(0.3, 4))
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        codes.add(finish(process, 60)[0])
+        wait_for(lambda p=process: group_is_gone(p), 30)
+    assert 130 in codes and codes <= {0, 130}
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
+    path = script(tmp_path, longer(2))
+    process = start(path, "--out", "out", "--fresh")
+    process.stdout.readline()  # one task has ended, a process is training
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    code, _, errors = finish(process, 60)
+    assert code == 130 and "python run_all.py --budget smoke --only const1d --no-figures --out out\n" in errors
+    assert list(tmp_path.glob("out/checkpoints/*.npz"))  # saved long before the 15 seconds
+    wait_for(lambda: group_is_gone(process), 30)
+
+
+def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
+    ran = []
+    monkeypatch.setattr(runner, "METHODS", {"fem": lambda *_: ran.append(0) or {"recipe": "fem", "quantities": {}}})
+    monkeypatch.setattr(run_all, "plan", lambda *_: [TASK._replace(method="fem")])
+    checkpoint = tmp_path / "checkpoints" / f"{files.name_of(TASK._replace(method='fem'))}-cell.npz"
+    for arguments in ([], [], ["--fresh"]):
+        files.write(checkpoint, "")
+        assert run_all.main(["--no-figures", "--out", str(tmp_path), *arguments]) == 0
+        assert not checkpoint.exists()
+    assert len(ran) == 2
+    assert len(list(tmp_path.glob("tasks/*.json"))) == len(list(tmp_path.glob("tasks/replaced/*.json"))) == 1
+
+
+def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
+    def epochs_run():
+        steps, (load, save) = [], runner.keep_at(tmp_path / "stem", [], lambda: [0, 0], threading.Event())("cell")
+        training = adam.Training((3,), 5, (0.5, 0.5), 0.01, 4, 1)
+        keep = adam.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
+        y = np.linspace(0, 1, 5)[:, None]
+        params = jets.init_network((1, 3, 1), np.random.default_rng(0))
+        adam.train(params, [losses.value_term(y, y[:, 0], y[:, 0])], training, np.random.default_rng(0), None, keep)
+        return len(steps)
+
+    assert (epochs_run(), epochs_run()) == (5, 0)
+    monkeypatch.setattr(runner, "SOURCE", "another")
+    assert epochs_run() == 5
+    assert "made by another source or other libraries" in capsys.readouterr().err
+
+
+def test_every_module_that_makes_a_number_is_part_of_the_name_of_the_source():
+    others = {"files", "runner", "run_all", "tables", "figures", "report"}
+    assert {module.__name__ for module in runner.COMPUTING} == {path.stem for path in ROOT.glob("*.py")} - others
+
+
+# ---------------------------------------------------------------------------------------------------
+# Failures
+# ---------------------------------------------------------------------------------------------------
+
+MORTAL = """
+def method(problem, task, checkpoints):
+    time.sleep(0.2)
+    mark = Path(f"died-{task.seed}")
+    dies = task.seed == 1 or (task.seed == 2 and not mark.exists())
+    if task.method == "classical" and dies and "IMMORTAL" not in os.environ:
+        mark.touch()
+        os.kill(os.getpid(), 9)
+    return {"recipe": "adam", "quantities": {"e1": float(task.seed)}}
+
+for name in runner.METHODS:
+    runner.METHODS[name] = method
+"""
+
+
+def test_a_process_that_dies_fails_its_task_alone(tmp_path, monkeypatch):
+    """Seed 1 kills its process every time, seed 2 once."""
+    arguments = ["--seeds", 3, "--jobs", 2, "--out", "out"]
+    code, out, errors = finish(start(script(tmp_path, MORTAL), *arguments))
+    assert code == 1 and errors.count("failed: ") == 1
+    assert "failed: const1d classical seed 1: its process died, twice: killed, or out of memory" in errors
+    assert "- const1d classical seed 1: its process died" in (tmp_path / "out" / "tables.md").read_text()
+    assert len(list(tmp_path.glob("out/tasks/*.json"))) == 6
+    monkeypatch.setenv("IMMORTAL", "1")
+    code, out, errors = finish(start(script(tmp_path, MORTAL), *arguments))
+    assert (code, errors) == (0, "") and "6 of 7 results are in" in out
+    assert [line for line in out.splitlines() if line.startswith("[")] == ["[7/7] const1d classical seed 1: 0.2 s"]
+
+
+def full(part):
+    """os.replace of a disk that is full for files whose name contains `part`."""
+
+    def replace(source, target, real=os.replace):
+        if part in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        real(source, target)
+
+    return replace
+
+
+def test_a_full_disk_loses_nothing_that_was_written(tmp_path, in_this_process, monkeypatch, capsys):
+    arguments = ["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "replace", full("nhpinn"))
+        assert run_all.main(arguments) == 1
+    errors = capsys.readouterr().err
+    assert "error: No space left on device: " in errors and "no checkpoint: " in errors
+    kept = numbers(tmp_path)
+    assert sorted(name.split("-")[1] for name in kept) == ["classical", "fem"]
+    assert run_all.main(arguments) == 0
+    assert numbers(tmp_path).items() > kept.items() and not list(tmp_path.glob("**/*.part"))
+
+
+def test_checkpoints_that_cannot_be_written_change_no_number(tmp_path, in_this_process, monkeypatch):
+    monkeypatch.setattr(files.os, "replace", full(".npz"))
+    monkeypatch.setattr(runner, "SAVE_EVERY", 0)
+    results = [
+        json.loads(json.dumps(runner.run_task(TASK, stem), default=files.plain_data))
+        for stem in (None, tmp_path / "stem")
+    ]
+    assert runner.differences(*results) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(capsys):
+    for out in ("/dev/null/results", "/proc/results", "x" * 300, "a\0b"):
+        with pytest.raises(SystemExit) as stopped:
+            run_all.main(["--budget", "smoke", "--only", "const1d", "--out", out])
+        assert stopped.value.code == 2 and "error: --out: cannot write to" in capsys.readouterr().err
+
+
+def test_two_runs_in_one_folder_at_once_are_one_too_many(tmp_path, capsys):
+    arguments = ["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]
+    with files.lock(tmp_path), pytest.raises(SystemExit) as stopped:
+        run_all.main(arguments)
+    assert stopped.value.code == 2
+    assert f"another run is at work there, process {os.getpid()}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("tasks/*.json"))
+    files.lock(tmp_path).close()  # free again
+
+
+# ---------------------------------------------------------------------------------------------------
+# Files that are not what they should be
+# ---------------------------------------------------------------------------------------------------
+
+RESULT = {"task": TASK._asdict(), "recipe": "adam", "quantities": {"e1": 0.1}, "seconds": 1.0, "history": {"a": [1.5]}}
+STATE = {"vector": np.arange(5.0), "m": np.ones(5, np.float32), "epoch": 7, "history": {"loss": [0.1]}, "random": {}}
+STAMP = ["whose", "source"]
+damage = st.one_of(
+    st.tuples(st.just("cut"), st.floats(0, 1, exclude_max=True)),
+    st.tuples(st.just("flip"), st.floats(0, 1, exclude_max=True), st.integers(1, 255)),
+    st.tuples(st.just("insert"), st.floats(0, 1), st.binary(min_size=1, max_size=20)),
+    st.tuples(st.just("junk"), st.binary(max_size=200)),
+)
+
+
+def damaged(data, kind, *how):
+    if kind == "junk":
+        return how[0]
+    at = int(how[0] * len(data))
+    if kind == "cut":
+        return data[:at]
+    if kind == "flip":
+        return data[:at] + bytes([data[at] ^ how[1]]) + data[at + 1 :]
+    return data[:at] + how[1] + data[at:]
+
+
+@settings(max_examples=300)
+@given(how=damage)
+def test_a_damaged_result_is_set_aside_or_unchanged(how, tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "result.json"
+    files.save(RESULT, path)
+    path.write_bytes(damaged(path.read_bytes(), *how))
+    loaded = files.load(path, TASK)
+    assert loaded is None or {key: loaded[key] for key in RESULT} == RESULT
+    assert (loaded is not None) == path.exists() != path.with_name("result.json.damaged").exists()
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200)
+@given(data=plain, key=st.sampled_from([None, "task", "recipe", "quantities", "seconds", "digest"]))
+def test_foreign_data_is_no_result(data, key, tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "result.json"
+    path.write_text(json.dumps(data if key is None else {**RESULT, key: data}))
+    loaded = files.load(path, TASK)
+    assert loaded is None or (loaded["task"], type(loaded["recipe"])) == (RESULT["task"], str)
+
+
+@settings(max_examples=300)
+@given(how=damage)
+def test_a_damaged_checkpoint_is_set_aside_or_unchanged(how, tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoints") / "state.npz"
+    files.save_state(path, STATE, (1.0, 2.0), STAMP)
+    path.write_bytes(damaged(path.read_bytes(), *how))
+    loaded = files.load_state(path, STATE, STAMP)
+    if not path.exists():
+        assert loaded is None and path.with_name("state.npz.damaged").exists()
+    else:
+        assert loaded[1] == (1.0, 2.0) and same_state(loaded[0], STATE)
+
+
+def same_state(a, b):
+    return a.keys() == b.keys() and all(
+        a[k].tobytes() == b[k].tobytes() if isinstance(b[k], np.ndarray) else a[k] == b[k] for k in b
+    )
+
+
+class Trap:
+    """What is unpickled as this makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_checkpoints_with_pickles_or_of_other_forms_are_not_loaded(tmp_path):
+    text = np.frombuffer(json.dumps({"stamp": STAMP, "spent": [0, 0], "state": {"epoch": 1}}).encode(), np.uint8)
+    path = tmp_path / "state.npz"
+    for arrays in (
+        {"json": np.array([Trap(tmp_path / "unpickled")], dtype=object)},
+        {"json": text, "vector": np.array([{}], dtype=object)},
+        {"json": text},
+        {"json": text, **{k: v for k, v in STATE.items() if k != "epoch"}},
+        {"vector": np.arange(5.0)},
+        {"json": text.view(np.int8)},
+    ):
+        np.savez(path, **arrays)
+        assert files.load_state(path, STATE, STAMP) is None and not path.exists()
+    for other in ("vector", "m", "epoch", "history"):
+        files.save_state(path, {**STATE, other: np.arange(3)}, (0, 0), STAMP)
+        assert files.load_state(path, STATE, STAMP) is None
+    assert len(list(tmp_path.glob("state.npz.damaged*"))) == 10  # every one kept
+    assert not (tmp_path / "unpickled").exists()
+
+
+@pytest.mark.parametrize("depth", [100, 900, 990, 1000, 100000])
+def test_nested_data_is_no_result(depth, tmp_path):
+    path = tmp_path / "result.json"
+    for text in ("[" * depth + "]" * depth, json.dumps(RESULT)[:-1] + ', "x": ' + "[" * depth + "]" * depth + "}"):
+        path.write_text(text)
+        assert files.load(path, TASK) is None or depth < 1000
+
+
+def test_a_result_of_an_earlier_format_is_loaded(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(RESULT))
+    assert files.load(path, TASK) == RESULT
+
+
+NAMES = "only budget seed seeds jobs executor out fresh no-figures list verify help"
+VALUES = "const1d slow1d smoke 0 1 -1 1e3 nan local mpi dask: - --"
+options = st.sampled_from([f"--{name}" for name in NAMES.split()] + VALUES.split())
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arguments=st.lists(options | st.text(st.characters(exclude_characters="/"), max_size=8), max_size=6))
+def test_any_command_line_runs_or_gets_one_clear_sentence(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_all, "run", lambda args: 0)
+    try:
+        code = run_all.main(arguments)
+    except SystemExit as stopped:
+        code = stopped.code
+    errors = capsys.readouterr().err
+    assert code == 0 or (code == 1 and "--verify" in arguments) or (code == 2 and "run_all.py: error: " in errors)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Repeating
+# ---------------------------------------------------------------------------------------------------
+
+
+def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_process, monkeypatch, capsys):
+    value = {"e1": 0.1}
+    result = lambda *_: {"recipe": "adam", "quantities": dict(value), "history": {"a": {"loss": [0.5]}}}  # noqa: E731
+    monkeypatch.setattr(runner, "METHODS", dict.fromkeys(runner.METHODS, result))
+    out = str(tmp_path)
+    assert run_all.main(["--only", "const1d", "--seeds", "10", "--no-figures", "--out", out]) == 0
+    capsys.readouterr()
+    assert run_all.main(["--verify", out]) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("running 3 of the 21 tasks") and first.count("the same numbers") == 3
+    run_all.main(["--verify", out, "--seed", "1"])
+    assert capsys.readouterr().out != first
+    value["e1"] = np.nextafter(0.1, 1)
+    assert run_all.main(["--verify", out]) == 1
+    assert "quantities e1 differs: 0.1 saved, 0.10000000000000002 found now" in capsys.readouterr().out
+    assert run_all.main(["--verify", str(tmp_path / "nothing")]) == 1
+
+
+def test_results_say_how_they_were_made(tmp_path, in_this_process):
+    assert run_all.main(["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]) == 0
+    for path in (tmp_path / "tasks").glob("*.json"):
+        result = files.read(path)
+        assert result["command"].startswith("python run_all.py --budget smoke --only const1d")
+        assert result["processor"] and result["threads"] == "1" and result["continued"] is False
+        assert set(result["versions"]) >= {"python", "numpy", "scipy", "autograd", "blas", "machine"}
+        assert result["started"].endswith("+00:00") and result["commit"] and result["seconds"] > 0
+
+
+# ---------------------------------------------------------------------------------------------------
+# Clusters
+# ---------------------------------------------------------------------------------------------------
+
+SMALL = ["--budget", "smoke", "--only", "const1d", "--seeds", "2", "--no-figures"]
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    """The numbers of a run on one process."""
+    out = tmp_path_factory.mktemp("one")
+    subprocess.run([sys.executable, ROOT / "run_all.py", *SMALL, "--jobs", "1", "--out", out], check=True)
+    return numbers(out)
+
+
+def test_a_dask_cluster_gives_the_same_numbers(tmp_path, monkeypatch, request):
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        spec = f"dask:{cluster.scheduler_address}"
+        run = [sys.executable, ROOT / "run_all.py", *SMALL, "--executor", spec, "--out", tmp_path]
+        subprocess.run(run, check=True)
+    assert numbers(tmp_path) == request.getfixturevalue("one_process")
+
+
+def test_mpi_gives_the_same_numbers(tmp_path, request):
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    if not shutil.which("mpiexec"):
+        pytest.skip("mpiexec is not installed")
+    command = ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures", ROOT / "run_all.py", *SMALL]
+    subprocess.run([*command, "--executor", "mpi", "--out", tmp_path], check=True, timeout=120)
+    assert numbers(tmp_path) == request.getfixturevalue("one_process")
+
+
+@pytest.mark.parametrize(
+    ("spec", "module", "message"),
+    [("mpi", "mpi4py", "pip install mpi4py"), ("dask:tcp://127.0.0.1:1", "distributed", "pip install")],
+)
+def test_a_missing_package_is_named(spec, module, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run_all.main([*SMALL, "--executor", spec, "--out", str(tmp_path)]) == 1
+    assert message in capsys.readouterr().err
