@@ -2,11 +2,14 @@
 
     draw(results, problems, folder) -> the pictures drawn, and the names of those whose results are missing
 
-A picture is a row of panels with one legend: `drawings` lists all of them, panels.py has the panels.  Results are those of run_all.py, as loaded from its JSON files.
+A picture is a row of panels with one legend: `drawings` lists all of them, panels.py has the panels.
+Results are those of run_all.py, as loaded from its JSON files.
 """
 
 from functools import partial
 from typing import NamedTuple
+
+import numpy as np
 
 from panels import (
     LAW,
@@ -172,12 +175,15 @@ def compose(drawing, problems, found):
 
 
 def save(figure, stem):
-    """Write PNG and SVG, with one layout for both; -> the path of the PNG."""
+    """Write PNG, in 256 colours, and SVG, with one layout for both; -> the path of the PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from PIL import Image  # comes with matplotlib
 
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
-    FigureCanvasAgg(figure).print_png(stem.with_suffix(".png"))
+    canvas, path = FigureCanvasAgg(figure), stem.with_suffix(".png")
+    canvas.draw()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(256).save(path, dpi=[figure.dpi] * 2)
     FigureCanvasSVG(figure).print_svg(stem.with_suffix(".svg"), metadata={"Date": None})
-    return stem.with_suffix(".png")
+    return path

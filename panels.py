@@ -214,9 +214,9 @@ def effective(axes, problem, results, order):
 
 def bounds(axes, problem, results, gap):
     """Bounds of the homogenized tensor while the correctors train, a line for each seed."""
-    for iteration, lower, upper in zip(
-        *(at(results, "sharp", "history", "cell", part) for part in ("epochs", "lower", "upper")), strict=True
-    ):
+    pairs = zip(*(at(results, "sharp", "history", "cell", side) for side in ("lower", "upper")), strict=True)
+    for lower, upper in pairs:
+        iteration = np.arange(len(lower))
         if gap:
             axes.plot(iteration, np.linalg.norm(upper - lower, 2, axis=(1, 2)), color=GREEN, label="gap")
         else:

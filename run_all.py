@@ -34,6 +34,7 @@ import scipy
 
 import figures
 import jets
+import report
 import tables
 from experiments import BUDGETS, METHODS, PARTS, Task, training
 from problems import PROBLEMS
@@ -196,7 +197,7 @@ def parse(argv):
     parser.add_argument("--executor", choices=["local"], default="local", help="where tasks run: local processes")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results/)")
     parser.add_argument("--fresh", action="store_true", help="run tasks again whose results are in DIR already")
-    parser.add_argument("--no-figures", action="store_true", help="write no pictures")
+    parser.add_argument("--no-figures", action="store_true", help="write no pictures and no report")
     args = parser.parse_args(argv)
     args.only = list(dict.fromkeys(args.only))
     for name in args.only:
@@ -264,15 +265,27 @@ def commit():
         return "unknown"
 
 
-def draw_figures(tasks, out):
-    """The pictures, from the files just written; without matplotlib one line says what is missing."""
-    saved = [result for task in tasks if (result := load(path_of(task, out))) is not None]
+def write_report(results, text, out):
+    """The pictures, from the files just written, and report.html; without matplotlib one line says what is missing."""
+    saved = [result for task in results if (result := load(path_of(task, out))) is not None]
+    others = load_json(Path(__file__).parent / "benchmarks" / "deepxde.json")
+    drawn, skipped = [], []
     try:
-        paths = figures.draw(saved, PROBLEMS, out / "figures")
+        drawn, skipped = figures.draw(saved, PROBLEMS, out / "figures", others)
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
-    else:
-        print(f"drawn: {len(paths)} files in {out / 'figures'}")
+    if skipped:
+        print(f"not drawn, for lack of results: {', '.join(skipped)}")
+    write(out / "report.html", report.page(text, list(results.values()), drawn, skipped))
+    print(f"written: report.html, and {len(drawn)} pictures in figures/ as PNG and SVG, in {out}")
+
+
+def load_json(path):
+    """The content of a JSON file, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def check_writable(out):
@@ -323,7 +336,7 @@ def main(argv=None):
     write(args.out / "tables.md", text)
     print("\n" + text)
     if not args.no_figures:
-        draw_figures(tasks, args.out)
+        write_report(results, text, args.out)
     failed = [task for task in tasks if "error" in results[task]]
     print(f"written: tables.md, summary.json and {len(tasks) - len(failed)} files in tasks/, in {args.out}")
     for task in failed:
