@@ -175,7 +175,7 @@ def compose(drawing, problems, found):
 
 
 def save(figure, stem):
-    """Write PNG, in 256 colours, and SVG, with one layout for both; -> the path of the PNG."""
+    """Write PNG, in 256 colours where there are lines alone, and SVG, with one layout for both.  -> path of the PNG"""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from PIL import Image  # comes with matplotlib
@@ -184,6 +184,8 @@ def save(figure, stem):
     figure.set_layout_engine("none")
     canvas, path = FigureCanvasAgg(figure), stem.with_suffix(".png")
     canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(256).save(path, dpi=[figure.dpi] * 2)
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    lines_alone = not any(axes.images for axes in figure.axes)
+    (pixels.quantize(256) if lines_alone else pixels).save(path, dpi=[figure.dpi] * 2)
     FigureCanvasSVG(figure).print_svg(stem.with_suffix(".svg"), metadata={"Date": None})
     return path

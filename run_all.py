@@ -268,10 +268,11 @@ def commit():
 def write_report(results, text, out):
     """The pictures, from the files just written, and report.html; without matplotlib one line says what is missing."""
     saved = [result for task in results if (result := load(path_of(task, out))) is not None]
+    problems = {name: PROBLEMS[name] for name in PROBLEMS if any(task.problem == name for task in results)}
     others = load_json(Path(__file__).parent / "benchmarks" / "deepxde.json")
     drawn, skipped = [], []
     try:
-        drawn, skipped = figures.draw(saved, PROBLEMS, out / "figures", others)
+        drawn, skipped = figures.draw(saved, problems, out / "figures", others)
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
     if skipped:
