@@ -20,7 +20,7 @@ table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tab
 th, td { padding: 0.25rem 0.7rem; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
 figure { margin: 1.5rem 0; }
-figure img { background: white; height: 16.5rem; max-width: none; display: block; }
+figure img { background: white; height: 15.5rem; max-width: none; display: block; }
 figcaption { font-size: 0.9rem; }
 code { background: #8882; padding: 0 0.2em; border-radius: 3px; }
 """
