@@ -106,6 +106,9 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
 }
 
 
+LOSSES_OF = ("const1d", "elliptic2d")  # problems on which three losses are compared
+
+
 def drawings(problems):
     """Every picture there could be."""
     rows = []
@@ -116,19 +119,25 @@ def drawings(problems):
         corrected = [partial(reconstruction, distance=distance) for distance in (False, True)]
         rows.append(Drawing(f"{name}-corrected", name, f"{name}: first-order reconstruction", corrected))
     gap = [partial(bounds, gap=gap) for gap in (False, True)]
-    layers = [partial(study, method="layers", across="periodicity", quantity="chi1")]
+    layers = [
+        partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2")),
+        partial(study, method="robustness", across="layers", quantities=("chi1", "chi2")),
+    ]
+    losses = [partial(study, method="losses", across="loss", quantities=("predicted", "trained"))]
     law = [partial(dots, marks=LAW)]
     law_eps = [partial(against_eps, quantity=q) for q in ("classical_predicted", "classical")]
     eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected")]
+    eps.append(partial(against_eps, quantity="seconds", ylabel="seconds"))
     inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
     rows += [
         Drawing("bounds", "elliptic2d", "Bounds of the homogenized tensor closing in", gap),
         Drawing("time", "elliptic2d", "A corrector's error against time", [partial(error_in_time, error="chi1")]),
-        Drawing("layers", "elliptic2d", "Ways to periodicity: ghost layers, derivatives, features", layers),
+        Drawing("layers", "elliptic2d", "Ways to periodicity; many settings with ghost layers and without", layers),
+        *(Drawing(f"{name}-losses", name, f"{name}: what three losses learn", losses) for name in LOSSES_OF),
         Drawing("law", None, "The classical PINN, and the minimiser of its averaged loss", law),
         Drawing("law-eps", None, "The same against eps: predicted, and trained", law_eps),
         Drawing("reconstruction", None, "First-order reconstruction by finite elements", inside),
-        Drawing("eps", None, "NH-PINN against eps: its error, and that of its first-order reconstruction", eps),
+        Drawing("eps", None, "Errors of NH-PINN and of its first-order reconstruction against eps, and cost", eps),
     ]
     return [row for row in rows if row.problem is None or row.problem in problems]
 

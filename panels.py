@@ -238,18 +238,21 @@ def error_in_time(axes, problem, results, error):
     lines += [(label, color, *np.transpose(p)) for color, (label, p) in zip(COLORS, others, strict=False)]
     for label, color, seconds, values in lines:
         axes.plot(seconds, values, color=color, label=label)
-    axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="training", xscale="log")
+    axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="corrector", xscale="log")
     log_scale(axes)
 
 
-def study(axes, problem, results, method, across, quantity):
-    """A quantity in the rows of a study for each value of one column, a dot for each seed."""
+def study(axes, problem, results, method, across, quantities):
+    """Quantities in the rows of a study for each value of one column, a dot for each row."""
     at(results, method, "seconds")
     rows = [row for result in results[method] for row in result["study"]]
     places = list(dict.fromkeys(row[across] for row in rows))
-    axes.plot([places.index(row[across]) for row in rows], [row[quantity] for row in rows], "o", color=BLUE, ms=4)
-    axes.set_xticks(range(len(places)), places, rotation=30, ha="right")
-    axes.set(ylabel=f"relative L2 error of {quantity}", title=f"{len(results[method])} seeds")
+    for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
+        x = [places.index(row[across]) + 0.2 * i - 0.1 for row in rows]
+        axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=quantity)
+    axes.set_xticks(range(len(places)), places, rotation=30 if max(len(str(p)) for p in places) > 3 else 0)
+    axes.set(xlabel=across, ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
+    axes.set_title(f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed")
     log_scale(axes)
 
 
@@ -295,24 +298,29 @@ def dots(axes, problems, found, marks, log=False, ylabel="relative L2 error"):
         log_scale(axes)
 
 
-def against_eps(axes, problems, found, quantity, order=None):
+def against_eps(axes, problems, found, quantity, order=None, ylabel="relative L2 error"):
     """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope."""
-    largest, ticks = 0.0, set()
-    for name, color, marker in zip(problems, COLORS, "os^vD", strict=False):
-        studies = [result["study"] for seeds in found.get(name, {}).values() for result in seeds if "study" in result]
-        rows = [row for study in studies for row in study if "eps" in row and quantity in row]
-        eps = np.array(sorted({row["eps"] for row in rows}))
-        if len(eps):
-            values = [np.mean([row[quantity] for row in rows if row["eps"] == e]) for e in eps]
-            axes.plot(eps, values, color=color, marker=marker, ms=4, label=name)
-            largest, ticks = max(largest, np.max(values / eps ** (order or 0))), ticks | set(eps)
-    if not ticks:
+    lines = {}  # (problem, recipe) -> eps -> values of the seeds
+    for name in problems:
+        for result in (result for seeds in found.get(name, {}).values() for result in seeds):
+            for row in result.get("study", ()):
+                if "eps" in row and quantity in row:
+                    line = lines.setdefault((name, result["recipe"]), {})
+                    line.setdefault(row["eps"], []).append(row[quantity])
+    if not lines:
         raise Missing(f"{quantity} against eps")
-    axes.set_xscale("log")
-    axes.set_xticks(list(ticks), [f"1/{1 / e:.0f}" for e in ticks])
-    axes.set_xticks([], minor=True)
+    for (name, recipe), line in lines.items():
+        label = name if len({recipe for _, recipe in lines}) == 1 else f"{name}, {recipe}"
+        color, marker = list(zip(COLORS, "os^vD", strict=True))[list(problems).index(name) % len(COLORS)]
+        eps = np.array(sorted(line))
+        values = np.array([np.mean(line[e]) for e in eps])
+        axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
+        if order:
+            axes.plot(eps, values[-1] * (eps / eps[-1]) ** order, color=color, ls=":", lw=0.9)
     if order:
-        x = np.array([min(ticks), max(ticks)])
-        axes.plot(x, 2 * largest * x**order, color=GREY, ls="--", lw=0.9, label=f"slope {order:g}")
+        axes.plot([], [], color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
         log_scale(axes)
-    axes.set(xlabel="eps", ylabel="relative error", title=quantity)
+    ticks = sorted({e for line in lines.values() for e in line})
+    axes.set(xscale="log", xlabel="eps", ylabel=ylabel, title=quantity.replace("_", " "))
+    axes.set_xticks(ticks, [f"1/{1 / e:.0f}" for e in ticks])
+    axes.set_xticks([], minor=True)

@@ -65,11 +65,18 @@ def results_of(name, seed):
     quantities = {"classical_predicted": 0.9, "e4": 0.01, "e1_corrected": 1e-3, "e1_corrected_interior": 1e-4}
     quantities |= {"h1": 0.2, "h1_corrected": 0.05, "h1_corrected_interior": 0.01}
     rows = [
-        {"eps": e, "e1": e / 10, "e1_corrected": e**1.5 / 20, "classical": 0.99, "classical_predicted": 0.98}
+        {
+            "eps": e,
+            "e1": e / 10,
+            "e1_corrected": e**1.5 / 20,
+            "seconds": 10.0,
+            "classical": 0.99,
+            "classical_predicted": 0.98,
+        }
         for e in eps
     ]
     plain = {part: training(rng, 8000, correctors, 0.3) for part in ("cell_plain", "cell_plain_same")}
-    layers = [{"periodicity": f"{n} layers", "chi1": 0.1 / (1 + n) * near} for n in range(5)]
+    layers = [{"periodicity": f"{n} layers", "chi1": 0.1 / (1 + n) * near, "chi2": 0.2} for n in range(5)]
     made = [
         result(
             name,
@@ -91,12 +98,17 @@ def results_of(name, seed):
         ),
         result(name, "sharp", seed, history={"cell": sharp_cell}, fields=fields),
         *([result(name, "fem", 0, quantities=quantities)] if seed == 0 else []),
-        result(name, "sweep", seed, study=rows),
+        result(name, "law", seed, study=rows),
     ]
     if correctors:
         made.append(result(name, "plain", seed, history=plain))
     if problem.plain:
-        made.append(result(name, "layers", seed, study=layers))
+        robust = [
+            {"layers": n, "rate": rate, "chi1": 0.4 - 0.15 * n + rate, "chi2": 0.3} for n in (0, 2) for rate in (0, 0.1)
+        ]
+        made += [result(name, "layers", seed, study=layers), result(name, "robustness", seed, study=robust)]
+    losses = [{"loss": loss, "predicted": 0.5, "trained": 0.51} for loss in ("strong form", "energy", "first order")]
+    made.append(result(name, "losses", seed, study=losses))
     return made
 
 
