@@ -91,7 +91,7 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
         4: ("oversampling, chi1", *zoomed("chi1", "chi1_plain", "chi1_plain_same", last=4000)),
         5: ("oversampling, chi2", *zoomed("chi2", "chi2_plain", "chi2_plain_same", last=4000)),
         6: ("errors of NH-PINN", *zoomed("e1", "e3", last=1200)),
-        7: ("where the error of NH-PINN is", error_image),
+        7: ("the fine solution minus that of NH-PINN", error_image),
         8: ("classical PINN started from NH-PINN", errors("transfer")),
     },
     "slow1d": {
@@ -104,8 +104,6 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
     "reaction10": reaction_figures(14, 7000, 1000),
     "reaction50": reaction_figures(19, 10000, 7000),
 }
-
-
 LOSSES_OF = ("const1d", "elliptic2d")  # problems on which three losses are compared
 
 

@@ -197,7 +197,8 @@ def error_image(axes, problem, results):
 
 def corrector(axes, problem, results):
     """N on the cell of a problem in 1D."""
-    exact, y = at(results, "nhpinn", "fields", "corrector_reference")[0][0], np.linspace(0, problem.period, 401)
+    exact = at(results, "nhpinn", "fields", "corrector_reference")[0][0]
+    y = np.linspace(0, problem.period, len(exact))
     reference(axes, y, exact, "N, finite elements")
     band(axes, y, np.stack(at(results, "nhpinn", "fields", "corrector"))[:, 0], GREEN, "corrector N")
     axes.set(xlabel="y", ylabel="N", title="N on its cell")

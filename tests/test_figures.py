@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
@@ -334,3 +335,13 @@ def test_a_browser_shows_the_report(drawn, tmp_path, width):
     assert found["scroll"] <= found["width"] <= width
     assert len(found["images"]) == len(drawn[0]) and min(found["images"]) > 0
     assert found["cells"] > 100 and found["style"] == "solid"
+
+
+def test_without_matplotlib_the_report_has_its_tables_and_a_line_says_what_to_install(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    made = [made for made in results_of("const1d", 0) if made["task"]["method"] in ("classical", "nhpinn")]
+    results = {run_all.Task(**made["task"]): made for made in made}
+    run_all.write_report(results, "Heading.\n\n| a |\n| --- |\n| 1 |\n", tmp_path)
+    assert "pip install matplotlib" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>1</td>" in page and "<img" not in page
