@@ -119,7 +119,8 @@ def history(axes, problem, results, quantities, last=None, optional=()):
     shown = np.concatenate([errors.ravel() for errors in shown])
     if shown.max() > 10 * shown.min():
         log_scale(axes)
-    axes.set(title=f"last {last} epochs" if last else "all epochs", xlabel="epoch", ylabel="relative L2 error")
+    title = f"last {last} epochs" if last and last < epochs[-1] else "all epochs"
+    axes.set(title=title, xlabel="epoch", ylabel="relative L2 error")
 
 
 def solution(axes, problem, results, methods):
