@@ -117,23 +117,22 @@ def drawings(problems):
         corrected = [partial(reconstruction, distance=distance) for distance in (False, True)]
         rows.append(Drawing(f"{name}-corrected", name, f"{name}: first-order reconstruction", corrected))
     gap = [partial(bounds, gap=gap) for gap in (False, True)]
-    layers = [
-        partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2")),
-        partial(study, method="robustness", across="layers", quantities=("chi1", "chi2")),
-    ]
+    layers = [partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2"))]
+    robustness = [partial(study, method="robustness", across="layers", quantities=("chi1", "chi2"))]
     losses = [partial(study, method="losses", across="loss", quantities=("predicted", "trained"))]
     law = [partial(dots, marks=LAW)]
-    law_eps = [partial(against_eps, quantity=q) for q in ("classical_predicted", "classical")]
+    law_eps = [partial(against_eps, quantity="classical_predicted", points="classical")]
     eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected")]
     eps.append(partial(against_eps, quantity="seconds", ylabel="seconds"))
     inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
     rows += [
         Drawing("bounds", "elliptic2d", "Bounds of the homogenized tensor closing in", gap),
         Drawing("time", "elliptic2d", "A corrector's error against time", [partial(error_in_time, error="chi1")]),
-        Drawing("layers", "elliptic2d", "Ways to periodicity; many settings with ghost layers and without", layers),
+        Drawing("layers", "elliptic2d", "Ways to ask for periodicity", layers),
+        Drawing("robustness", "elliptic2d", "Learning rates and weights, with ghost layers and without", robustness),
         *(Drawing(f"{name}-losses", name, f"{name}: what three losses learn", losses) for name in LOSSES_OF),
         Drawing("law", None, "The classical PINN, and the minimiser of its averaged loss", law),
-        Drawing("law-eps", None, "The same against eps: predicted, and trained", law_eps),
+        Drawing("law-eps", None, "The same against eps; open markers: trained", law_eps),
         Drawing("reconstruction", None, "First-order reconstruction by finite elements", inside),
         Drawing("eps", None, "Errors of NH-PINN and of its first-order reconstruction against eps, and cost", eps),
     ]

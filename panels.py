@@ -300,22 +300,28 @@ def dots(axes, problems, found, marks, log=False, ylabel="relative L2 error"):
         log_scale(axes)
 
 
-def against_eps(axes, problems, found, quantity, order=None, ylabel="relative L2 error"):
-    """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope."""
-    lines = {}  # (problem, recipe) -> eps -> values of the seeds
+def against_eps(axes, problems, found, quantity, points=None, order=None, ylabel="relative L2 error"):
+    """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope.
+
+    points: another quantity, drawn as open markers without a line where there is one.
+    """
+    lines = {}  # (quantity, problem, recipe) -> eps -> values of the seeds
     for name in problems:
         for result in (result for seeds in found.get(name, {}).values() for result in seeds):
             for row in result.get("study", ()):
-                if "eps" in row and quantity in row:
-                    line = lines.setdefault((name, result["recipe"]), {})
-                    line.setdefault(row["eps"], []).append(row[quantity])
-    if not lines:
+                for shown in {quantity, points} & set(row) if "eps" in row else ():
+                    line = lines.setdefault((shown, name, result["recipe"]), {})
+                    line.setdefault(row["eps"], []).append(row[shown])
+    if quantity not in {shown for shown, _, _ in lines}:
         raise Missing(f"{quantity} against eps")
-    for (name, recipe), line in lines.items():
-        label = name if len({recipe for _, recipe in lines}) == 1 else f"{name}, {recipe}"
+    for (shown, name, recipe), line in lines.items():
         color, marker = list(zip(COLORS, "os^vD", strict=True))[list(problems).index(name) % len(COLORS)]
         eps = np.array(sorted(line))
         values = np.array([np.mean(line[e]) for e in eps])
+        if shown == points:
+            axes.plot(eps, values, marker, color=color, ms=8, mfc="none", label=f"{name}, {points}")
+            continue
+        label = name if len({recipe for _, _, recipe in lines}) == 1 else f"{name}, {recipe}"
         axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
         if order:
             axes.plot(eps, values[-1] * (eps / eps[-1]) ** order, color=color, ls=":", lw=0.9)
