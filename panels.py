@@ -309,7 +309,7 @@ def against_eps(axes, problems, found, quantity, points=None, order=None, ylabel
     for name in problems:
         for result in (result for seeds in found.get(name, {}).values() for result in seeds):
             for row in result.get("study", ()):
-                for shown in {quantity, points} & set(row) if "eps" in row else ():
+                for shown in [q for q in (quantity, points) if "eps" in row and q in row]:
                     line = lines.setdefault((shown, name, result["recipe"]), {})
                     line.setdefault(row["eps"], []).append(row[shown])
     if quantity not in {shown for shown, _, _ in lines}:
