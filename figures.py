@@ -40,7 +40,7 @@ STYLE = {
     "axes.formatter.useoffset": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "lines.linewidth": 1.2,
+    "lines.linewidth": 1.1,
     "figure.dpi": 160,
     "svg.hashsalt": "nhpinn",  # the same picture is the same file
 }
@@ -120,6 +120,7 @@ def drawings(problems):
     layers = [partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2"))]
     robustness = [partial(study, method="robustness", across="layers", quantities=("chi1", "chi2"))]
     losses = [partial(study, method="losses", across="loss", quantities=("predicted", "trained"))]
+    time = [partial(error_in_time, error="chi1")]
     law = [partial(dots, marks=LAW)]
     law_eps = [partial(against_eps, quantity="classical_predicted", points="classical")]
     eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected")]
@@ -127,7 +128,7 @@ def drawings(problems):
     inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
     rows += [
         Drawing("bounds", "elliptic2d", "Bounds of the homogenized tensor closing in", gap),
-        Drawing("time", "elliptic2d", "A corrector's error against time", [partial(error_in_time, error="chi1")]),
+        Drawing("time", "elliptic2d", "Error of chi1 against time; adam trains all correctors at once", time),
         Drawing("layers", "elliptic2d", "Ways to ask for periodicity", layers),
         Drawing("robustness", "elliptic2d", "Learning rates and weights, with ghost layers and without", robustness),
         *(Drawing(f"{name}-losses", name, f"{name}: what three losses learn", losses) for name in LOSSES_OF),

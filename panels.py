@@ -216,7 +216,7 @@ def effective(axes, problem, results, order):
 
 def bounds(axes, problem, results, gap):
     """Bounds of the homogenized tensor while the correctors train, a line for each seed."""
-    pairs = zip(*(at(results, "sharp", "history", "cell", side) for side in ("lower", "upper")), strict=True)
+    pairs = zip(*(at(results, "sharp", "history", "bounds", side) for side in ("lower", "upper")), strict=True)
     for lower, upper in pairs:
         iteration = np.arange(len(lower))
         if gap:
@@ -233,8 +233,9 @@ def bounds(axes, problem, results, gap):
 def error_in_time(axes, problem, results, error):
     """A corrector's error against time: both recipes, a line for each seed, and saved curves of other software."""
     lines = []
-    for label, color, method in (("nhpinn, adam", VERMILION, "nhpinn"), ("nhpinn, sharp", BLUE, "sharp")):
-        seconds, values = (at(results, method, "history", "cell", *keys) for keys in (["seconds"], ["errors", error]))
+    recipes = (("nhpinn, adam", VERMILION, "nhpinn", "cell"), ("nhpinn, sharp", BLUE, "sharp", "sharp_cell1"))
+    for label, color, method, part in recipes:
+        seconds, values = (at(results, method, "history", part, *keys) for keys in (["seconds"], ["errors", error]))
         lines += [(label, color, *pair) for pair in zip(seconds, values, strict=True)]
     others = results["others"][0].items() if "others" in results else ()
     lines += [(label, color, *np.transpose(p)) for color, (label, p) in zip(COLORS, others, strict=False)]

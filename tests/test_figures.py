@@ -61,7 +61,7 @@ def results_of(name, seed):
         "transfer": training(rng, problem.classical["epochs"], ["transfer"], 0.9),
     }
     gap = (np.array(cell["errors"][correctors[0]])[:, None, None] if correctors else 1.0) ** 2 * np.eye(2)
-    sharp_cell = {**cell, "lower": (1.935 * np.eye(2) - gap).tolist(), "upper": (1.935 * np.eye(2) + gap).tolist()}
+    both = {"lower": (1.935 * np.eye(2) - gap).tolist(), "upper": (1.935 * np.eye(2) + gap).tolist()}
     eps = [1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
     quantities = {"classical_predicted": 0.9, "e4": 0.01, "e1_corrected": 1e-3, "e1_corrected_interior": 1e-4}
     quantities |= {"h1": 0.2, "h1_corrected": 0.05, "h1_corrected_interior": 0.01}
@@ -97,7 +97,7 @@ def results_of(name, seed):
             quantities={"classical": 0.95 * near},
             history={"classical": training(rng, problem.classical["epochs"], ["classical"], 0.95)},
         ),
-        result(name, "sharp", seed, history={"cell": sharp_cell}, fields=fields),
+        result(name, "sharp", seed, history={"sharp_cell1": cell, "bounds": both}, fields=fields),
         *([result(name, "fem", 0, quantities=quantities)] if seed == 0 else []),
         result(name, "law", seed, study=rows),
     ]
