@@ -27,6 +27,7 @@ import jets
 import losses
 import nhpinn
 import sharp
+from coefficients import as_tensor
 
 
 class Budget(NamedTuple):
@@ -250,9 +251,9 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
 
         return errors
 
-    start = time.perf_counter()
+    start, snapshots = time.perf_counter(), {}
     correctors, coefficients, trial, fit = nhpinn.nh_pinn_sharp(
-        problem, cell, homogenized, stream(task, "sharp"), sharp_corrector_errors(problem), solution_errors
+        problem, cell, homogenized, stream(task, "sharp"), sharp_corrector_errors(problem, snapshots), solution_errors
     )
     seconds = time.perf_counter() - start
     for each in (*correctors.fits, fit):
@@ -266,6 +267,9 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
     history = {f"sharp_cell{j + 1}": each._asdict() for j, each in enumerate(correctors.fits)}
     history["sharp_homogenized"] = fit._asdict()
     clock = {part: record.pop("seconds") for part, record in history.items()}  # the rest is the same in every run
+    if snapshots and problem.reaction is None:
+        history["bounds"] = bounds_in_training(problem, snapshots)
+    corrected, _ = nhpinn.reconstruct(problem, *homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
     return {
         "recipe": "sharp",
         "quantities": found,
@@ -274,12 +278,32 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
         "history": history,
         "clock": clock,
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
-        "fields": {"solution": u0, "reference": u},
+        "fields": {"solution": u0, "reference": u, "corrected": corrected},
     }
 
 
-def sharp_corrector_errors(problem):
-    """j -> a function of the network's parameters: the error of its corrector on the cell; None for a slow one."""
+def bounds_in_training(problem, snapshots, count=64):
+    """How the bounds of the homogenized tensor close in: snapshots[j] are the corrector chi_j after every iteration."""
+    y = losses.cell_midpoints(problem.dim, 1.0, count)
+    a = coefficients_at(problem, y)
+    history = {"lower": [], "upper": []}
+    for trials in zip(*(snapshots[j] for j in range(problem.dim)), strict=False):  # to the end of the shortest
+        lower, upper = sharp.bounds(a, sharp.value_and_slope(trials, y)[1], count)
+        history["lower"].append(lower.tolist())
+        history["upper"].append(upper.tolist())
+    return history
+
+
+def coefficients_at(problem, y):
+    """The coefficient, as a tensor, at points of the unit cell."""
+    return as_tensor(problem.coefficient(0 * y, problem.period * y), y.shape)
+
+
+def sharp_corrector_errors(problem, snapshots):
+    """j -> a function of the Trial of chi_j: its error on the cell; None for a slow one.
+
+    Every Trial is kept in snapshots[j].
+    """
     if problem.slow:
         return None
     axes = cell_axes(problem)
@@ -289,6 +313,7 @@ def sharp_corrector_errors(problem):
 
     def of_corrector(j):
         def errors(trial):
+            snapshots.setdefault(j, []).append(trial)
             correctors = sharp.Correctors([trial], problem.period, False, [])
             return {names[j]: fem.relative_error(correctors.expansion(None, y)[0][0], references[j])}
 

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments import PARTS, training
+from experiments import training
 from problems import PROBLEMS
+from studies import PARTS
 
 try:
     import fcntl

@@ -30,9 +30,11 @@ import numpy as np
 
 import figures
 import files
+import report
 import tables
-from experiments import BUDGETS, PARTS, Task, training
+from experiments import BUDGETS, Task, training
 from problems import PROBLEMS
+from studies import PARTS, PROBLEMS_OF
 
 HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read them from the files
 
@@ -41,12 +43,14 @@ HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read 
 # ---------------------------------------------------------------------------------------------------
 
 
-def plan(names, seeds, budget):
-    """All tasks, short ones first."""
+def plan(names, seeds, budget, studies=False):
+    """All tasks, short ones first; those of PROBLEMS_OF, which take long, if studies are asked for."""
     tasks = []
     for name in names:
-        tasks.append(Task(name, "fem", seeds[0], budget))
+        once = ["fem", "law", "sweep"]
         methods = ["classical", "nhpinn", "sharp"] + (["plain"] if PROBLEMS[name].plain else [])
+        methods += [method for method, problems in PROBLEMS_OF.items() if studies and name in problems]
+        tasks += [Task(name, method, seeds[0], budget) for method in once]
         tasks += [Task(name, method, seed, budget) for method in methods for seed in seeds]
     return sorted(tasks, key=work)
 
@@ -56,7 +60,7 @@ def work(task):
     problem, total = PROBLEMS[task.problem], 1e6
     for part in PARTS[task.method]:
         t = training(problem, part, task)
-        if task.method == "sharp":
+        if part.startswith("sharp"):
             total += 1e5 * t.iterations
             continue
         cell = part in ("cell", "plain")
@@ -93,8 +97,9 @@ def parse(argv):
         help="where tasks run: local (processes here, the default), dask:ADDRESS (a dask cluster), mpi (under mpiexec)",
     )
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results/)")
+    parser.add_argument("--studies", action="store_true", help="also losses, periodicity and robustness: an hour more")
     parser.add_argument("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
-    parser.add_argument("--no-figures", action="store_true", help="write no pictures")
+    parser.add_argument("--no-figures", action="store_true", help="write no pictures and no report")
     parser.add_argument(
         "--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare"
     )
@@ -126,7 +131,8 @@ def print_list():
     for name, budget in BUDGETS.items():
         print(f"  {name:12} {budget.text}")
     print("recipes")
-    print("  adam         the paper's: soft boundary and periodic losses, oversampling, Adam")
+    print("  adam         the paper's: soft boundary and periodic losses, oversampling, Adam; percents")
+    print("  sharp        built-in boundary and periodic conditions, Levenberg-Marquardt, bounds; six digits and more")
     print("  fem          no network: finite-element references")
 
 
@@ -150,15 +156,28 @@ def announcer(tasks, results):
     return announce
 
 
-def draw_figures(names, out):
-    """The pictures, from the files just written; without matplotlib one line says what is missing."""
+def write_report(names, results, text, out):
+    """The pictures, from the files just written, and report.html; without matplotlib one line says what is missing."""
     saved = [result for task, name in names.items() if (result := files.load(files.result_path(out, name), task))]
+    problems = {name: PROBLEMS[name] for name in PROBLEMS if any(task.problem == name for task in results)}
+    others = load_json(Path(__file__).parent / "benchmarks" / "deepxde.json")
+    drawn, skipped = [], []
     try:
-        paths = figures.draw(saved, PROBLEMS, out / "figures")
+        drawn, skipped = figures.draw(saved, problems, out / "figures", others)
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
-    else:
-        print(f"drawn: {len(paths)} files in {out / 'figures'}")
+    if skipped:
+        print(f"not drawn, for lack of results: {', '.join(skipped)}")
+    files.write(out / "report.html", report.page(text, list(results.values()), drawn, skipped))
+    print(f"written: report.html, and {len(drawn)} pictures in figures/ as PNG and SVG, in {out}")
+
+
+def load_json(path):
+    """The content of a JSON file, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def heading(args, results, ran, seconds):
@@ -179,7 +198,7 @@ def heading(args, results, ran, seconds):
 def run(args):
     """Run the tasks whose results are not there yet; write and print the tables.  -> exit status"""
     start, folder, results = time.perf_counter(), (args.out / "checkpoints").resolve(), {}
-    tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget)
+    tasks = plan(args.only, range(args.seed, args.seed + args.seeds), args.budget, args.studies)
     names = {task: files.name_of(task) for task in tasks}
     for task, name in names.items():
         path = files.result_path(args.out, name)
@@ -223,7 +242,7 @@ def conclude(args, names, results, ran, seconds):
     files.write(args.out / "tables.md", text)
     print("\n" + text)
     if not args.no_figures:
-        draw_figures(names, args.out)
+        write_report(names, results, text, args.out)
     failed = [task for task in results if "error" in results[task]]
     print(f"written: tables.md, summary.json and {len(results) - len(failed)} files in tasks/, in {args.out}")
     for task in failed:

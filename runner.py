@@ -41,7 +41,7 @@ import losses
 import nhpinn
 import problems
 import sharp
-from experiments import METHODS
+import studies
 from problems import PROBLEMS
 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
@@ -72,7 +72,7 @@ SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)
 ALONE = threading.Lock()  # a process runs one task at a time: autograd's trace is not for several threads
 
 # What a result says of how it was made; all else is the same whenever and wherever the task runs.
-PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "continued", "started", "command")
+PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "clock", "continued", "started", "command")
 ENVIRONMENT = ("commit", "versions", "processor", "threads")
 
 
@@ -91,7 +91,7 @@ def run_task(task, stem=None):
     with ALONE, asked_to_end(keeps) as end:
         checkpoints = keep_at(stem, earlier, spent, end) if keeps else adam.no_checkpoints
         try:
-            result = METHODS[task.method](PROBLEMS[task.problem], task, checkpoints)
+            result = studies.METHODS[task.method](PROBLEMS[task.problem], task, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
             result = {"error": f"{type(error).__name__}: {error}"}
     seconds, processor_seconds = spent()

@@ -245,13 +245,13 @@ class Correctors(NamedTuple):
     def expansion(self, x, y):
         """Values (J, n), with mean zero over the cell, and derivatives in y and in x (J, n, dim)."""
         n, dim = y.shape
-        value, slope = _value_and_slope(self.trials, self._inputs(x, y / self.period))
+        value, slope = value_and_slope(self.trials, self._inputs(x, y / self.period))
         if not self.slow:
-            mean, mean_x = _value_and_slope(self.trials, cell_midpoints(dim, 1.0, QUADRATURE[dim]))[0].mean(1), 0.0
+            mean, mean_x = value_and_slope(self.trials, cell_midpoints(dim, 1.0, QUADRATURE[dim]))[0].mean(1), 0.0
             return self.period * (value - mean[:, None]), slope, np.zeros_like(slope)
         inside = cell_midpoints(dim, 1.0, QUADRATURE[dim])
         around = self._inputs(np.repeat(x, len(inside), axis=0), np.tile(inside, (n, 1)))
-        parts = _value_and_slope(self.trials, around)
+        parts = value_and_slope(self.trials, around)
         mean, mean_x = (part.reshape(len(self.trials), n, len(inside), -1).mean(2) for part in parts)
         return (
             self.period * (value - mean[..., 0]),
@@ -266,7 +266,7 @@ class Correctors(NamedTuple):
 QUADRATURE = {1: 64, 2: 64, 3: 24}  # points an axis, for means over the cell
 
 
-def _value_and_slope(trials, points):
+def value_and_slope(trials, points):
     """Values (J, n) and gradients (J, n, d) of trial functions."""
     eye = np.eye(points.shape[1])
 
@@ -576,7 +576,7 @@ def solve_cell(field, dim, form, settings, rng, pixels=1):
     trials, fits = zip(*(train_cell(terms(j), settings, rng) for j in range(dim)), strict=True)
     count = 2 * pixels * max(1, round(BOUND_POINTS[dim] / 2 / pixels))
     y = cell_midpoints(dim, 1.0, count)
-    a, slopes = field(y), _value_and_slope(trials, y)[1]
+    a, slopes = field(y), value_and_slope(trials, y)[1]
     lower, upper = bounds(a, slopes, count)
     part = np.all(np.stack(np.unravel_index(np.arange(len(y)), [count] * dim)) % 2 == 0, axis=0)
     quadrature = np.abs(energy(a[part], slopes[:, part]) - upper).max()

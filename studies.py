@@ -1,5 +1,6 @@
 """Studies beyond the paper's experiments: why they come out as they do.
 
+    sweep       errors and times against eps
     law         why the classical PINN fails: the loss averaged over the fast variable, and its minimiser
     losses      which average a loss learns: strong form, energy and first-order system
     layers      what oversampling does: matching of values, of derivatives, and periodic features
@@ -9,6 +10,7 @@ Each study is a method like those of experiments.py: (problem, task) -> a dictio
 table of its own under "study", a list of rows.
 """
 
+import time
 from itertools import product
 
 import numpy as np
@@ -390,6 +392,53 @@ def run_robustness(problem, task, checkpoints=adam.no_checkpoints):
     return {"recipe": "adam", "quantities": {}, "settings": {"robustness": settings._asdict()}, "study": rows}
 
 
-METHODS = {"law": run_law, "losses": run_losses, "layers": run_layers, "robustness": run_robustness}
-PARTS = {"law": ["classical"], "losses": ["classical"] * 6, "layers": ["cell"] * 7, "robustness": ["cell"] * 5}
+# ---------------------------------------------------------------------------------------------------
+# The scale.  Section 5.2.2 says that a small eps has no great impact on the method: cell problems and
+# homogenized equation do not know of it.  So one solution of them serves every eps; what changes with eps is
+# the error that homogenization makes, and what the fine-scale solution costs.
+# ---------------------------------------------------------------------------------------------------
+
+
+def run_sweep(problem, task, checkpoints=adam.no_checkpoints):
+    """Errors and times of NH-PINN by the recipe `sharp` against eps, and the rates at which the errors fall."""
+    cell, homogenized = (experiments.training(problem, part, task) for part in ("sharp_cell", "sharp_homogenized"))
+    start = time.perf_counter()
+    correctors, _, trial, _ = nhpinn.nh_pinn_sharp(problem, cell, homogenized, experiments.stream(task, "sharp"))
+    seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
+    x, axes = losses.grid(problem.domain, problem.test_points), experiments.axes_of(problem)
+    u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), experiments.test_inputs(problem))
+    ours = u0, slope[:, :dim], second[:, :dim, :dim]
+    for eps in few(EPS, task):
+        at, start = problem._replace(eps=eps), time.perf_counter()
+        field, _ = experiments.fine_solution(at, REFINEMENT[dim])
+        clock.append({"seconds of NH-PINN": seconds, "of finite elements": time.perf_counter() - start})
+        fine = experiments.derivatives_of(field, axes)
+        errors = experiments.corrected_errors(at, fine, ours, nhpinn.corrector_at(at, correctors, x))
+        errors = {"e1": fem.relative_error(u0, fine[0]), **errors}
+        rows.append({"eps": eps, **errors})
+    logs = np.log([row["eps"] for row in rows])
+    rates = {
+        name: float(np.polyfit(logs, np.log([row[name] for row in rows]), 1)[0]) if len(rows) > 1 else float("nan")
+        for name in rows[0]
+        if name.startswith(("e1", "h1"))
+    }
+    settings = {"sharp_cell": cell._asdict(), "sharp_homogenized": homogenized._asdict()}
+    return {"recipe": "sharp", "quantities": {}, "settings": settings, "study": rows, "clock": clock, "rates": rates}
+
+
+# Every method that there is, with the trainings that its work and its name depend on
+METHODS = experiments.METHODS | {
+    "law": run_law,
+    "sweep": run_sweep,
+    "losses": run_losses,
+    "layers": run_layers,
+    "robustness": run_robustness,
+}
+PARTS = experiments.PARTS | {
+    "law": ["classical"],
+    "sweep": ["sharp_cell", "sharp_homogenized"],
+    "losses": ["classical"] * 6,
+    "layers": ["cell"] * 7,
+    "robustness": ["cell"] * 5,
+}
 PROBLEMS_OF = {"losses": ("const1d", "elliptic2d"), "layers": ("const1d", "elliptic2d"), "robustness": ("elliptic2d",)}

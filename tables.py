@@ -70,16 +70,16 @@ def markdown(results, rows, first_lines):
 
 
 def overview_table(rows):
-    """Relative errors of all problems, ours with the printed number of the paper in parentheses."""
+    """Relative errors of all problems by every recipe, ours with the printed number of the paper in parentheses."""
     names = list(dict.fromkeys(row["problem"] for row in rows))
-    found = {(row["quantity"], row["problem"]): row for row in rows}
-    lines = markdown_header(["ours (paper)", *names])
-    for quantity in sorted({row["quantity"] for row in rows}, key=place):
+    found = {(row["quantity"], row["recipe"], row["problem"]): row for row in rows}
+    lines = markdown_header(["ours (paper)", "recipe", *names])
+    for quantity, recipe in sorted({key[:2] for key in found}, key=lambda key: (place(key[0]), key[1])):
         cells = []
         for name in names:
-            row, paper = found.get((quantity, name)), PROBLEMS[name].paper.get(quantity)
+            row, paper = found.get((quantity, recipe, name)), PROBLEMS[name].paper.get(quantity)
             cells.append("" if row is None else f"{row['value']:.3g}" + (f" ({paper:.3g})" if paper else ""))
-        lines.append(markdown_row([quantity, *cells]))
+        lines.append(markdown_row([quantity, recipe, *cells]))
     return [*lines, ""]
 
 
@@ -130,7 +130,9 @@ def study_tables(results):
     """The rows of every study: labels, and quantities as means over seeds."""
     rows = {}
     for task, result in results.items():
-        for row in result.get("study", []):
+        clock = result.get("clock") if isinstance(result.get("clock"), list) else [{}] * len(result.get("study", []))
+        for row, times in zip(result.get("study", []), clock, strict=True):
+            row = row | times
             label_ = tuple(item for item in row.items() if not isinstance(item[1], float) or item[0] in LABELS)
             by_label = rows.setdefault((task.problem, task.method), {}).setdefault(label_, [])
             by_label.append({name: value for name, value in row.items() if (name, value) not in label_})

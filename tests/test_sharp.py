@@ -187,7 +187,7 @@ def test_bounds_hold_for_any_periodic_functions(seed, dim, full):
     y = losses.cell_midpoints(dim, 1.0, 64)
     for shrink in (0.1, 0.0):
         small = [t._replace(params=[*t.params[:-1], tuple(shrink * part for part in t.params[-1])]) for t in trials]
-        lower, upper = sharp.bounds(field(y), sharp._value_and_slope(small, y)[1], 64)
+        lower, upper = sharp.bounds(field(y), sharp.value_and_slope(small, y)[1], 64)
         loewner(upper, exact, 1e-6), loewner(exact, lower, 1e-6)
     np.testing.assert_allclose(upper, field(y).mean(axis=0), rtol=1e-12)  # chi = 0: the arithmetic mean
 

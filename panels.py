@@ -1,0 +1,336 @@
+"""Panels: each draws one plot from the saved results of one problem, or of all.
+
+A panel is a function of (axes, problem, results, settings of its own); `results` of a problem are {method: [result of
+each seed]}.  A line is the mean over the seeds, the band around it their range, a thin dashed line the number that the
+paper printed.  Panels reach into the results by `at`, which raises Missing where there is nothing to draw.
+"""
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # Okabe and Ito: distinct with every
+PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#666666"  # kind of colour vision
+COLORS = (GREEN, ORANGE, PURPLE, SKY, BLACK)
+
+
+class Missing(Exception):
+    """Results that a picture needs are not there."""
+
+
+# Errors during trainings: the quantity that each ends in -> label, color, method, training, name in the history.
+CURVES = {
+    "classical": ("classical PINN", VERMILION, "classical", "classical", "classical"),
+    "transfer": ("transfer", ORANGE, "nhpinn", "transfer", "transfer"),
+    "e1": ("NH-PINN, e1", BLUE, "nhpinn", "homogenized", "e1"),
+    "e3": ("NH-PINN, e3", SKY, "nhpinn", "homogenized", "e3"),
+    "N": ("corrector N", GREEN, "nhpinn", "cell", "N"),
+}
+for _chi in ("chi1", "chi2"):
+    CURVES[_chi] = (f"{_chi}, oversampling", GREEN, "nhpinn", "cell", _chi)
+    CURVES[f"{_chi}_plain"] = (f"{_chi}, plain", PURPLE, "plain", "cell_plain", _chi)
+    CURVES[f"{_chi}_plain_same"] = (f"{_chi}, plain, same settings", GREY, "plain", "cell_plain_same", _chi)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Results
+# ---------------------------------------------------------------------------------------------------
+
+
+def by_problem(results):
+    """{problem: {method: [result of each seed]}}, without the tasks that failed."""
+    found = {}
+    for result in sorted((r for r in results if "error" not in r), key=lambda r: r["task"]["seed"]):
+        task = result["task"]
+        found.setdefault(task["problem"], {}).setdefault(task["method"], []).append(result)
+    return found
+
+
+def at(results, method, *keys):
+    """What every seed of a method saved under keys: a list of arrays."""
+    found = results.get(method)
+    if not found:
+        raise Missing(method)
+    for key in keys:
+        if any(key not in part for part in found):
+            raise Missing(f"{method}: {' '.join(keys)}")
+        found = [part[key] for part in found]
+    return [np.asarray(part, dtype=float) for part in found]
+
+
+def along_line(values, problem):
+    """Values (seeds, n) on the test grid; in more dimensions those on the line through its middle along x1."""
+    values = np.reshape(values, (len(values), *[problem.test_points] * problem.dim))
+    return values[(..., *[problem.test_points // 2] * (problem.dim - 1))]
+
+
+def values_of(results, problem, quantity, recipe):
+    """A quantity of one problem, by seeds; of the recipe "paper" the printed number."""
+    if recipe == "paper":
+        return [problem.paper[quantity]] if quantity in problem.paper else []
+    found = [result for seeds in results.values() for result in seeds if result.get("recipe") == recipe]
+    return [result["quantities"][quantity] for result in found if quantity in result["quantities"]]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Panels of one problem
+# ---------------------------------------------------------------------------------------------------
+
+
+def band(axes, x, values, color, label):
+    """The mean of values (seeds, n) as a line, their range as a band."""
+    if len(values) > 1:
+        axes.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.3, lw=0)
+    axes.plot(x, np.mean(values, axis=0), color=color, label=label)
+
+
+def log_scale(axes):
+    """A logarithmic y axis, with 0.1, 0.2, 0.5, 1, ... where powers of ten alone would be few."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+
+
+def reference(axes, x, values, label="fine solution"):
+    axes.plot(x, values, color=GREY, lw=3, alpha=0.5, label=label)
+
+
+def history(axes, problem, results, quantities, last=None, optional=()):
+    """Errors against epochs: all, or the last ones.  Optional quantities are drawn where there are results."""
+    shown = []
+    for quantity in (*quantities, *optional):
+        label, color, method, part, error = CURVES[quantity]
+        try:
+            epochs = at(results, method, "history", part, "epochs")[0]
+            errors = np.stack(at(results, method, "history", part, "errors", error))
+        except Missing:
+            if quantity in optional:
+                continue
+            raise
+        keep = epochs >= epochs[-1] - (last or epochs[-1])
+        band(axes, epochs[keep], errors[:, keep], color, label)
+        shown.append(errors[:, keep])
+        if quantity in problem.paper and not optional:
+            axes.axhline(problem.paper[quantity], color=color, ls="--", lw=0.9)
+            axes.plot([], [], color=GREY, ls="--", lw=0.9, label="paper")
+    shown = np.concatenate([errors.ravel() for errors in shown])
+    if shown.max() > 10 * shown.min():
+        log_scale(axes)
+    title = f"last {last} epochs" if last and last < epochs[-1] else "all epochs"
+    axes.set(title=title, xlabel="epoch", ylabel="relative L2 error")
+
+
+def solution(axes, problem, results, methods):
+    """The fine solution and those of networks."""
+    x = np.linspace(*problem.domain[0], problem.test_points)
+    reference(axes, x, along_line(at(results, methods[0], "fields", "reference")[:1], problem)[0])
+    for method in methods:
+        label, color = {"nhpinn": ("NH-PINN", BLUE), "classical": ("classical PINN", VERMILION)}[method]
+        band(axes, x, along_line(at(results, method, "fields", "solution"), problem), color, label)
+    label_solution(axes, problem, "solution")
+
+
+def label_solution(axes, problem, title):
+    axes.set(title=title, xlabel="x" if problem.dim == 1 else "x1, on the middle line")
+    axes.set_ylabel("u" if problem.initial is None else f"u at t = {problem.final_time:g}")
+
+
+def reconstruction(axes, problem, results, distance):
+    """First-order reconstruction of the first seed: three periods in the middle, or distances to the fine solution."""
+    method = "sharp" if "sharp" in results else "nhpinn"
+    fine, u0, corrected = (
+        along_line(at(results, method, "fields", field)[:1], problem)[0]
+        for field in ("reference", "solution", "corrected")
+    )
+    x, (low, high) = np.linspace(*problem.domain[0], problem.test_points), problem.domain[0]
+    near = np.abs(x - (low + high) / 2) <= 1.5 * problem.eps * problem.period
+    if not distance:
+        reference(axes, x[near], fine[near])
+    for label, color, values in (("homogenized u0", BLUE, u0), ("first-order reconstruction", GREEN, corrected)):
+        if distance:
+            axes.plot(x, np.abs(values - fine), color=color, label=label)
+        else:
+            axes.plot(x[near], values[near], color=color, label=label)
+    label_solution(axes, problem, "distance to the fine solution" if distance else "three periods in the middle")
+    if distance:
+        largest = np.abs(u0 - fine).max()
+        axes.set(ylim=(1e-4 * largest, 2 * largest), ylabel="|u - fine solution|")
+        log_scale(axes)
+
+
+def coefficient(axes, problem, results):
+    """a(x, x/eps), or r(x/eps), on the domain; in 2D as an image."""
+    lines = [np.linspace(*ends, 4000 if problem.dim == 1 else 240) for ends in problem.domain]
+    x = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, problem.dim)
+    name = "a(x, x/eps)" if problem.slow else "a(x/eps)" if problem.reaction is None else "r(x/eps)"
+    values = problem.coefficient(x, x / problem.eps) if problem.reaction is None else problem.reaction(x / problem.eps)
+    title = f"{name}, eps = 1/{1 / problem.eps:.0f}"
+    if problem.dim == 2:
+        image(axes, problem, values, title)
+    else:
+        axes.plot(lines[0], values, color=BLACK, lw=0.7)
+        axes.set(xlabel="x", ylabel=name, title=title)
+
+
+def image(axes, problem, values, title, **colors):
+    """Values on a uniform grid of a rectangle."""
+    extent, count = [*problem.domain[0], *problem.domain[1]], round(len(values) ** 0.5)
+    shown = axes.imshow(
+        np.reshape(values, (count, count)).T, origin="lower", extent=extent, interpolation="bilinear", **colors
+    )
+    axes.figure.colorbar(shown, ax=axes)
+    axes.set(xlabel="x1", ylabel="x2", title=title)
+
+
+def fine_image(axes, problem, results):
+    image(axes, problem, at(results, "classical", "fields", "reference")[0], "fine solution u")
+
+
+def error_image(axes, problem, results):
+    """The fine solution minus that of NH-PINN, for the first seed."""
+    u, p = (at(results, "nhpinn", "fields", field)[0] for field in ("reference", "solution"))
+    span = {"vmin": -np.abs(u - p).max(), "vmax": np.abs(u - p).max(), "cmap": "RdBu_r"}
+    image(axes, problem, u - p, f"error, seed {results['nhpinn'][0]['task']['seed']}", **span)
+
+
+def corrector(axes, problem, results):
+    """N on the cell of a problem in 1D."""
+    exact = at(results, "nhpinn", "fields", "corrector_reference")[0][0]
+    y = np.linspace(0, problem.period, len(exact))
+    reference(axes, y, exact, "N, finite elements")
+    band(axes, y, np.stack(at(results, "nhpinn", "fields", "corrector"))[:, 0], GREEN, "corrector N")
+    axes.set(xlabel="y", ylabel="N", title="N on its cell")
+
+
+def effective(axes, problem, results, order):
+    """The homogenized coefficient in 1D, or its derivative, learned and exact, by splines as in step 3."""
+    samples = np.stack(at(results, "nhpinn", "coefficients", "tensor"))[:, :, 0, 0]
+    x, points = (np.linspace(*problem.domain[0], count) for count in (801, samples.shape[1]))
+    reference(axes, x, CubicSpline(x, problem.effective(x[:, None]))(x, order), "exact")
+    band(axes, x, CubicSpline(points, samples.T)(x, order).T, BLUE, "NH-PINN")
+    axes.set(xlabel="x", ylabel="da*/dx" if order else "a*", title="its derivative" if order else "coefficient a*(x)")
+
+
+def bounds(axes, problem, results, gap):
+    """Bounds of the homogenized tensor while the correctors train, a line for each seed."""
+    pairs = zip(*(at(results, "sharp", "history", "bounds", side) for side in ("lower", "upper")), strict=True)
+    for lower, upper in pairs:
+        iteration = np.arange(len(lower))
+        if gap:
+            axes.plot(iteration, np.linalg.norm(upper - lower, 2, axis=(1, 2)), color=GREEN, label="gap")
+        else:
+            axes.plot(iteration, upper[:, 0, 0], color=VERMILION, label="upper bound")
+            axes.plot(iteration, lower[:, 0, 0], color=BLUE, label="lower bound")
+    axes.set(xlabel="iteration", ylabel="norm of upper - lower" if gap else "a*, first entry")
+    axes.set_title("gap of the bounds" if gap else "bounds")
+    if gap:
+        log_scale(axes)
+
+
+def error_in_time(axes, problem, results, error):
+    """A corrector's error against time: both recipes, a line for each seed, and saved curves of other software."""
+    lines = []
+    seconds, values = (
+        at(results, "sharp", "clock", "sharp_cell1"),
+        at(results, "sharp", "history", "sharp_cell1", "errors", error),
+    )
+    lines += [("nhpinn, sharp", BLUE, *pair) for pair in zip(seconds, values, strict=True)]
+    others = results["others"][0].items() if "others" in results else ()
+    lines += [(label, color, *np.transpose(p)) for color, (label, p) in zip(COLORS, others, strict=False)]
+    for label, color, seconds, values in lines:
+        axes.plot(seconds, values, color=color, label=label)
+    axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="corrector", xscale="log")
+    log_scale(axes)
+
+
+def study(axes, problem, results, method, across, quantities):
+    """Quantities in the rows of a study for each value of one column, a dot for each row."""
+    at(results, method, "seconds")
+    rows = [row for result in results[method] for row in result["study"]]
+    places = list(dict.fromkeys(row[across] for row in rows))
+    for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
+        x = [places.index(row[across]) + 0.2 * i - 0.1 for row in rows]
+        axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=quantity)
+    axes.set_xticks(range(len(places)), places, rotation=30 if max(len(str(p)) for p in places) > 3 else 0)
+    axes.set(xlabel=across, ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
+    axes.set_title(f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed")
+    log_scale(axes)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Panels of all problems
+# ---------------------------------------------------------------------------------------------------
+
+LAW = {  # (quantity, recipe) -> label, color, marker
+    ("classical_predicted", "fem"): ("predicted", BLACK, "_"),
+    ("classical", "adam"): ("classical PINN", VERMILION, "o"),
+    ("transfer", "adam"): ("transfer", ORANGE, "s"),
+    ("classical", "paper"): ("classical PINN, paper", VERMILION, "x"),
+    ("transfer", "paper"): ("transfer, paper", ORANGE, "+"),
+}
+RECONSTRUCTED = {
+    "relative L2 error": {
+        ("e4", "fem"): ("u0", BLUE, "o"),
+        ("e1_corrected", "fem"): ("first-order reconstruction", GREEN, "s"),
+        ("e1_corrected_interior", "fem"): ("one period inside", GREEN, "^"),
+    },
+    "relative error, gradient": {
+        ("h1", "fem"): ("u0", BLUE, "o"),
+        ("h1_corrected", "fem"): ("first-order reconstruction", GREEN, "s"),
+        ("h1_corrected_interior", "fem"): ("one period inside", GREEN, "^"),
+    },
+}
+
+
+def dots(axes, problems, found, marks, log=False, ylabel="relative L2 error"):
+    """Quantities of every problem, mean and range of the seeds; there has to be the first of them."""
+    for place, ((quantity, recipe), (label, color, marker)) in enumerate(marks.items()):
+        values = [values_of(found.get(name, {}), problem, quantity, recipe) for name, problem in problems.items()]
+        if place == 0 and not any(values):
+            raise Missing(quantity)
+        for column, here in enumerate(values):
+            if here:
+                x = column + 0.12 * (place - (len(marks) - 1) / 2)
+                axes.plot([x, x], [min(here), max(here)], color=color, lw=1)
+                axes.plot(x, np.mean(here), color=color, marker=marker, ls="", ms=5, label=label)
+    axes.set_xticks(range(len(problems)), problems, rotation=20)
+    axes.set_ylabel(ylabel)
+    if log:
+        log_scale(axes)
+
+
+def against_eps(axes, problems, found, quantity, points=None, order=None, ylabel="relative L2 error"):
+    """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope.
+
+    points: another quantity, drawn as open markers without a line where there is one.
+    """
+    lines = {}  # (quantity, problem, recipe) -> eps -> values of the seeds
+    for name in problems:
+        for result in (result for seeds in found.get(name, {}).values() for result in seeds):
+            for row in result.get("study", ()):
+                for shown in [q for q in (quantity, points) if "eps" in row and q in row]:
+                    line = lines.setdefault((shown, name, result["recipe"]), {})
+                    line.setdefault(row["eps"], []).append(row[shown])
+    if quantity not in {shown for shown, _, _ in lines}:
+        raise Missing(f"{quantity} against eps")
+    for (shown, name, recipe), line in lines.items():
+        color, marker = list(zip(COLORS, "os^vD", strict=True))[list(problems).index(name) % len(COLORS)]
+        eps = np.array(sorted(line))
+        values = np.array([np.mean(line[e]) for e in eps])
+        if shown == points:
+            axes.plot(eps, values, marker, color=color, ms=8, mfc="none", label=f"{name}, {points}")
+            continue
+        label = name if len({recipe for _, _, recipe in lines}) == 1 else f"{name}, {recipe}"
+        axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
+        if order:
+            axes.plot(eps, values[-1] * (eps / eps[-1]) ** order, color=color, ls=":", lw=0.9)
+    if order:
+        axes.plot([], [], color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
+        log_scale(axes)
+    ticks = sorted({e for line in lines.values() for e in line})
+    axes.set(xscale="log", xlabel="eps", ylabel=ylabel, title=quantity.replace("_", " "))
+    axes.set_xticks(ticks, [f"1/{1 / e:.0f}" for e in ticks])
+    axes.set_xticks([], minor=True)

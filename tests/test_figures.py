@@ -1,0 +1,347 @@
+"""Pictures and the report page, from results made up here: what is drawn, what is said to be missing."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import figures
+import panels
+import report
+import run_all
+import tables
+from problems import PROBLEMS
+
+matplotlib = pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+
+
+def training(rng, epochs, names, low=1e-3):
+    """A History as the results hold it, with errors that fall from one to low."""
+    x = np.linspace(0, epochs, 201)
+    errors = {name: list(low ** (x / epochs) * np.exp(0.3 * rng.standard_normal(len(x)))) for name in names}
+    return {"epochs": list(x), "loss": list(1 / (1 + x)), "errors": errors, "seconds": list(0.01 * (1 + x))}
+
+
+def result(name, method, seed, **data):
+    recipe = {"fem": "fem", "sharp": "sharp"}.get(method, "adam")
+    return {
+        "task": {"problem": name, "method": method, "seed": seed, "budget": "paper"},
+        "recipe": recipe,
+        "seconds": 1.5,
+        "commit": "0123456789",
+        "versions": {"python": "3.11", "numpy": "2.0", "machine": "x86_64"},
+        "quantities": {},
+        **data,
+    }
+
+
+def results_of(name, seed):
+    """What every method of one problem would save."""
+    problem, rng = PROBLEMS[name], np.random.default_rng(seed)
+    x = np.linspace(0, np.pi, problem.test_points)
+    u = np.sin(x) if problem.dim == 1 else np.outer(np.sin(x), np.sin(x)).ravel()
+    fast = problem.eps * np.sin(2 * np.pi * np.linspace(0, 8, len(u)))
+    correctors = ["N"] if problem.reaction else [] if problem.slow else [f"chi{j + 1}" for j in range(problem.dim)]
+    y = np.sin(np.linspace(0, 2 * np.pi, 401 if problem.dim == 1 else 101**2))
+    near = 1 + 0.02 * rng.standard_normal()
+    fields = {"solution": u * near, "reference": u + fast, "corrected": u + 0.9 * fast}
+    if correctors:
+        fields |= {"corrector": [y * near] * len(correctors), "corrector_reference": [y] * len(correctors)}
+    samples = np.linspace(2, 3, 101 if problem.slow else 1)[:, None, None] * np.eye(problem.dim) * near
+    cell = training(rng, problem.cell["epochs"], correctors)
+    histories = {
+        "cell": cell,
+        "homogenized": training(rng, problem.homogenized["epochs"], ["e1", "e3"]),
+        "transfer": training(rng, problem.classical["epochs"], ["transfer"], 0.9),
+    }
+    gap = (np.array(cell["errors"][correctors[0]])[:, None, None] if correctors else 1.0) ** 2 * np.eye(2)
+    both = {"lower": (1.935 * np.eye(2) - gap).tolist(), "upper": (1.935 * np.eye(2) + gap).tolist()}
+    eps = [1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
+    quantities = {"classical_predicted": 0.9, "e4": 0.01, "e1_corrected": 1e-3, "e1_corrected_interior": 1e-4}
+    quantities |= {"h1": 0.2, "h1_corrected": 0.05, "h1_corrected_interior": 0.01}
+    rows = [
+        {
+            "eps": e,
+            "e1": e / 10,
+            "e1_corrected": e**1.5 / 20,
+            "seconds": 10.0,
+            "classical": 0.99,
+            "classical_predicted": 0.98,
+        }
+        for e in eps
+    ]
+    plain = {part: training(rng, 8000, correctors, 0.3) for part in ("cell_plain", "cell_plain_same")}
+    layers = [{"periodicity": f"{n} layers", "chi1": 0.1 / (1 + n) * near, "chi2": 0.2} for n in range(5)]
+    made = [
+        result(
+            name,
+            "nhpinn",
+            seed,
+            history=histories,
+            fields=fields,
+            quantities={"transfer": 0.9 * near},
+            coefficients={"tensor": samples, "reaction": -0.25},
+            settings={},
+        ),
+        result(
+            name,
+            "classical",
+            seed,
+            fields={**fields, "solution": 0.1 * u * near},
+            quantities={"classical": 0.95 * near},
+            history={"classical": training(rng, problem.classical["epochs"], ["classical"], 0.95)},
+        ),
+        result(name, "sharp", seed, history={"sharp_cell1": cell, "bounds": both}, fields=fields),
+        *([result(name, "fem", 0, quantities=quantities)] if seed == 0 else []),
+        result(name, "law", seed, study=rows),
+    ]
+    if correctors:
+        made.append(result(name, "plain", seed, history=plain))
+    if problem.plain:
+        robust = [
+            {"layers": n, "rate": rate, "chi1": 0.4 - 0.15 * n + rate, "chi2": 0.3} for n in (0, 2) for rate in (0, 0.1)
+        ]
+        made += [result(name, "layers", seed, study=layers), result(name, "robustness", seed, study=robust)]
+    losses = [{"loss": loss, "predicted": 0.5, "trained": 0.51} for loss in ("strong form", "energy", "first order")]
+    made.append(result(name, "losses", seed, study=losses))
+    return made
+
+
+def all_results(names=PROBLEMS, seeds=2):
+    return [made for name in names for seed in range(seeds) for made in results_of(name, seed)]
+
+
+OTHERS = {"DeepXDE": [[1, 0.5], [100, 1e-2]]}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Pictures of one problem, as figures.draw returns them."""
+    results = all_results(["reaction10"])
+    return figures.draw(results, {"reaction10": PROBLEMS["reaction10"]}, tmp_path_factory.mktemp("figures"))
+
+
+@pytest.fixture
+def no_files(monkeypatch):
+    """Panels are drawn, but nothing is written, which takes longest."""
+    monkeypatch.setattr(figures, "save", lambda figure, stem: stem.with_suffix(".png"))
+
+
+def test_every_figure_of_the_paper_is_drawn_and_nothing_is_missing(no_files, tmp_path):
+    pictures, skipped = figures.draw(all_results(), PROBLEMS, tmp_path, OTHERS)
+    assert skipped == []
+    names = {path.stem for path, _ in pictures}
+    assert names >= {f"fig{i:02}" for i in range(1, 24)} | {"bounds", "time", "law", "law-eps", "eps", "layers"}
+    assert names >= {*PROBLEMS, *(f"{name}-corrected" for name in PROBLEMS), "reconstruction"}
+
+
+def test_pictures_are_whole_files_of_column_width(drawn):
+    from PIL import Image
+
+    assert len(drawn[0]) >= 7
+    for path, caption in drawn[0]:
+        assert caption
+        with Image.open(path) as picture:
+            picture.load()
+            assert (
+                picture.info["dpi"][0] >= 150 and len(picture.convert("RGB").getcolors(10**6)) > 10
+            )  # something is drawn
+            assert picture.width in [round(n * 3.5 * 160) for n in (1, 2, 3)]
+        assert ElementTree.parse(path.with_suffix(".svg")).getroot().tag.endswith("svg")
+
+
+def test_a_picture_is_the_same_file_every_time(drawn, tmp_path):
+    results = all_results(["reaction10"])
+    results = [made for made in results if made["task"]["method"] == "classical"]
+    (path, _), *others = figures.draw(results, {"reaction10": PROBLEMS["reaction10"]}, tmp_path)[0]
+    assert path.name == "fig15.png" and not others
+    for suffix in (".png", ".svg"):
+        before = next(p for p, _ in drawn[0] if p.stem == "fig15").with_suffix(suffix)
+        assert path.with_suffix(suffix).read_bytes() == before.read_bytes()
+
+
+def test_missing_results_skip_their_pictures_and_say_what_they_lack(no_files, tmp_path):
+    results = [r for r in results_of("slow1d", 0) if r["task"]["method"] == "classical"]
+    results.append({"task": {**results[0]["task"], "method": "nhpinn"}, "error": "ValueError: no"})
+    pictures, skipped = figures.draw(results, PROBLEMS, tmp_path)
+    assert [path.stem for path, _ in pictures] == ["fig10"]
+    assert {"fig09 (nhpinn)", "fig01 (classical)", "bounds (sharp)", "law (classical_predicted)"} <= set(skipped)
+    assert figures.draw([], PROBLEMS, tmp_path)[0] == []
+
+
+def test_a_field_that_is_missing_is_named(no_files, tmp_path):
+    results = results_of("slow1d", 0)
+    for made in results:
+        made.get("fields", {}).pop("corrected", None)
+    skipped = figures.draw(results, {"slow1d": PROBLEMS["slow1d"]}, tmp_path)[1]
+    assert "slow1d-corrected (sharp: fields corrected)" in skipped
+
+
+def test_a_problem_of_ones_own_gets_its_pictures(no_files, tmp_path):
+    own = PROBLEMS["const1d"]._replace(name="own", paper={})
+    results = [{**made, "task": {**made["task"], "problem": "own"}} for made in results_of("const1d", 0)]
+    pictures, _ = figures.draw(results, {"own": own}, tmp_path)
+    assert {path.stem for path, _ in pictures} >= {"own", "own-corrected"}
+
+
+def panel(draw, results, problem):
+    """The axes after one panel."""
+    axes = matplotlib.figure.Figure().subplots()
+    draw(axes, problem, panels.by_problem(results)[problem.name])
+    return axes
+
+
+def test_a_history_is_the_mean_the_range_and_the_number_of_the_paper():
+    problem = PROBLEMS["slow1d"]
+    made = [result("slow1d", "classical", s, history={"classical": {"epochs": [0, 10, 20], "errors": {"classical": e}}})
+            for s, e in enumerate([[1.0, 2.0, 3.0], [3.0, 4.0, 4.0]])]  # fmt: skip
+    axes = panel(figures.errors("classical", last=10), made, problem)
+    mean, paper = axes.lines[:2]
+    np.testing.assert_array_equal(mean.get_xydata(), [[10, 3], [20, 3.5]])
+    np.testing.assert_array_equal(paper.get_ydata(), problem.paper["classical"])
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(corner) for corner in corners} == {(10, 2), (20, 3), (10, 4), (20, 4)}
+
+
+def test_the_error_image_shows_reference_minus_network_with_x1_to_the_right():
+    problem = PROBLEMS["elliptic2d"]
+    x1, x2 = np.meshgrid(*[np.linspace(0, 1, problem.test_points)] * 2, indexing="ij")
+    fields = {"reference": (x1 + 10 * x2).ravel(), "solution": (0 * x1).ravel()}
+    shown = panel(panels.error_image, [result("elliptic2d", "nhpinn", 0, fields=fields)], problem).images[0]
+    np.testing.assert_allclose(shown.get_array()[0], x1[:, 0])  # the first row is x2 = 0, at the bottom
+    assert shown.origin == "lower" and shown.get_extent() == [0, 1, 0, 1]
+
+
+def test_learned_coefficient_and_derivative_are_those_of_its_samples():
+    problem = PROBLEMS["slow1d"]
+    x = np.linspace(*problem.domain[0], 101)
+    made = [result("slow1d", "nhpinn", 0, coefficients={"tensor": problem.effective(x[:, None])[:, None, None]})]
+    for order in (0, 1):
+        exact, learned = panel(lambda *a, o=order: panels.effective(*a, order=o), made, problem).lines
+        np.testing.assert_allclose(learned.get_ydata(), exact.get_ydata(), atol=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------------
+# The report
+# ---------------------------------------------------------------------------------------------------
+
+HOSTILE = """<script>alert("1")</script> & </td> ' <img src=x onerror=alert(2)>\n\n### <b>h</b>\n| <i> | a |"""
+
+
+def report_page(pictures=(), skipped=(), message=HOSTILE):
+    """A report with every kind of content, one task failed with a message."""
+    results = {}
+    for made in all_results():
+        task = run_all.Task(**made["task"])
+        results[task] = made
+    failed = run_all.Task("slow1d", "nhpinn", 7, "paper")
+    results[failed] = {"task": failed._asdict(), "error": message, "seconds": 0, "versions": {message: message}}
+    text = tables.markdown(results, tables.summarize(results), ["Heading with `code`.", "", message])
+    return report.page(text, list(results.values()), pictures, skipped), text
+
+
+class Tags(HTMLParser):
+    """Tags with their attributes, and whether they close in the order in which they open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.attributes = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
+        self.attributes += attributes
+        if tag not in ("meta", "link", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_page_without_scripts_or_links_to_elsewhere(drawn):
+    text = report_page(*drawn)[0]
+    tags = Tags(text)
+    assert tags.seen.count("img") == len(drawn[0]) and len(text) < 5e6
+    assert not {"script", "iframe", "object", "form", "b", "i"} & set(tags.seen)
+    assert all(not name.startswith("on") for name, _ in tags.attributes)
+    assert all(value.startswith(("data:", "#")) for name, value in tags.attributes if name in ("src", "href"))
+    assert "url(" not in text and "@import" not in text
+
+
+def test_the_report_escapes_what_it_shows():
+    skipped = [HOSTILE]
+    text = report_page(skipped=skipped)[0]
+    assert "<script>" not in text and "<img" not in text and "<b>" not in text
+    assert text.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;") >= 4  # heading, list, task, versions
+
+
+def test_the_report_has_every_row_of_the_tables():
+    page, text = report_page(message="no")
+    cells = [cell.strip() for line in text.split("\n") if line.startswith("| ") for cell in line.strip("|").split("|")]
+    shown = {re.sub("<.*?>", "", cell) for cell in re.findall("<t[dh]>(.*?)</t[dh]>", page)}
+    assert {report.escape(cell) for cell in cells if cell != "---"} <= shown
+    assert page.count("<tr>") >= text.count("\n| ") - text.count("| --- ")
+
+
+def chromium():
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no browser: the report is not looked at in Chromium (Debian: apt-get install chromium)")
+
+
+MEASURE = """<script>
+addEventListener("load", () => setTimeout(() => parent.postMessage(JSON.stringify({
+  width: innerWidth, scroll: document.documentElement.scrollWidth,
+  cells: document.querySelectorAll("table tr td").length,
+  images: [...document.images].map(image => image.naturalWidth),
+  requests: performance.getEntriesByType("resource").filter(r => !r.name.startsWith("data:")).map(r => r.name),
+  style: getComputedStyle(document.querySelector("h2")).borderBottomStyle}), "*"), 100));
+</script></body>"""
+FRAME = """<iframe src="report.html" style="width: {width}px; height: 800px; border: 0"></iframe><pre id="found"></pre>
+<script>addEventListener("message", event => {{ document.getElementById("found").textContent = event.data; }});</script>
+"""
+
+
+def browse(page, folder, width):
+    """What a browser measures of a page in a frame of this width (a window cannot be as narrow), and its console."""
+    policy = report.POLICY + "; script-src 'unsafe-inline'"  # for the measuring alone
+    page = page.replace(report.POLICY, policy).replace("</body>", MEASURE)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    (folder / "frame.html").write_text(FRAME.format(width=width), encoding="utf-8")
+    options = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    options += f" disable-component-update disable-sync enable-logging=stderr user-data-dir={folder / 'profile'}"
+    options += " window-size=1400,900 virtual-time-budget=20000 dump-dom"
+    command = [chromium(), *(f"--{option}" for option in options.split()), (folder / "frame.html").as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search('<pre id="found">({.*?)</pre>', run.stdout, re.S)
+    assert found, run.stderr
+    return json.loads(found[1]), re.findall(".*CONSOLE.*", run.stderr)
+
+
+@pytest.mark.parametrize("width", [375, 1200])
+def test_a_browser_shows_the_report(drawn, tmp_path, width):
+    """It loads without errors and without requests, and on a telephone nothing but tables and pictures scrolls."""
+    found, console = browse(report_page(*drawn)[0], tmp_path, width)
+    assert console == [] and found["requests"] == []
+    assert found["scroll"] <= found["width"] <= width
+    assert len(found["images"]) == len(drawn[0]) and min(found["images"]) > 0
+    assert found["cells"] > 100 and found["style"] == "solid"
+
+
+def test_without_matplotlib_the_report_has_its_tables_and_a_line_says_what_to_install(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    made = [made for made in results_of("const1d", 0) if made["task"]["method"] in ("classical", "nhpinn")]
+    results = {run_all.Task(**made["task"]): made for made in made}
+    run_all.write_report(results, "Heading.\n\n| a |\n| --- |\n| 1 |\n", tmp_path)
+    assert "pip install matplotlib" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>1</td>" in page and "<img" not in page
