@@ -64,7 +64,18 @@ def versions():
     }
 
 
-COMPUTING = (problems, jets, losses, adam, coefficients, sharp, nhpinn, fem, experiments)  # all that makes a number
+COMPUTING = (
+    problems,
+    jets,
+    losses,
+    adam,
+    coefficients,
+    sharp,
+    nhpinn,
+    fem,
+    experiments,
+    studies,
+)  # all that makes a number
 
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.
 SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)]))
