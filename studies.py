@@ -271,7 +271,7 @@ def run_losses(problem, task, checkpoints=adam.no_checkpoints):
         fit = sharp.levenberg_marquardt(start, lambda _, terms=terms: terms, iterations, errors=errors)[1]
         end = {name: values[-1] for name, values in fit.errors.items()}
         closest = min(fit.errors["from_predicted"])
-        rows.append(row | {"optimizer": "Levenberg-Marquardt"} | end | {"closest": closest, "stopped": fit.reason})
+        rows.append(row | {"optimizer": "Levenberg-Marquardt"} | end | {"closest": closest})
         histories[name] = {"adam": history._asdict(), "levenberg_marquardt": fit._asdict()}
     return {
         "recipe": "adam",
