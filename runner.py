@@ -194,9 +194,15 @@ def differences(saved, found):
     """
     if "error" in found:
         return [found["error"]]
-    numbers = {key: value for key, value in saved.items() if key not in PROVENANCE + ENVIRONMENT}
     environment = {key: value for key, value in saved.items() if key in ENVIRONMENT}
-    return (different := _different(numbers, found)) and different + _different(environment, found)
+    return (different := _different(repeatable(saved), found)) and different + _different(environment, found)
+
+
+def repeatable(data):
+    """A result without what it says of how it was made, at any depth."""
+    if not isinstance(data, dict):
+        return data
+    return {key: repeatable(value) for key, value in data.items() if key not in PROVENANCE + ENVIRONMENT}
 
 
 def _different(saved, found, name=""):
