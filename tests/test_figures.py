@@ -97,7 +97,14 @@ def results_of(name, seed):
             quantities={"classical": 0.95 * near},
             history={"classical": training(rng, problem.classical["epochs"], ["classical"], 0.95)},
         ),
-        result(name, "sharp", seed, history={"sharp_cell1": cell, "bounds": both}, fields=fields),
+        result(
+            name,
+            "sharp",
+            seed,
+            history={"sharp_cell1": cell, "bounds": both},
+            clock={"sharp_cell1": cell["seconds"]},
+            fields=fields,
+        ),
         *([result(name, "fem", 0, quantities=quantities)] if seed == 0 else []),
         result(name, "law", seed, study=rows),
     ]
@@ -341,7 +348,8 @@ def test_without_matplotlib_the_report_has_its_tables_and_a_line_says_what_to_in
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     made = [made for made in results_of("const1d", 0) if made["task"]["method"] in ("classical", "nhpinn")]
     results = {run_all.Task(**made["task"]): made for made in made}
-    run_all.write_report(results, "Heading.\n\n| a |\n| --- |\n| 1 |\n", tmp_path)
+    names = dict.fromkeys(results, "there-is-no-such-file")
+    run_all.write_report(names, results, "Heading.\n\n| a |\n| --- |\n| 1 |\n", tmp_path)
     assert "pip install matplotlib" in capsys.readouterr().out
     page = (tmp_path / "report.html").read_text()
     assert "<td>1</td>" in page and "<img" not in page
