@@ -427,6 +427,15 @@ def _homogenize_adam(field, dim, period, scale, a, seed, settings):
     return Homogenized(tensor, lower, upper, corrector, "strong", 1, correctors.history)
 
 
+def homogenize_at(coefficient, points, **options):
+    """A slowly varying coefficient(x, y), both (n, dim): `homogenize` at each of the points (X, dim), a list."""
+    points = _checked_points(points, np.shape(points)[-1])
+    return [
+        homogenize(lambda y, x=x: coefficient(np.broadcast_to(x, y.shape), y), points.shape[1], **options)
+        for x in points
+    ]
+
+
 def unit_cell(coefficient, dim, period):
     """A coefficient as field(y) -> (n, dim, dim) on the unit cell, checked, and its pixels an axis (1: a function)."""
     if callable(coefficient):

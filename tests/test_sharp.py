@@ -258,6 +258,15 @@ def test_a_tensor_with_rotated_anisotropy():
     np.testing.assert_allclose(found.tensor, fem.homogenized_tensor(a, 2, 16, order=8), atol=1e-7)
 
 
+def test_a_slow_coefficient_in_two_dimensions():
+    """Layers whose contrast depends on x: the harmonic mean across them, the arithmetic mean along."""
+    x = np.array([[0.0, 0.3], [0.5, 0.1]])
+    found = nhpinn.homogenize_at(lambda x, y: 2 + x[:, 0] + x[:, 1] * anp.sin(TAU * y[:, 0]), x, iterations=30)
+    for (slow, contrast), each in zip(x, found, strict=True):
+        mean = 2 + slow
+        np.testing.assert_allclose(each.tensor, np.diag([np.sqrt(mean**2 - contrast**2), mean]), atol=1e-7)
+
+
 def test_three_dimensions():
     found = nhpinn.homogenize(
         lambda y: 2 + anp.sin(TAU * y[:, 0]) * anp.cos(TAU * y[:, 1]) * anp.sin(TAU * y[:, 2]), 3, iterations=15
