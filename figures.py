@@ -123,12 +123,11 @@ def drawings(problems):
     time = [partial(error_in_time, error="chi1")]
     law = [partial(dots, marks=LAW)]
     law_eps = [partial(against_eps, quantity="classical_predicted", points="classical")]
-    eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected")]
-    eps.append(partial(against_eps, quantity="seconds", ylabel="seconds"))
+    eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected_interior")]
     inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
     rows += [
         Drawing("bounds", "elliptic2d", "Bounds of the homogenized tensor closing in", gap),
-        Drawing("time", "elliptic2d", "Error of chi1 against time; adam trains all correctors at once", time),
+        Drawing("time", "elliptic2d", "Error of chi1 against time", time),
         Drawing("layers", "elliptic2d", "Ways to ask for periodicity", layers),
         Drawing("robustness", "elliptic2d", "Learning rates and weights, with ghost layers and without", robustness),
         *(Drawing(f"{name}-losses", name, f"{name}: what three losses learn", losses) for name in LOSSES_OF),

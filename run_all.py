@@ -160,7 +160,8 @@ def write_report(names, results, text, out):
     """The pictures, from the files just written, and report.html; without matplotlib one line says what is missing."""
     saved = [result for task, name in names.items() if (result := files.load(files.result_path(out, name), task))]
     problems = {name: PROBLEMS[name] for name in PROBLEMS if any(task.problem == name for task in results)}
-    others = (load_json(Path(__file__).parent / "benchmarks" / "deepxde.json") or {}).get("curves")
+    others = (load_json(Path(__file__).parent / "benchmarks" / "deepxde.json") or {}).get("curves", {})
+    others.pop("sharp", None)  # the results have it
     drawn, skipped = [], []
     try:
         drawn, skipped = figures.draw(saved, problems, out / "figures", others)
