@@ -22,7 +22,7 @@ from problems import PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 ARTEFACT, UNKNOWN = "an artefact of the reference", "not measured"
-RUN = "python run_all.py --budget paper --seeds 3"
+RUN = "python run_all.py --budget paper --seeds 3 --studies"
 FOUR = ("elliptic2d", "slow1d", "reaction10", "reaction50")  # the problems of section 5
 
 
