@@ -69,7 +69,7 @@ def results_of(name, seed):
         {
             "eps": e,
             "e1": e / 10,
-            "e1_corrected": e**1.5 / 20,
+            "e1_corrected_interior": e**1.5 / 20,
             "seconds": 10.0,
             "classical": 0.99,
             "classical_predicted": 0.98,

@@ -19,6 +19,7 @@ import jets
 import problems
 import run_all
 import runner
+import studies
 import tables
 from problems import PROBLEMS
 
@@ -48,7 +49,7 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     for name, problem in PROBLEMS.items():
         assert found >= {(name, q) for q in ("e1", "e2", "e3", "e4", "e_a", "classical", "transfer")}
         assert found >= {(name, quantity) for quantity in problem.paper}
-    assert len(list((out / "tasks").glob("*.json"))) == 21
+    assert len(list((out / "tasks").glob("*.json"))) == 31
     text = (out / "tables.md").read_text()
     assert all(f"{value:g}" in text for problem in PROBLEMS.values() for value in problem.paper.values())
     assert text in run.stdout
@@ -133,13 +134,13 @@ def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(s
     again = command("--budget", "smoke", "--jobs", 1, "--only", "const1d", "reaction50", "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     paths = list((tmp_path / "tasks").glob("*.json"))
-    assert len(paths) == 8
+    assert len(paths) == 12
     for path in paths:
         one, other = (files.read(folder / "tasks" / path.name) for folder in (tmp_path, smoke[1]))
         assert runner.repeatable(one) == runner.repeatable(other)
     before = {path: path.stat().st_mtime_ns for path in paths}
     kept = command("--budget", "smoke", "--only", "const1d", "reaction50", "--out", tmp_path)
-    assert "8 of 8 results are in" in kept.stdout
+    assert "12 of 12 results are in" in kept.stdout
     assert before == {path: path.stat().st_mtime_ns for path in paths}
 
 
@@ -190,13 +191,19 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
     assert status == 1
     assert "failed: const1d nhpinn seed 0: FloatingPointError: the loss is" in printed.err
     assert "### Failed" in (tmp_path / "tables.md").read_text()
-    assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {"fem", "classical", "sharp"}
+    assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {
+        "fem",
+        "law",
+        "sweep",
+        "classical",
+        "sharp",
+    }
 
 
 @pytest.mark.parametrize("damaged", ['{"task": ', "{}", "[]", '{"task": {}, "seconds": 1}', "\x00"])
 def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "new_process", InThisProcess)
-    monkeypatch.setattr(runner, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
+    monkeypatch.setattr(studies, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
     task = run_all.Task("const1d", "fem", 0, "smoke")
     monkeypatch.setattr(run_all, "plan", lambda *_: [task])
     path = files.result_path(tmp_path, files.name_of(task))

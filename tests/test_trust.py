@@ -25,6 +25,7 @@ import jets
 import losses
 import run_all
 import runner
+import studies
 from experiments import Task
 
 ROOT = Path(__file__).parent.parent
@@ -216,7 +217,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
 
 def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
     ran = []
-    monkeypatch.setattr(runner, "METHODS", {"fem": lambda *_: ran.append(0) or {"recipe": "fem", "quantities": {}}})
+    monkeypatch.setattr(studies, "METHODS", {"fem": lambda *_: ran.append(0) or {"recipe": "fem", "quantities": {}}})
     monkeypatch.setattr(run_all, "plan", lambda *_: [TASK._replace(method="fem")])
     checkpoint = tmp_path / "checkpoints" / f"{files.name_of(TASK._replace(method='fem'))}-cell.npz"
     for arguments in ([], [], ["--fresh"]):
@@ -244,7 +245,7 @@ def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, 
 
 
 def test_every_module_that_makes_a_number_is_part_of_the_name_of_the_source():
-    others = {"files", "runner", "run_all", "tables", "figures", "report"}
+    others = {"files", "runner", "run_all", "tables", "panels", "figures", "report", "claims"}
     assert {module.__name__ for module in runner.COMPUTING} == {path.stem for path in ROOT.glob("*.py")} - others
 
 
@@ -262,8 +263,8 @@ def method(problem, task, checkpoints):
         os.kill(os.getpid(), 9)
     return {"recipe": "adam", "quantities": {"e1": float(task.seed)}}
 
-for name in runner.METHODS:
-    runner.METHODS[name] = method
+for name in runner.studies.METHODS:
+    runner.studies.METHODS[name] = method
 """
 
 
@@ -477,7 +478,7 @@ def test_any_command_line_runs_or_gets_one_clear_sentence(arguments, tmp_path, m
 def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_process, monkeypatch, capsys):
     value = {"e1": 0.1}
     result = lambda *_: {"recipe": "adam", "quantities": dict(value), "history": {"a": {"loss": [0.5]}}}  # noqa: E731
-    monkeypatch.setattr(runner, "METHODS", dict.fromkeys(runner.METHODS, result))
+    monkeypatch.setattr(studies, "METHODS", dict.fromkeys(runner.studies.METHODS, result))
     out = str(tmp_path)
     assert run_all.main(["--only", "const1d", "--seeds", "10", "--no-figures", "--out", out]) == 0
     capsys.readouterr()
