@@ -65,17 +65,18 @@ class Stopwatch:
 
 
 def sharp_curve(reference):
-    """Levenberg-Marquardt, the recipe `sharp`."""
-    y = losses.grid([(0.0, 1 - 1 / SIZE)] * 2, SIZE)
+    """Levenberg-Marquardt, as the recipe `sharp` has it in two dimensions, for chi_1 alone."""
+    settings = sharp.STRONG[2]
+    y = losses.cell_midpoints(2, 1.0, settings.points)
     a, b = tensor_and_divergence(coefficient, y)
+    term = sharp.cell_term(None, y, a, b, b[:, 0])
     watch = Stopwatch(reference)
 
-    def errors(params):
-        watch.record(lambda p: jets.network(params, sharp.features_of_cell(p[None])[0]))
+    def errors(trial):
+        watch.record(lambda p: sharp.trial_jet(trial, p[None])[0])
         return {}
 
-    rng = np.random.default_rng(SEED)
-    sharp.train_cell(lambda i: sharp.strong_term(a, b, 0, y), 2, sharp.Sharp((32, 32), SIZE), rng, errors)
+    sharp.train_cell(lambda iteration: [term], settings, np.random.default_rng(SEED), errors=errors)
     return watch.curve
 
 

@@ -20,7 +20,7 @@ def contenders():
         "forward Laplacian": forward_laplacian,
     }
     found = {f"JAX, {name}": lambda job, op=op: training(job, op) for name, op in operators.items()}
-    return found | {"JAX, forward Laplacian in blocks of 256": lambda job: training(job, forward_laplacian, 256)}
+    return found | {"JAX in blocks of 256, forward Laplacian": lambda job: training(job, forward_laplacian, 256)}
 
 
 def network(params, x):
