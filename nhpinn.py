@@ -115,9 +115,7 @@ def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPO
     weights = checked_weights(training, names)
     boundary, ghosts = periodic_pairs(dim, period, training.points, training.layers)
     y = grid([(0.0, period)] * dim, training.points)
-    a, b, f = cell_data(problem, slow, y)
-    for x in slow:
-        check_resolved(lambda p, x=x: problem.coefficient(0 * p + x, p), y, period / (training.points - 1))
+    a, b, f = checked_cell_data(problem, slow, y, period / (training.points - 1))
     # Section 4.1 divides both sums by the number of pairs on one side, and adds up the two sides.
     pair_weights = np.full(boundary.shape[1], weights[1] / boundary.shape[1])
     if training.layers:
@@ -136,6 +134,14 @@ def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPO
 def cell_quadrature(dim, period):
     """The points of means over the cell."""
     return cell_midpoints(dim, period, {1: 64, 2: 64, 3: 20}[dim])
+
+
+def checked_cell_data(problem, slow, y, spacing):
+    """`cell_data` on a grid y of this spacing.  Raises ValueError where the grid does not resolve the coefficient."""
+    data = cell_data(problem, slow, y)
+    for x in slow:
+        check_resolved(lambda p, x=x: problem.coefficient(0 * p + x, p), y, spacing)
+    return data
 
 
 def cell_data(problem, slow, y):
@@ -251,6 +257,8 @@ def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_e
     -> sharp.Correctors, Effective, sharp.Trial and sharp.Fit of u_0.
     """
     cell_rng, solution_rng = generators(seed)
+    y = cell_midpoints(problem.dim, problem.period, cell.points)
+    checked_cell_data(problem, slow_points(problem, cell), y, problem.period / cell.points)
     correctors = sharp.solve_cells(problem, cell, cell_rng, cell_errors)
     coefficients = sharp_coefficients(problem, correctors)
     errors = solution_errors(coefficients) if solution_errors else None
@@ -383,7 +391,7 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
         return field(y) / scale
 
     def gap(cell):
-        return np.linalg.norm(cell.upper - cell.lower, 2) + cell.quadrature
+        return cell.gap + cell.quadrature
 
     streams = np.random.default_rng(seed).spawn(3)
     best, starts = None, 0
@@ -392,9 +400,9 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
         best, starts = cell if best is None or gap(cell) < gap(best) else best, starts + 1
     if not gap(best) <= tolerance:
         warnings.warn(
-            f"homogenize: the bounds are {np.linalg.norm(best.upper - best.lower, 2):.2g} apart and their quadrature "
-            f"moves by {best.quadrature:.2g}, relative to the mean coefficient; tolerance: {tolerance:g}. Try more "
-            f"points, iterations or hidden units (now {fit})",
+            f"homogenize: the bounds are {best.gap:.2g} apart and their quadrature moves by {best.quadrature:.2g}, "
+            f"relative to the tensor; tolerance: {tolerance:g}. Try more points, iterations or hidden units "
+            f"(now {fit})",
             stacklevel=2,
         )
     chi = sharp.Correctors(best.trials, period, False, best.fits)

@@ -25,7 +25,7 @@ import numpy as np
 from autograd import elementwise_grad
 from autograd.scipy.special import erfc
 from numpy.polynomial import legendre
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from coefficients import as_tensor, checked_values, tensor_and_divergence
 from jets import backward, coordinate_jet, flatten, forward, init_network, network_jet, operator_jet, unflatten
@@ -244,12 +244,11 @@ class Correctors(NamedTuple):
 
     def expansion(self, x, y):
         """Values (J, n), with mean zero over the cell, and derivatives in y and in x (J, n, dim)."""
-        n, dim = y.shape
+        (n, dim), inside = y.shape, cell_midpoints(y.shape[1], 1.0, QUADRATURE[y.shape[1]])
         value, slope = value_and_slope(self.trials, self._inputs(x, y / self.period))
         if not self.slow:
-            mean, mean_x = value_and_slope(self.trials, cell_midpoints(dim, 1.0, QUADRATURE[dim]))[0].mean(1), 0.0
-            return self.period * (value - mean[:, None]), slope, np.zeros_like(slope)
-        inside = cell_midpoints(dim, 1.0, QUADRATURE[dim])
+            mean = value_and_slope(self.trials, inside)[0].mean(1, keepdims=True)
+            return self.period * (value - mean), slope, np.zeros_like(slope)
         around = self._inputs(np.repeat(x, len(inside), axis=0), np.tile(inside, (n, 1)))
         parts = value_and_slope(self.trials, around)
         mean, mean_x = (part.reshape(len(self.trials), n, len(inside), -1).mean(2) for part in parts)
@@ -462,10 +461,17 @@ def elliptic_lift(problem, coefficients):
 def parabolic_lift(problem, coefficients):
     """The initial value, and in one dimension what the solution does at the ends where that breaks the equation.
 
+    Raises ValueError for an initial value that is not 0 on the boundary: u = lift + bubble * network could not be.
+
     At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: u has the singular part
     s t (1 - 4 i2erfc(x / sqrt(4 a t))), which solves u_t - a u_xx = s and vanishes at the end and at t = 0.
     """
     initial, dim = problem.initial, problem.dim
+    points, (low, high) = grid(problem.domain, 9), np.transpose(problem.domain)
+    sizes = np.abs(checked_values("initial", initial, points))
+    at_boundary = np.any((points == low) | (points == high), axis=1)
+    if sizes[at_boundary].max() > 1e-8 * sizes.max():
+        raise ValueError(f"initial: found {sizes[at_boundary].max():.3g} on the boundary, expected 0, as u is there")
     if dim != 1:
         return lambda p: initial(p[:, :dim])
     ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
@@ -566,8 +572,9 @@ class Cell(NamedTuple):
     trials: list
     fits: list
     lower: np.ndarray  # (dim, dim)
-    upper: np.ndarray
-    quadrature: float  # how far the upper bound moves if it is taken on a coarser grid
+    upper: np.ndarray  # (dim, dim)
+    gap: float  # between the bounds, in the direction where it is largest for the tensor halfway
+    quadrature: float  # how far the upper bound moves if it is taken on a coarser grid, by the same measure
 
 
 def solve_cell(field, dim, form, settings, rng, pixels=1):
@@ -579,5 +586,11 @@ def solve_cell(field, dim, form, settings, rng, pixels=1):
     a, slopes = field(y), value_and_slope(trials, y)[1]
     lower, upper = bounds(a, slopes, count)
     part = np.all(np.stack(np.unravel_index(np.arange(len(y)), [count] * dim)) % 2 == 0, axis=0)
-    quadrature = np.abs(energy(a[part], slopes[:, part]) - upper).max()
-    return Cell(list(trials), list(fits), lower, upper, float(quadrature))
+    moved, halfway = energy(a[part], slopes[:, part]) - upper, (lower + upper) / 2
+    gap, quadrature = (relative_size(each, halfway) for each in (upper - lower, moved))
+    return Cell(list(trials), list(fits), lower, upper, gap, quadrature)
+
+
+def relative_size(difference, tensor):
+    """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; tensor is positive definite."""
+    return float(np.abs(eigh(difference, tensor, eigvals_only=True)).max())
