@@ -15,7 +15,8 @@ Steps 1 and 3 minimise mean squared residuals over the parameters of a tanh netw
 the classical PINN, which puts the network into the multiscale equation directly.
 
 Reading order: jets.py for networks and their derivatives, losses.py for loss terms and points, adam.py for the
-training; then here the three steps, and `homogenize` for a coefficient of one's own.
+training; then here the three steps; coefficients.py for what is checked of a coefficient, sharp.py for the other
+recipe; and last, here again, `homogenize` for a coefficient of one's own.
 """
 
 import warnings
@@ -52,7 +53,7 @@ from losses import cell_midpoints, equation_term, grid, pair_term, periodic_pair
 class Correctors(NamedTuple):
     """Step 1: the correctors chi_j(x, y), or N(y), as a batch of networks, one for each (x, j)."""
 
-    params: list
+    params: list  # of (W, b) with leading axes (X, J)
     slow: np.ndarray  # (X, dim): the points x
     mean: np.ndarray  # (X, J): means over the cell, subtracted from the networks' values
     history: History

@@ -4,8 +4,8 @@
     reaction-diffusion   u_t - D u_xx + r(x/eps) u / eps = f,  u = initial at t = 0, u = 0 at the ends
 
 A problem is a record; to add one, add a record to PROBLEMS.  Functions take points (n, dim) and return
-(n,) (a coefficient may also return a tensor (n, dim, dim)); coefficients are written with
-autograd.numpy, because the method differentiates them.  Beside each setting stands its source: a figure
+(n,) (a coefficient may also return a tensor (n, dim, dim)); coefficients and initial values are written
+with autograd.numpy, because the method differentiates them.  Beside each setting stands its source: a figure
 or table of the paper, or "ours" where the paper is silent.  `paper` holds the numbers that it prints.
 """
 

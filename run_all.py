@@ -82,7 +82,7 @@ def parse(argv):
         allow_abbrev=False,
         description="Reproduce NH-PINN (Leung, Lin, Zhang, J. Comput. Phys. 2022), ours beside the printed numbers.",
     )
-    parser.add_argument("--list", action="store_true", help="list the problems and budgets, and stop")
+    parser.add_argument("--list", action="store_true", help="list the problems, budgets and recipes, and stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", default=list(PROBLEMS), help="these problems alone")
     parser.add_argument("--budget", choices=BUDGETS, default="standard", help="how much to train (default: standard)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")

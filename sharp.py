@@ -237,13 +237,16 @@ def checked(settings):
 class Correctors(NamedTuple):
     """Step 1: the correctors chi_j(x, y), or N(y), as trial functions of (x, y / period), or of y / period alone."""
 
-    trials: list
+    trials: list  # J of Trial
     period: float
     slow: bool  # True: x is an input of the networks
-    fits: list
+    fits: list  # J of Fit
 
     def expansion(self, x, y):
-        """Values (J, n), with mean zero over the cell, and derivatives in y and in x (J, n, dim)."""
+        """Values (J, n), with mean zero over the cell, and derivatives in y and in x (J, n, dim).
+
+        x, y (n, dim); x may be None where the coefficient is not slow.
+        """
         (n, dim), inside = y.shape, cell_midpoints(y.shape[1], 1.0, QUADRATURE[y.shape[1]])
         value, slope = value_and_slope(self.trials, self._inputs(x, y / self.period))
         if not self.slow:
@@ -277,8 +280,16 @@ def value_and_slope(trials, points):
     return table[..., 0], table[..., 1:]
 
 
+def in_blocks(function, points, block=4096):
+    """function(points) where an array for all points at once would be large."""
+    return np.concatenate([function(points[i : i + block]) for i in range(0, len(points), block)])
+
+
 def cell_term(x, y, a, b, f):
-    """The residual of a_ij d_ij chi + b_i d_i chi + f = 0 on the unit cell; x (n, k) are inputs that stay fixed."""
+    """The residual of a_ij d_ij chi + b_i d_i chi + f = 0 on the unit cell; x (n, k), or None, are fixed inputs.
+
+    y (n, d), a (n, d, d), b (n, d), f (n,).  It is divided by (2 pi)^2, the size of second derivatives on the cell.
+    """
     jet = operator_jet(y, a, b)
     if x is not None:
         fixed = np.zeros((len(jet), *x.shape))
@@ -290,7 +301,10 @@ def cell_term(x, y, a, b, f):
 
 
 def energy_terms(a, j, y):
-    """S^T (e_j + grad chi_j) with a = S S^T, component by component: the sum of squares is the mean energy."""
+    """S^T (e_j + grad chi_j) with a = S S^T, component by component: the sum of squares is the mean energy.
+
+    a (n, d, d), y (n, d) -> d terms.
+    """
     n, d = y.shape
     jet = operator_jet(y, a, np.zeros((n, d)))
     terms = []
@@ -361,7 +375,7 @@ def tensor_at(problem, correctors, x):
 
 
 def energy(a, slopes):
-    """mean( (e_i + grad chi_i) . a (e_j + grad chi_j) ): a (n, d, d), slopes (d, n, d) -> (d, d)."""
+    """mean( (e_i + grad chi_i) . a (e_j + grad chi_j) ): a (n, d, d), slopes grad chi_i (d, n, d) -> (d, d)."""
     fields = slopes + np.eye(a.shape[1])[:, None]
     return np.einsum("ink,nkl,jnl->ij", fields, a, fields, optimize=True) / len(a)
 
@@ -494,11 +508,6 @@ def parabolic_lift(problem, coefficients):
 # ---------------------------------------------------------------------------------------------------
 # Bounds
 # ---------------------------------------------------------------------------------------------------
-
-
-def in_blocks(function, points, block=4096):
-    """function(points) where an array for all points at once would be large."""
-    return np.concatenate([function(points[i : i + block]) for i in range(0, len(points), block)])
 
 
 def bounds(a, slopes, count):

@@ -173,10 +173,10 @@ def test_bad_arguments_get_one_clear_sentence(arguments, message):
     assert run.returncode == 2 and message in run.stderr and "Traceback" not in run.stderr
 
 
-def test_list_names_every_problem_and_budget():
+def test_list_names_every_problem_budget_and_recipe():
     run = command("--list")
     assert run.returncode == 0
-    assert all(name in run.stdout for name in [*PROBLEMS, *run_all.BUDGETS, "adam"])
+    assert all(name in run.stdout for name in [*PROBLEMS, *run_all.BUDGETS, "adam", "sharp", "fem"])
 
 
 def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
