@@ -144,6 +144,15 @@ def study_tables(results):
         for label_, found in by_label.items():
             means = [f"{np.mean([row[n] for row in found]):.4g}" if n in found[0] else "" for n in names]
             lines.append(markdown_row([*(f"{dict(label_).get(head, '')}" for head in heads), *means]))
+        rates = next(
+            (r["rates"] for t, r in results.items() if (t.problem, t.method) == (problem, method) and "rates" in r), {}
+        )
+        if rates:
+            lines.append(
+                markdown_row(
+                    ["rate", *[""] * (len(heads) - 1), *(f"{rates[n]:.2f}" if n in rates else "" for n in names)]
+                )
+            )
         lines.append("")
     return lines
 
