@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coefficients import check_hidden, check_integer, check_positive
 from jets import flatten, unflatten
 from losses import Term, loss_and_gradient, random_part
 
@@ -124,13 +125,17 @@ def checked_weights(training, names):
     """The weights of a training, checked with its other settings; see eqs. (3) and (12)."""
     for name in ("epochs", "every", "average", "points", "batch", "layers"):
         value, least = getattr(training, name), {"points": 3, "layers": 0}.get(name, 1)
-        if not (isinstance(value, (int, np.integer)) and value >= least) and (name, value) != ("batch", None):
-            raise ValueError(f"{name}: found {value!r}, expected an integer of at least {least}")
-    for name in ("rate", "decay"):
-        value = getattr(training, name)
-        if not (isinstance(value, (int, float)) and 0 < value < np.inf):
-            raise ValueError(f"{name}: found {value!r}, expected a positive number")
-    weights = np.asarray(training.weights, dtype=float)
+        if (name, value) != ("batch", None):
+            check_integer(name, value, least, 10**4 if name == "points" else 10**9)
+    check_hidden(training.hidden)
+    check_positive("rate", training.rate)
+    check_positive("decay", training.decay)
+    if training.dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype: found {training.dtype!r}, expected 'float32' or 'float64'")
+    try:
+        weights = np.asarray(training.weights, dtype=float)
+    except (TypeError, ValueError):
+        weights = np.zeros(0)
     if weights.shape != (len(names),) or not (weights.min() >= 0 and abs(weights.sum() - 1) < 1e-9):
         raise ValueError(
             f"weights: found {training.weights!r} with sum {weights.sum():.12g}, "

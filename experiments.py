@@ -27,7 +27,7 @@ import jets
 import losses
 import nhpinn
 import sharp
-from coefficients import as_tensor
+from coefficients import tensor_of
 
 
 class Budget(NamedTuple):
@@ -296,7 +296,7 @@ def bounds_in_training(problem, snapshots, count=64):
 
 def coefficients_at(problem, y):
     """The coefficient, as a tensor, at points of the unit cell."""
-    return as_tensor(problem.coefficient(0 * y, problem.period * y), y.shape)
+    return tensor_of(lambda p: problem.coefficient(0 * p, problem.period * p), y)
 
 
 def sharp_corrector_errors(problem, snapshots):

@@ -31,13 +31,17 @@ from scipy.interpolate import CubicSpline
 import sharp
 from adam import NO_CHECKPOINT, History, Training, checked_weights, no_checkpoints, train
 from coefficients import (
-    as_tensor,
-    check_elliptic,
+    check_dim,
+    check_integer,
     check_periodic,
+    check_positive,
+    check_problem,
     check_resolved,
+    checked_reaction,
     checked_values,
     jump_between,
     tensor_and_divergence,
+    tensor_of,
 )
 from jets import gradient, init_network, network
 from losses import cell_midpoints, equation_term, grid, pair_term, periodic_pairs, value_term
@@ -80,6 +84,7 @@ def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=
     checkpoints are named "cell" and "homogenized".
     -> Correctors, Effective, parameters and History of the network for u_0.
     """
+    check_problem(problem)
     cell_rng, solution_rng = generators(seed)
     slow = slow_points(problem, homogenized)
     correctors = solve_cells(problem, cell, cell_rng, slow, cell_errors, checkpoints("cell"))
@@ -100,8 +105,6 @@ def slow_points(problem, homogenized):
     """The points x whose cell problems are solved: the grid of step 3, or one point if x plays no part."""
     if not problem.slow:
         return np.zeros((1, problem.dim))
-    if problem.dim > 1:
-        raise ValueError(f"slow: a coefficient that depends on x needs dim = 1 here, found dim = {problem.dim}")
     return grid(problem.domain, homogenized.points)
 
 
@@ -152,7 +155,7 @@ def cell_data(problem, slow, y):
     Raises ValueError where the coefficient or the reaction does not fit the theory.
     """
     if problem.reaction is not None:
-        r = _checked_reaction(problem, y)
+        r = checked_reaction(problem, y, cell_quadrature(problem.dim, problem.period))
     pairs = []
     for x in slow:
         pairs.append(tensor_and_divergence(lambda p, x=x: problem.coefficient(0 * p + x, p), y))
@@ -163,16 +166,6 @@ def cell_data(problem, slow, y):
     if np.any(b != 0):
         raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
     return a, b, -r[None, None]
-
-
-def _checked_reaction(problem, y):
-    """r at y, checked for its shape, its period and its mean."""
-    values = checked_values("reaction", problem.reaction, y)
-    check_periodic("reaction", problem.reaction, problem.dim, problem.period)
-    r = problem.reaction(cell_quadrature(problem.dim, problem.period))
-    if not abs(r.mean()) <= 1e-8 * np.abs(r).max():
-        raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
-    return values
 
 
 def homogenized_coefficients(problem, correctors):
@@ -257,6 +250,7 @@ def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_e
 
     -> sharp.Correctors, Effective, sharp.Trial and sharp.Fit of u_0.
     """
+    check_problem(problem)
     cell_rng, solution_rng = generators(seed)
     y = cell_midpoints(problem.dim, problem.period, cell.points)
     checked_cell_data(problem, slow_points(problem, cell), y, problem.period / cell.points)
@@ -377,16 +371,16 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
     Raises ValueError or TypeError for a coefficient outside the theory and for bad settings, FloatingPointError for
     a training that fails.
     """
-    _check_arguments(dim, period, recipe, form, tolerance, seed)
+    _check_arguments(coefficient, dim, period, recipe, form, tolerance, seed)
     field, pixels = unit_cell(coefficient, dim, period)
-    y = cell_quadrature(dim, 1.0)
-    a = field(y)
-    scale = float(np.trace(a.mean(axis=0)) / dim)
+    a = tensor_of(field, cell_quadrature(dim, 1.0))
+    scale = np.trace(a.mean(axis=0)) / dim
     if recipe == "adam":
         return _homogenize_adam(field, dim, period, scale, a, seed, settings)
-    choice = choose_form(field, dim, form, pixels)
+    choice = choose_form(field, dim, form)
     defaults = {"strong": sharp.STRONG, "energy": sharp.ENERGY}[choice][dim]
     fit = sharp.checked(replaced(defaults, settings))
+    sharp.check_size(fit.points**dim * (dim if choice == "energy" else 1), 2 * dim, fit.hidden)
 
     def scaled(y):
         return field(y) / scale
@@ -409,7 +403,7 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
     chi = sharp.Correctors(best.trials, period, False, best.fits)
 
     def corrector(y):
-        return chi.expansion(None, _checked_points(y, dim))[0].T
+        return chi.expansion(None, _checked_points("y", y, dim))[0].T
 
     lower, upper = scale * best.lower, scale * best.upper
     return Homogenized((lower + upper) / 2, lower, upper, corrector, choice, starts, best.fits)
@@ -417,7 +411,7 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
 
 def _homogenize_adam(field, dim, period, scale, a, seed, settings):
     """The paper's recipe, on the unit cell and for a coefficient of mean one, so that its settings suit any size."""
-    upper, lower = a.mean(axis=0), np.linalg.inv(np.linalg.inv(a).mean(axis=0))
+    lower, upper = sharp.reuss_voigt(a)
     problem = SimpleNamespace(dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: field(y) / scale)
     training = replaced(adam_settings(dim), settings)
     correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
@@ -431,14 +425,16 @@ def _homogenize_adam(field, dim, period, scale, a, seed, settings):
         )
 
     def corrector(y):
-        return period * correctors(_checked_points(y, dim) / period % 1)[0].T
+        return period * correctors(_checked_points("y", y, dim) / period % 1)[0].T
 
     return Homogenized(tensor, lower, upper, corrector, "strong", 1, correctors.history)
 
 
 def homogenize_at(coefficient, points, **options):
     """A slowly varying coefficient(x, y), both (n, dim): `homogenize` at each of the points (X, dim), a list."""
-    points = _checked_points(points, np.shape(points)[-1])
+    if not callable(coefficient):
+        raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y")
+    points = _checked_points("points", points)
     return [
         homogenize(lambda y, x=x: coefficient(np.broadcast_to(x, y.shape), y), points.shape[1], **options)
         for x in points
@@ -446,11 +442,14 @@ def homogenize_at(coefficient, points, **options):
 
 
 def unit_cell(coefficient, dim, period):
-    """A coefficient as field(y) -> (n, dim, dim) on the unit cell, checked, and its pixels an axis (1: a function)."""
+    """A coefficient as a function field(y) on the unit cell, checked, and its pixels an axis (1: a function)."""
     if callable(coefficient):
-        field, pixels = (lambda y: as_tensor(coefficient(period * y), y.shape)), 1
+        field, pixels = (lambda y: coefficient(period * y)), 1
     else:
-        values = np.asarray(coefficient)
+        try:
+            values = np.asarray(coefficient)
+        except ValueError:  # lists of different lengths
+            values = np.empty(0, dtype=object)
         pixels = values.shape[0] if values.ndim in (dim, dim + 2) else 0
         if (
             values.shape not in ((pixels,) * dim, (pixels,) * dim + (dim, dim))
@@ -463,19 +462,19 @@ def unit_cell(coefficient, dim, period):
             )
 
         def field(y):
-            return as_tensor(values[tuple((np.floor(y * pixels).astype(int) % pixels).T)].astype(float), y.shape)
+            return values[tuple((np.floor(y * pixels).astype(int) % pixels).T)]
 
         period = 1.0
-    y = cell_quadrature(dim, 1.0)
-    check_elliptic(field(y), period * y)
+        tensor_of(lambda y: values.reshape(-1, *values.shape[dim:]), np.zeros((pixels**dim, dim)))  # checks every box
+    tensor_of(lambda y: field(y / period), period * cell_quadrature(dim, 1.0))
     check_periodic("coefficient", lambda y: field(y / period), dim, period)
     return field, pixels
 
 
-def choose_form(field, dim, form, pixels):
+def choose_form(field, dim, form):
     """ "strong" for a coefficient that autograd differentiates and the training points resolve, else "energy"."""
-    if form != "auto" or pixels > 1:
-        return form if form != "auto" else "energy"
+    if form != "auto":
+        return form
     count = sharp.STRONG[dim].points
     try:
         return "energy" if jump_between(field, cell_midpoints(dim, 1.0, count), 1 / count) else "strong"
@@ -483,11 +482,16 @@ def choose_form(field, dim, form, pixels):
         return "energy"
 
 
-def _checked_points(y, dim):
-    y = np.asarray(y, dtype=float)
-    if y.ndim != 2 or y.shape[1] != dim:
-        raise ValueError(f"y: found shape {y.shape}, expected (n, {dim})")
-    return y
+def _checked_points(name, points, dim="dim"):
+    try:
+        points = np.asarray(points, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: found {type(points).__name__}, expected points, real numbers (n, {dim})") from error
+    if points.ndim != 2 or dim not in ("dim", points.shape[1]):
+        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim})")
+    if not np.all(np.isfinite(points)):
+        raise ValueError(f"{name}: not finite everywhere, expected real numbers")
+    return points
 
 
 def replaced(record, settings):
@@ -498,17 +502,21 @@ def replaced(record, settings):
     return record._replace(**settings)
 
 
-def _check_arguments(dim, period, recipe, form, tolerance, seed):
+def _check_arguments(coefficient, dim, period, recipe, form, tolerance, seed):
     for name, value, known in (("recipe", recipe, ("sharp", "adam")), ("form", form, ("auto", "strong", "energy"))):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise ValueError(f"{name}: found {value!r}, expected one of {known}")
-    if type(dim) is not int or dim not in (1, 2, 3):
-        raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
-    for name, value in (("period", period), ("tolerance", tolerance)):
-        if not (isinstance(value, (int, float)) and 0 < value < np.inf):
-            raise ValueError(f"{name}: found {value!r}, expected a positive number")
-    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
-        raise ValueError(f"seed: found {seed!r}, expected an integer of at least 0")
+    if recipe == "adam" and form == "energy":
+        raise ValueError("form: found 'energy', expected 'strong', which is all that the recipe adam has")
+    if not callable(coefficient) and (recipe == "adam" or form == "strong"):
+        raise TypeError(
+            f"coefficient: found {type(coefficient).__name__} of shape {np.shape(coefficient)}, expected a function, "
+            "since the strong form needs derivatives; an array has the recipe sharp in the form 'energy'"
+        )
+    check_dim(dim)
+    check_positive("period", period)
+    check_positive("tolerance", tolerance)
+    check_integer("seed", seed, 0, np.inf)
 
 
 def adam_settings(dim):

@@ -18,6 +18,7 @@ The bounds at the end hold for any periodic trial functions, trained or not.
 import time
 from collections.abc import Callable
 from functools import reduce
+from itertools import pairwise
 from typing import NamedTuple
 
 import autograd.numpy as anp
@@ -27,7 +28,16 @@ from autograd.scipy.special import erfc
 from numpy.polynomial import legendre
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
-from coefficients import as_tensor, checked_values, tensor_and_divergence
+from coefficients import (
+    check_hidden,
+    check_integer,
+    check_periodic,
+    check_resolved,
+    checked_reaction,
+    checked_values,
+    tensor_and_divergence,
+    tensor_of,
+)
 from jets import backward, coordinate_jet, flatten, forward, init_network, network_jet, operator_jet, unflatten
 from losses import Term, cell_midpoints, equation_term, grid, residual
 
@@ -193,7 +203,9 @@ def _step(residual, vector, r, J, damping):
 
         def solve(g, factor=factor):
             """(J^T J + damping)^-1 J^T g, in the smaller of its two forms."""
-            return J.T @ cho_solve(factor, g) if rows < columns else cho_solve(factor, J.T @ g)
+            if rows < columns:
+                return J.T @ cho_solve(factor, g, check_finite=False)
+            return cho_solve(factor, J.T @ g, check_finite=False)
 
         step, h = -solve(r), 0.1
         bend = 2 / h * ((residual(vector + h * step) - r) / h - J @ step)  # the second derivative along the step
@@ -221,17 +233,29 @@ class Sharp(NamedTuple):
     slow_points: int = 16  # an axis of x, for a coefficient that depends on it
 
 
-def checked(settings):
-    """The settings, or a ValueError for those of a cell problem that cannot be meant."""
-    least = {"points": 3, "iterations": 1, "slow_points": 1}
-    numbers = [(name, getattr(settings, name), least[name]) for name in least]
-    numbers += [("hidden", width, 1) for width in settings.hidden]
-    for name, value, bound in numbers:
-        if not (isinstance(value, int | np.integer) and value >= bound):
-            raise ValueError(f"{name}: found {value!r}, expected an integer of at least {bound}")
+def checked(settings, axes=None):
+    """The settings, or a ValueError for those that cannot be meant.  axes: of an equation, None for a cell problem."""
+    check_hidden(settings.hidden)
+    if axes is not None and not (isinstance(settings.points, tuple) and len(settings.points) == axes):
+        raise ValueError(f"points: found {settings.points!r}, expected a tuple of {axes} numbers, one an axis")
+    for count in [settings.points] if axes is None else settings.points:
+        check_integer("points", count, 3, 10**4)
+    check_integer("iterations", settings.iterations, 1, 10**6)
+    check_integer("slow_points", settings.slow_points, 1, 10**4)
     if not (isinstance(settings.stall, int | float) and settings.stall <= 1):
         raise ValueError(f"stall: found {settings.stall!r}, expected a number of at most 1")
     return settings
+
+
+def check_size(points, inputs, hidden):
+    """Raises ValueError for a training whose Jacobian would not fit into the memory."""
+    sizes = [inputs, *hidden, 1]
+    parameters = sum((m + 1) * k for m, k in pairwise(sizes))
+    if points * parameters > 5e8:
+        raise ValueError(
+            f"points, hidden: found {points} points and {parameters} parameters, whose Jacobian does not fit into "
+            "the memory; expected at most 5e8 for their product"
+        )
 
 
 class Correctors(NamedTuple):
@@ -341,17 +365,29 @@ def solve_cells(problem, settings, rng, errors=None):
     errors: j -> a function of the Trial of chi_j that returns {name: float}, or None.
     """
     dim, period = problem.dim, problem.period
+    checked(settings)
+    check_size(
+        (settings.points * settings.slow_points if problem.slow else settings.points) ** dim, 3 * dim, settings.hidden
+    )
     y, x = cell_midpoints(dim, 1.0, settings.points), None
     if problem.slow:
         nodes, _ = gauss(problem.domain, (settings.slow_points,) * dim)
         x, y = np.repeat(nodes, len(y), axis=0), np.tile(y, (len(nodes), 1))
     at = np.zeros_like(y) if x is None else x
     a, b = tensor_and_divergence(lambda p: problem.coefficient(at, period * p), y)
+    for point in at[:: settings.points**dim]:
+        check_periodic("coefficient", _at(problem, point), dim, period)
+        check_resolved(
+            _at(problem, point), period * cell_midpoints(dim, 1.0, settings.points), period / settings.points
+        )
     scale = np.trace(a.mean(axis=0)) / dim
     if problem.reaction is None:
         sources = b.T / scale
+    elif np.any(b != 0):
+        raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
     else:  # D lap N = r in y = period * (y of the unit cell), N = period * (network)
-        sources = -period * checked_values("reaction", problem.reaction, period * y)[None] / scale
+        quadrature = cell_midpoints(dim, period, QUADRATURE[dim])
+        sources = -period * checked_reaction(problem, period * y, quadrature)[None] / scale
     trials, fits = [], []
     for j, f in enumerate(sources):
         term = [cell_term(x, y, a / scale, b / scale, f)]
@@ -363,13 +399,18 @@ def solve_cells(problem, settings, rng, errors=None):
     return Correctors(trials, period, problem.slow, fits)
 
 
+def _at(problem, x):
+    """The coefficient as a function of y at one point x."""
+    return lambda y: problem.coefficient(0 * y + x, y)
+
+
 def tensor_at(problem, correctors, x):
     """Step 2: a*(x) at points x (X, dim), as the mean energy: its error is the square of that of the correctors."""
     y = problem.period * cell_midpoints(problem.dim, 1.0, QUADRATURE[problem.dim])
     tensors = []
     for point in x:
         at = np.broadcast_to(point, y.shape)
-        a, slopes = as_tensor(problem.coefficient(at, y), y.shape), correctors.expansion(at, y)[1]
+        a, slopes = tensor_of(_at(problem, point), y), correctors.expansion(at, y)[1]
         tensors.append(energy(a, slopes))
     return np.stack(tensors)
 
@@ -403,6 +444,8 @@ def solve_equation(problem, coefficients, settings, rng, errors=None):
     quadrature and by a bubble, the squares of which a solution that is singular at corners can still meet.
     """
     timed, dim = problem.initial is not None, problem.dim
+    checked(settings, dim + timed)
+    check_size(int(np.prod(settings.points)), dim + timed, settings.hidden)
     bounds = [*problem.domain, *([(0.0, problem.final_time)] if timed else [])]
     points, weights = gauss(bounds, settings.points)
 
@@ -510,22 +553,30 @@ def parabolic_lift(problem, coefficients):
 # ---------------------------------------------------------------------------------------------------
 
 
-def bounds(a, slopes, count):
+def bounds(a, slopes, count, part=slice(None)):
     """Two matrices between which, in the Loewner order, the homogenized tensor lies: lower, upper.
 
     a (n, d, d) and the slopes (d, n, d) of any periodic functions chi_j, on the midpoints of count ** d boxes.
     upper is the energy of the fields e_j + grad chi_j.  For lower the fluxes a (e_j + grad chi_j) are made free of
     divergence: their Fourier series, cut at a quarter of the grid's frequencies, without its gradient part.  With
     such fluxes sigma_j, M the matrix of their means and D_ij = mean(sigma_i . a^-1 sigma_j), lower = M D^-1 M^T.
-    Both hold for any chi_j; they assume that the midpoint rule resolves a, its inverse and the slopes.
+    Both hold for any chi_j; they assume that the midpoint rule resolves a, its inverse and the slopes.  What is added
+    to D lowers `lower` by the rounding errors.  part: the points over which both energies are averaged.
     """
     d = a.shape[1]
     flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None])
     sigma = divergence_free(flux.reshape(d, d, *[count] * d)).reshape(d, d, -1)
     M = sigma.mean(axis=-1).T
+    a, sigma, slopes = a[part], sigma[..., part], slopes[:, part]
     D = np.einsum("ikn,nkl,jln->ij", sigma, np.linalg.inv(a), sigma, optimize=True) / len(a)
+    D += 1e-14 * np.trace(D) * np.eye(d)
     lower = M @ np.linalg.solve(D, M.T)
     return (lower + lower.T) / 2, energy(a, slopes)
+
+
+def reuss_voigt(a):
+    """The harmonic and the arithmetic mean of a (n, d, d): bounds by constant fluxes and constant fields."""
+    return np.linalg.inv(np.linalg.inv(a).mean(axis=0)), a.mean(axis=0)
 
 
 def divergence_free(flux):
@@ -551,7 +602,7 @@ BOUND_POINTS = {1: 512, 2: 128, 3: 48}  # an axis
 
 
 def strong_form(field, dim, settings):
-    """j -> (iteration -> terms) for a coefficient field(y) -> (n, d, d) on the unit cell, on a fixed grid."""
+    """j -> (iteration -> terms) for a coefficient field(y) on the unit cell, on a fixed grid."""
     y = cell_midpoints(dim, 1.0, settings.points)
     a, b = tensor_and_divergence(field, y)
     terms = [[cell_term(None, y, a, b, b[:, j])] for j in range(dim)]
@@ -570,7 +621,7 @@ def energy_form(field, dim, settings, rng):
 
     def terms(j, iteration):
         y = (lattice + shifts[iteration]) % 1
-        return energy_terms(field(y), j, y)
+        return energy_terms(tensor_of(field, y), j, y)
 
     return lambda j: lambda iteration: terms(j, iteration)
 
@@ -583,21 +634,28 @@ class Cell(NamedTuple):
     lower: np.ndarray  # (dim, dim)
     upper: np.ndarray  # (dim, dim)
     gap: float  # between the bounds, in the direction where it is largest for the tensor halfway
-    quadrature: float  # how far the upper bound moves if it is taken on a coarser grid, by the same measure
+    quadrature: float  # how far bounds move from one quadrature to another, by the same measure
 
 
 def solve_cell(field, dim, form, settings, rng, pixels=1):
-    """The correctors of field(y) -> (n, d, d) on the unit cell, form "strong" or "energy", and the bounds."""
+    """The correctors of field(y) -> (n,) or (n, d, d) on the unit cell, form "strong" or "energy", and the bounds.
+
+    Cell.quadrature compares them with those of half the points an axis, and the means of a and of its inverse with
+    those on another grid.
+    """
     terms = strong_form(field, dim, settings) if form == "strong" else energy_form(field, dim, settings, rng)
     trials, fits = zip(*(train_cell(terms(j), settings, rng) for j in range(dim)), strict=True)
     count = 2 * pixels * max(1, round(BOUND_POINTS[dim] / 2 / pixels))
     y = cell_midpoints(dim, 1.0, count)
-    a, slopes = field(y), value_and_slope(trials, y)[1]
+    a, slopes = tensor_of(field, y), value_and_slope(trials, y)[1]
     lower, upper = bounds(a, slopes, count)
-    part = np.all(np.stack(np.unravel_index(np.arange(len(y)), [count] * dim)) % 2 == 0, axis=0)
-    moved, halfway = energy(a[part], slopes[:, part]) - upper, (lower + upper) / 2
-    gap, quadrature = (relative_size(each, halfway) for each in (upper - lower, moved))
-    return Cell(list(trials), list(fits), lower, upper, gap, quadrature)
+    coarse = np.all(np.stack(np.unravel_index(np.arange(len(y)), [count] * dim)) % 2 == 0, axis=0)
+    moved = [*np.subtract(bounds(a, slopes, count, coarse), (lower, upper))]
+    if pixels == 1:  # what every point of a grid misses, such as count periods, another grid sees
+        other = tensor_of(field, cell_midpoints(dim, 1.0, count - 1))
+        moved += [*np.subtract(reuss_voigt(other), reuss_voigt(a))]
+    gap, *quadrature = (relative_size(each, (lower + upper) / 2) for each in (upper - lower, *moved))
+    return Cell(list(trials), list(fits), lower, upper, gap, max(quadrature))
 
 
 def relative_size(difference, tensor):

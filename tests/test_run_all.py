@@ -231,7 +231,7 @@ def test_modules_depend_on_each_other_in_one_direction():
         "jets": set(),
         "fem": set(),
         "losses": {"jets"},
-        "adam": {"jets", "losses"},
+        "adam": {"jets", "losses", "coefficients"},
         "coefficients": {"losses"},
         "sharp": {"jets", "losses", "coefficients"},
         "nhpinn": {"jets", "losses", "adam", "coefficients", "sharp"},
