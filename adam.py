@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coefficients import check_hidden, check_integer, check_positive
+from coefficients import check_hidden, check_integer, check_positive, shown
 from jets import flatten, unflatten
 from losses import Term, loss_and_gradient, random_part
 
@@ -125,20 +125,20 @@ def checked_weights(training, names):
     """The weights of a training, checked with its other settings; see eqs. (3) and (12)."""
     for name in ("epochs", "every", "average", "points", "batch", "layers"):
         value, least = getattr(training, name), {"points": 3, "layers": 0}.get(name, 1)
-        if (name, value) != ("batch", None):
+        if name != "batch" or value is not None:
             check_integer(name, value, least, 10**4 if name == "points" else 10**9)
     check_hidden(training.hidden)
     check_positive("rate", training.rate)
     check_positive("decay", training.decay)
-    if training.dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype: found {training.dtype!r}, expected 'float32' or 'float64'")
+    if not isinstance(training.dtype, str) or training.dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype: found {shown(training.dtype)}, expected 'float32' or 'float64'")
     try:
         weights = np.asarray(training.weights, dtype=float)
     except (TypeError, ValueError):
         weights = np.zeros(0)
     if weights.shape != (len(names),) or not (weights.min() >= 0 and abs(weights.sum() - 1) < 1e-9):
         raise ValueError(
-            f"weights: found {training.weights!r} with sum {weights.sum():.12g}, "
+            f"weights: found {shown(training.weights)} with sum {weights.sum():.12g}, "
             f"expected non-negative weights of ({', '.join(names)}) that sum to one"
         )
     return training.weights

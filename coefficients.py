@@ -11,7 +11,7 @@ from numbers import Integral, Real
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import make_vjp
+from autograd import elementwise_grad, make_vjp
 
 from losses import cell_midpoints
 
@@ -123,6 +123,19 @@ def checked_reaction(problem, points, quadrature):
     return values
 
 
+def check_twice_differentiable(name, function, points):
+    """Raises TypeError where autograd does not find the second derivatives of function(points)."""
+    slope = elementwise_grad(function)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            second = elementwise_grad(lambda p: slope(p)[:, 0])(points)
+    except Exception as error:
+        raise TypeError(f"{name}: could not be differentiated twice; write it with autograd.numpy") from error
+    if not np.all(np.isfinite(second)):
+        raise TypeError(f"{name}: could not be differentiated twice, the derivative is not finite everywhere")
+
+
 def check_periodic(name, function, dim, period, count=7):
     """Raises ValueError where function(y) differs from function(y + period e_i) on sampled points."""
     points = cell_midpoints(dim, period, count)
@@ -169,20 +182,25 @@ def jump_between(field, points, spacing):
 # ---------------------------------------------------------------------------------------------------
 
 
+def shown(value):
+    """A value on one line, for a sentence."""
+    return " ".join(repr(value).split())
+
+
 def check_integer(name, value, least, most=10**9):
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
-        raise ValueError(f"{name}: found {value!r}, expected an integer of at least {least} and at most {most}")
+        raise ValueError(f"{name}: found {shown(value)}, expected an integer of at least {least} and at most {most}")
 
 
 def check_positive(name, value, most=LARGEST):
     if isinstance(value, bool) or not isinstance(value, Real) or not 1 / LARGEST <= value <= most:
-        raise ValueError(f"{name}: found {value!r}, expected a positive number, 1e-100 to {most:g}")
+        raise ValueError(f"{name}: found {shown(value)}, expected a positive number, 1e-100 to {most:g}")
 
 
 def check_hidden(hidden):
     """Widths of hidden layers: one at least, and a size that fits into the memory."""
     if not isinstance(hidden, tuple | list) or not 1 <= len(hidden) <= 100:
-        raise ValueError(f"hidden: found {hidden!r}, expected the widths of 1 to 100 layers, as a tuple")
+        raise ValueError(f"hidden: found {shown(hidden)}, expected the widths of 1 to 100 layers, as a tuple")
     for width in hidden:
         check_integer("hidden", width, 1, 10**4)
 
@@ -192,19 +210,22 @@ def check_problem(problem):
     check_dim(problem.dim)
     for name in ("eps", "period") + (() if problem.initial is None else ("final_time",)):
         check_positive(name, getattr(problem, name))
-    box = np.asarray(problem.domain)
+    try:
+        box = np.asarray(problem.domain)
+    except ValueError:  # of different lengths
+        box = np.zeros(0)
     if (
         box.shape != (problem.dim, 2)
         or box.dtype.kind not in "iuf"
         or not np.all((box[:, 0] < box[:, 1]) & (np.abs(box).max() < LARGEST))
     ):
-        raise ValueError(f"domain: found {problem.domain!r}, expected {problem.dim} pairs (low, high), low < high")
+        raise ValueError(f"domain: found {shown(problem.domain)}, expected {problem.dim} pairs (low, high), low < high")
     for name in ("coefficient", "source", "reaction", "initial"):
         function = getattr(problem, name)
         if not callable(function) and not (function is None and name in ("reaction", "initial")):
             raise TypeError(f"{name}: found {type(function).__name__}, expected a function of points")
-    if problem.slow not in (True, False):
-        raise ValueError(f"slow: found {problem.slow!r}, expected True or False")
+    if not isinstance(problem.slow, bool):
+        raise ValueError(f"slow: found {shown(problem.slow)}, expected True or False")
     if problem.slow and problem.dim > 1:
         raise ValueError(f"slow: a coefficient that depends on x needs dim = 1 here, found dim = {problem.dim}")
     if problem.slow and problem.reaction is not None:
@@ -213,4 +234,4 @@ def check_problem(problem):
 
 def check_dim(dim):
     if isinstance(dim, bool) or not isinstance(dim, Integral) or dim not in (1, 2, 3):
-        raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
+        raise ValueError(f"dim: found {shown(dim)}, expected 1, 2 or 3")

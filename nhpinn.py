@@ -40,6 +40,7 @@ from coefficients import (
     checked_reaction,
     checked_values,
     jump_between,
+    shown,
     tensor_and_divergence,
     tensor_of,
 )
@@ -430,7 +431,7 @@ def _homogenize_adam(field, dim, period, scale, a, seed, settings):
     return Homogenized(tensor, lower, upper, corrector, "strong", 1, correctors.history)
 
 
-def homogenize_at(coefficient, points, **options):
+def homogenize_at(coefficient, points, /, **options):
     """A slowly varying coefficient(x, y), both (n, dim): `homogenize` at each of the points (X, dim), a list."""
     if not callable(coefficient):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y")
@@ -505,12 +506,12 @@ def replaced(record, settings):
 def _check_arguments(coefficient, dim, period, recipe, form, tolerance, seed):
     for name, value, known in (("recipe", recipe, ("sharp", "adam")), ("form", form, ("auto", "strong", "energy"))):
         if not isinstance(value, str) or value not in known:
-            raise ValueError(f"{name}: found {value!r}, expected one of {known}")
+            raise ValueError(f"{name}: found {shown(value)}, expected one of {known}")
     if recipe == "adam" and form == "energy":
         raise ValueError("form: found 'energy', expected 'strong', which is all that the recipe adam has")
     if not callable(coefficient) and (recipe == "adam" or form == "strong"):
         raise TypeError(
-            f"coefficient: found {type(coefficient).__name__} of shape {np.shape(coefficient)}, expected a function, "
+            f"coefficient: found {type(coefficient).__name__}, expected a function, "
             "since the strong form needs derivatives; an array has the recipe sharp in the form 'energy'"
         )
     check_dim(dim)

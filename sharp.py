@@ -16,6 +16,7 @@ The bounds at the end hold for any periodic trial functions, trained or not.
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from functools import reduce
 from itertools import pairwise
@@ -33,8 +34,10 @@ from coefficients import (
     check_integer,
     check_periodic,
     check_resolved,
+    check_twice_differentiable,
     checked_reaction,
     checked_values,
+    shown,
     tensor_and_divergence,
     tensor_of,
 )
@@ -82,13 +85,22 @@ def _function_of(jet, value, first, second):
 def function_jet(function, jet):
     """The jet (channels, n) of a function of points, by nested automatic differentiation."""
     x, directions, b = jet[0], jet[1:-1], jet[-1]
-    slope = elementwise_grad(function)
+    slope = _derivative(function)
     gradient = slope(x)
     out = np.concatenate([function(x)[None], np.einsum("knd,nd->kn", directions, gradient), [np.sum(b * gradient, 1)]])
     for i in np.flatnonzero(np.any(directions != 0, axis=(0, 1))):
-        second = elementwise_grad(lambda p, i=i: slope(p)[:, i])(x)
+        second = _derivative(lambda p, i=i: slope(p)[:, i])(x)
         out[-1] += np.einsum("kn,knd,nd->n", directions[..., i], directions, second)
     return out
+
+
+def _derivative(function):
+    def slope(p):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "independent of input": a constant has slope 0
+            return elementwise_grad(function)(p)
+
+    return slope
 
 
 def trial_jet(trial, jet):
@@ -237,13 +249,13 @@ def checked(settings, axes=None):
     """The settings, or a ValueError for those that cannot be meant.  axes: of an equation, None for a cell problem."""
     check_hidden(settings.hidden)
     if axes is not None and not (isinstance(settings.points, tuple) and len(settings.points) == axes):
-        raise ValueError(f"points: found {settings.points!r}, expected a tuple of {axes} numbers, one an axis")
+        raise ValueError(f"points: found {shown(settings.points)}, expected a tuple of {axes} numbers, one an axis")
     for count in [settings.points] if axes is None else settings.points:
         check_integer("points", count, 3, 10**4)
     check_integer("iterations", settings.iterations, 1, 10**6)
     check_integer("slow_points", settings.slow_points, 1, 10**4)
     if not (isinstance(settings.stall, int | float) and settings.stall <= 1):
-        raise ValueError(f"stall: found {settings.stall!r}, expected a number of at most 1")
+        raise ValueError(f"stall: found {shown(settings.stall)}, expected a number of at most 1")
     return settings
 
 
@@ -461,6 +473,8 @@ def solve_equation(problem, coefficients, settings, rng, errors=None):
     a, b, c = coefficients(points[:, :dim])
     f = checked_values("source", problem.source, points[:, :dim])
     if timed:
+        checked_values("initial", problem.initial, points[:, :dim])
+        check_twice_differentiable("initial", problem.initial, points[:, :dim])
         b = np.hstack([b, np.full((len(points), 1), -1.0)])
     term = equation_term(points, a, b, -c, f, 1.0)._replace(weight=weights * space_bubble(points))
     lift = parabolic_lift(problem, coefficients) if timed else elliptic_lift(problem, coefficients)
