@@ -253,7 +253,7 @@ def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_e
     """
     check_problem(problem)
     cell_rng, solution_rng = generators(seed)
-    y = cell_midpoints(problem.dim, problem.period, cell.points)
+    y = cell_midpoints(problem.dim, problem.period, sharp.checked(cell).points)
     checked_cell_data(problem, slow_points(problem, cell), y, problem.period / cell.points)
     correctors = sharp.solve_cells(problem, cell, cell_rng, cell_errors)
     coefficients = sharp_coefficients(problem, correctors)

@@ -32,10 +32,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 from coefficients import (
     check_hidden,
     check_integer,
-    check_periodic,
-    check_resolved,
     check_twice_differentiable,
-    checked_reaction,
     checked_values,
     shown,
     tensor_and_divergence,
@@ -387,19 +384,11 @@ def solve_cells(problem, settings, rng, errors=None):
         x, y = np.repeat(nodes, len(y), axis=0), np.tile(y, (len(nodes), 1))
     at = np.zeros_like(y) if x is None else x
     a, b = tensor_and_divergence(lambda p: problem.coefficient(at, period * p), y)
-    for point in at[:: settings.points**dim]:
-        check_periodic("coefficient", _at(problem, point), dim, period)
-        check_resolved(
-            _at(problem, point), period * cell_midpoints(dim, 1.0, settings.points), period / settings.points
-        )
     scale = np.trace(a.mean(axis=0)) / dim
     if problem.reaction is None:
         sources = b.T / scale
-    elif np.any(b != 0):
-        raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
     else:  # D lap N = r in y = period * (y of the unit cell), N = period * (network)
-        quadrature = cell_midpoints(dim, period, QUADRATURE[dim])
-        sources = -period * checked_reaction(problem, period * y, quadrature)[None] / scale
+        sources = -period * checked_values("reaction", problem.reaction, period * y)[None] / scale
     trials, fits = [], []
     for j, f in enumerate(sources):
         term = [cell_term(x, y, a / scale, b / scale, f)]
@@ -663,15 +652,18 @@ def solve_cell(field, dim, form, settings, rng, pixels=1):
     y = cell_midpoints(dim, 1.0, count)
     a, slopes = tensor_of(field, y), value_and_slope(trials, y)[1]
     lower, upper = bounds(a, slopes, count)
+    halfway = (lower + upper) / 2
     coarse = np.all(np.stack(np.unravel_index(np.arange(len(y)), [count] * dim)) % 2 == 0, axis=0)
     moved = [*np.subtract(bounds(a, slopes, count, coarse), (lower, upper))]
     if pixels == 1:  # what every point of a grid misses, such as count periods, another grid sees
-        other = tensor_of(field, cell_midpoints(dim, 1.0, count - 1))
-        moved += [*np.subtract(reuss_voigt(other), reuss_voigt(a))]
-    gap, *quadrature = (relative_size(each, (lower + upper) / 2) for each in (upper - lower, *moved))
-    return Cell(list(trials), list(fits), lower, upper, gap, max(quadrature))
+        moved += [*np.subtract(reuss_voigt(tensor_of(field, cell_midpoints(dim, 1.0, count - 1))), reuss_voigt(a))]
+    quadrature = max(relative_size(each, halfway) for each in moved)
+    return Cell(list(trials), list(fits), lower, upper, relative_size(upper - lower, halfway), quadrature)
 
 
 def relative_size(difference, tensor):
-    """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; tensor is positive definite."""
-    return float(np.abs(eigh(difference, tensor, eigvals_only=True)).max())
+    """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; inf if tensor is not positive."""
+    try:
+        return float(np.abs(eigh(difference, tensor, eigvals_only=True)).max())
+    except LinAlgError:  # lost in rounding
+        return np.inf

@@ -456,7 +456,7 @@ def test_weights_that_do_not_sum_to_one_are_refused(weights):
     ("change", "error", "message"),
     [
         ({"dim": 4}, ValueError, "dim: found 4, expected 1, 2 or 3"),
-        ({"coefficient": 2.0}, TypeError, "coefficient: found float of shape"),
+        ({"coefficient": 2.0}, TypeError, "coefficient: found float, expected a function"),
         ({"period": 0.0}, ValueError, "period: found 0.0, expected a positive number"),
         ({"recipe": "magic"}, ValueError, "recipe: found 'magic', expected one of"),
         ({"dim": 2.0}, ValueError, "dim: found 2.0, expected 1, 2 or 3"),
