@@ -173,7 +173,7 @@ def run_killed(path, out, kills, rng, *arguments):
 
 
 def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
-    path = script(tmp_path, longer(0.1), QUICK_SAVES)
+    path = script(tmp_path, longer(0.5), QUICK_SAVES)
     run_killed(path, tmp_path / "killed", 3, random.Random(0))
     run_whole(path, tmp_path / "whole")
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
@@ -204,7 +204,7 @@ def test_ctrl_c_ends_a_run_cleanly_at_any_moment(tmp_path):
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
-    path = script(tmp_path, longer(2))
+    path = script(tmp_path, longer(20))
     process = start(path, "--out", "out", "--fresh")
     process.stdout.readline()  # one task has ended, a process is training
     time.sleep(1)
