@@ -33,12 +33,13 @@ TASK = Task("const1d", "nhpinn", 0, "smoke")
 
 # A run_all.py with other constants; spawned processes read it, too.
 SCRIPT = f"""
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 import experiments, run_all, runner
 {{}}
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     sys.exit(run_all.main(["--budget", "smoke", "--only", "const1d", "--no-figures", *sys.argv[1:]]))
 """
 QUICK_SAVES = "runner.SAVE_EVERY = 0.05"
@@ -204,7 +205,7 @@ def test_ctrl_c_ends_a_run_cleanly_at_any_moment(tmp_path):
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
-    path = script(tmp_path, longer(20))
+    path = script(tmp_path, longer(5))
     process = start(path, "--out", "out", "--fresh")
     process.stdout.readline()  # one task has ended, a process is training
     time.sleep(1)
