@@ -263,13 +263,14 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
     found["e_a"] = coefficient_error(problem, coefficients, slow, *reference)
     u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), inputs)
     homogenized_at_end = u0, slope[:, : problem.dim], second[:, : problem.dim, : problem.dim]
-    found |= corrected_errors(problem, fine, homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
+    expansion = nhpinn.corrector_at(problem, correctors, x)
+    found |= corrected_errors(problem, fine, homogenized_at_end, expansion)
     history = {f"sharp_cell{j + 1}": each._asdict() for j, each in enumerate(correctors.fits)}
     history["sharp_homogenized"] = fit._asdict()
     clock = {part: record.pop("seconds") for part, record in history.items()}  # the rest is the same in every run
     if snapshots and problem.reaction is None:
         history["bounds"] = bounds_in_training(problem, snapshots)
-    corrected, _ = nhpinn.reconstruct(problem, *homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
+    corrected, _ = nhpinn.reconstruct(problem, *homogenized_at_end, expansion)
     return {
         "recipe": "sharp",
         "quantities": found,
