@@ -69,24 +69,34 @@ def ours(job):
 
 
 def matrix_products(job):
-    """The matrix products of our step and nothing else: its blocks and shapes, into arrays that exist already.
+    """The matrix products of our step and nothing else: its blocks and stacks, into arrays that exist already.
 
     The layers' inputs, which the backward pass needs again, stay in memory as in ours; all else shares its place.
     """
-    block = min(losses.BLOCK_BYTES // job.x.itemsize, len(job.x))
-    rows = 4 * block  # value, two derivatives, the operator
+    pieces = losses.blocks(len(job.x), losses.BLOCK_BYTES // job.x.itemsize)
+    rows = 4 * pieces[0].stop  # value, two derivatives, the operator
     inputs = [np.ones((rows, m), job.x.dtype) for m in SIZES[:-1]]
     outputs = {k: np.ones((rows, k), job.x.dtype) for k in SIZES}
     gradients = {m: np.ones((rows, m), job.x.dtype) for m in SIZES}
     products = []
-    for start in range(0, len(job.x), block):
-        n = 4 * len(job.x[start : start + block])
+
+    def multiply(z, W, out):
+        products.extend(zip(jets.by_rows(z), (W, W), jets.by_rows(out), strict=True))
+
+    def multiply_transposed(z, g):
+        for left, right in zip(jets.by_rows(z), jets.by_rows(g), strict=True):
+            out = np.empty((len(left), z.shape[1], g.shape[1]), z.dtype)
+            products.append((np.swapaxes(left, 1, 2), right, out))
+
+    for piece in pieces:
+        n = 4 * len(job.x[piece])
         layers = [(z[:n], W, outputs[W.shape[1]][:n]) for z, (W, _) in zip(inputs, job.params, strict=True)]
-        products += layers
+        for z, W, out in layers:
+            multiply(z, W, out)
         for layer, (z, W, g) in reversed(list(enumerate(layers))):
-            products.append((z.T, g, np.empty_like(W)))  # gradient over the weights
+            multiply_transposed(z, g)  # gradient over the weights
             if layer:
-                products.append((g, W.T, gradients[len(W)][:n]))  # gradient over the inputs
+                multiply(g, np.ascontiguousarray(W.T), gradients[len(W)][:n])  # gradient over the inputs
 
     def step():
         for left, right, out in products:

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import autograd.numpy as anp
 import numpy as np
+import pytest
 from autograd import elementwise_grad, grad
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,7 +123,10 @@ def plain_network_jet(params, z):
     return plain_affine(z, *last)
 
 
-@given(seeds, st.sampled_from([1, 3, 4, 5]), st.integers(1, 5), st.lists(st.integers(1, 4), min_size=1, max_size=4))
+many = st.integers(1, 5) | st.integers(30, 150)  # with its channels, more rows than a product takes at once
+
+
+@given(seeds, st.sampled_from([1, 3, 4, 5]), many, st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_the_fused_network_equals_plain_autograd_in_value_and_gradient(seed, channels, points, widths):
     rng = np.random.default_rng(seed)
     z = rng.standard_normal((channels, points, widths[0]))
@@ -191,6 +195,17 @@ def test_blocks_of_points_change_nothing(seed, dim):
     params, terms = random_terms(seed, dim)
     whole = losses.loss_and_gradient(params, terms)
     split = losses.loss_and_gradient(params, terms, block=3)
+    np.testing.assert_allclose(split[0], whole[0], rtol=1e-12)
+    np.testing.assert_allclose(split[1], whole[1], rtol=1e-9, atol=1e-12)
+
+
+@given(seeds, dims, st.sampled_from([(), (2,), (3, 2)]), st.integers(1, 40))
+def test_rows_of_a_matrix_product_change_nothing(seed, dim, batch, rows):
+    params, terms = random_terms(seed, dim, batch)
+    whole = losses.loss_and_gradient(params, terms)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jets, "ROWS", rows)
+        split = losses.loss_and_gradient(params, terms)
     np.testing.assert_allclose(split[0], whole[0], rtol=1e-12)
     np.testing.assert_allclose(split[1], whole[1], rtol=1e-9, atol=1e-12)
 
