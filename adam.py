@@ -1,6 +1,7 @@
 """The recipe `adam`: the paper's training, one loop around pure steps of Adam (Kingma and Ba 2015)."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ class History(NamedTuple):
 
     epochs: list
     loss: list
+    seconds: list  # of training, without those of computing the errors
     errors: dict  # name -> list of floats
 
 
@@ -81,22 +83,26 @@ def train(params, terms, training, rng, errors=None, checkpoint=NO_CHECKPOINT):
     like = params
     vector = flatten(params).astype(training.dtype)
     state = adam_init(vector)
-    history = History([], [], {})
+    history = History([], [], [], {})
 
     def progress(epoch):
         known = {"epoch": epoch, "vector": vector, **state._asdict(), "history": history._asdict()}
         return known | {"random": rng.bit_generator.state}
 
     def record(epoch, loss):
+        nonlocal aside
         history.epochs.append(epoch)
         history.loss.append(float(loss))
+        history.seconds.append(time.perf_counter() - clock - aside)
         for name, value in (errors(unflatten(vector, like)) if errors else {}).items():
             history.errors.setdefault(name, []).append(float(value))
+        aside = time.perf_counter() - clock - history.seconds[-1]
 
     saved = checkpoint.load(progress(0))
     first, vector, history = saved["epoch"], saved["vector"], History(**saved["history"])
     state = AdamState(saved["m"], saved["v"], saved["step"])
     rng.bit_generator.state = saved["random"]
+    clock, aside = time.perf_counter() - sum(history.seconds[-1:]), 0.0
     for epoch in range(first, training.epochs):
         checkpoint.save(progress(epoch), False)
         parts = [random_part(term, training.batch, rng) if term.derivatives else term for term in terms]

@@ -23,6 +23,8 @@ from problems import PROBLEMS
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 ARTEFACT, UNKNOWN = "an artefact of the reference", "not measured"
 RUN = "python run_all.py --budget paper --seeds 3 --studies"
+EQUAL = 0.1  # the relative difference below which two errors count as equal, and a spread as none
+GREATLY = 5  # the factor between two errors from which one is greatly better
 FOUR = ("elliptic2d", "slow1d", "reaction10", "reaction50")  # the problems of section 5
 
 
@@ -70,6 +72,10 @@ class Claim(NamedTuple):
     judge: Callable  # Found -> verdict, evidence
     problems: tuple  # to run for it; (): all
     figures: tuple  # names of pictures that run_all.py draws
+
+
+def equal(a, b):
+    return abs(a / b - 1) < EQUAL
 
 
 def paper(problem, quantity):
@@ -127,7 +133,7 @@ def fails_at_random(found):
     evidence = "standard deviation over seeds / mean of the classical error: " + listed(
         names, lambda n: f"{spread[n]:.2g}"
     )
-    return REPRODUCED if min(spread.values()) > 0.05 else PARTLY if max(spread.values()) > 0.05 else NOT, evidence
+    return REPRODUCED if min(spread.values()) > EQUAL else PARTLY if max(spread.values()) > EQUAL else NOT, evidence
 
 
 def transfer_shows(found):
@@ -142,11 +148,12 @@ def transfer_shows(found):
         + f". The same loss at the same points, over splines with {finest['elements a period']:g} elements a period "
         f"(elliptic2d): {finest['error']:.2g}"
     )
-    if not all(abs(transfer[name] - law[name]) < 0.1 for name in names):
+    ends_there = [equal(transfer[name], law[name]) for name in names]
+    if not any(ends_there):
         return NOT, evidence
-    if finest["error"] > 0.05:
-        return REPRODUCED, evidence
-    return PARTLY, evidence + ". So the loss misleads functions that do not follow the cells, and only these"
+    if finest["error"] * GREATLY < law["elliptic2d"]:
+        return PARTLY, evidence + ". So the loss misleads functions that do not follow the cells, and only these"
+    return REPRODUCED if all(ends_there) else PARTLY, evidence
 
 
 def arithmetic_mean(found):
@@ -160,8 +167,7 @@ def arithmetic_mean(found):
         f"residual averaged over y, with its term of order eps^-2, predicts {law:.3f}. The arithmetic mean is what the "
         f"energy loss learns: predicted {arithmetic:.4f}, trained {rows['energy']['trained']:.4f}"
     )
-    near = abs(classical - arithmetic) < abs(classical - law)
-    return REPRODUCED if near else NOT, evidence
+    return REPRODUCED if equal(classical, arithmetic) and not equal(classical, law) else NOT, evidence
 
 
 def law_holds(found):
@@ -174,10 +180,10 @@ def law_holds(found):
         lambda n: f"{predicted[n]:.4f} / {points[n]:.4f} / {trained[n]:.4f} ({PROBLEMS[n].paper['classical']:.4f})",
     )
     best = {n: best_on_the_way(found, n, "classical", "classical")[0] for n in names}
-    if left := [n for n in names if best[n] < predicted[n] - 0.1]:
+    if left := [n for n in names if best[n] < predicted[n] and not equal(best[n], predicted[n])]:
         evidence += ". Trainings that do resolve the cells on the way, with least error: "
         evidence += listed(left, lambda n: f"{best[n]:.2g}")
-    close = [abs(predicted[n] - trained[n]) < 0.03 and n not in left for n in names]
+    close = [equal(trained[n], predicted[n]) and n not in left for n in names]
     return REPRODUCED if all(close) else PARTLY if any(close) else NOT, evidence
 
 
@@ -189,19 +195,25 @@ def averages_of_losses(found):
         return text + (f" (nearest on the way: {row['closest']:.2%} of it off)" if "closest" in row else "")
 
     evidence = "error predicted / trained: " + "; ".join(show(*pair) for pair in rows)
-    close = [abs(row["trained"] / row["predicted"] - 1) < 0.15 for _, row in rows]
+    close = [equal(row["trained"], row["predicted"]) for _, row in rows]
     if all(close):
         return REPRODUCED, evidence
     left = [row for (_, row), near in zip(rows, close, strict=True) if not near]
-    if all(row.get("closest", np.inf) < 0.05 for row in left):
+    if all(row.get("closest", np.inf) < EQUAL for row in left):
         evidence += ". Where the end differs, the training passed the prediction and went on to resolve the cells"
     return PARTLY if any(close) else NOT, evidence
+
+
+def _greatly(gains):
+    """The verdict on "greatly better" from factors between errors."""
+    held = [gain > GREATLY for gain in gains.values()]
+    return REPRODUCED if all(held) else PARTLY if any(held) else NOT
 
 
 def better_than_classical(found):
     ratio = {name: found.value(name, "classical") / found.value(name, "e1") for name in FOUR}
     evidence = "classical error / e1: " + listed(FOUR, lambda n: f"{ratio[n]:.0f}") + ". " + ours(found, "e1")
-    return REPRODUCED if min(ratio.values()) > 5 else PARTLY if max(ratio.values()) > 5 else NOT, evidence
+    return _greatly(ratio), evidence
 
 
 def as_accurate_as_printed(found):
@@ -225,7 +237,7 @@ def oversampling_helps(found):
         evidence += (
             ". Values on faces leave the jump of the normal derivative free, and to match it does what layers do"
         )
-    return REPRODUCED if min(gain.values()) > 2 else PARTLY if max(gain.values()) > 2 else NOT, evidence
+    return _greatly(gain), evidence
 
 
 def oversampling_is_robust(found):
@@ -259,7 +271,7 @@ def high_dimension_is_hard(found):
         f"chi1 without oversampling: {line:.2g} in one dimension, where the equation makes the derivative periodic "
     )
     evidence += f"once the values are; {square:.2g} in two, where it does not"
-    return REPRODUCED if line < 0.05 < square else PARTLY, evidence
+    return REPRODUCED if square > GREATLY * line else PARTLY if square > line else NOT, evidence
 
 
 def e2_below_e4(found):
@@ -306,8 +318,10 @@ def most_error_from_the_last_step(found):
 def worse_when_eps_is_small(found):
     rows = found.study("const1d", "law", "eps")
     eps = sorted(rows, reverse=True)
-    evidence = "const1d, error predicted / trained: " + "; ".join(
-        f"eps = 1/{1 / e:g} {rows[e]['classical_predicted']:.4f} / {rows[e]['classical']:.4f}" for e in eps
+    evidence = "const1d, error predicted / trained / trained, less the mean of its boundary values: " + "; ".join(
+        f"eps = 1/{1 / e:g} {rows[e]['classical_predicted']:.4f} / {rows[e]['classical']:.4f} / "
+        f"{rows[e]['classical_shape']:.4f}"
+        for e in eps
     )
     evidence += ". " + ours(found, "classical", ("reaction10", "reaction50"))
     rising = [rows[a][q] < rows[b][q] for q in ("classical_predicted", "classical") for a, b in pairwise(eps)]
@@ -323,7 +337,7 @@ def eps_does_not_matter(found):
         rates.append(np.log(e1[0] / e1[-1]) / np.log(eps[0] / eps[-1]))
         evidence.append(f"{name} {e1[0]:.2g} to {e1[-1]:.2g} (order {rates[-1]:.2f})")
     evidence = f"e1 from eps = {eps[0]:g} to {eps[-1]:g}: " + "; ".join(evidence)
-    return REPRODUCED if min(rates) > 0.5 else PARTLY if max(rates) > 0.5 else NOT, evidence
+    return REPRODUCED if min(rates) > 0 else PARTLY if max(rates) > 0 else NOT, evidence
 
 
 FIGURES_E1 = ("fig06", "fig12", "fig17", "fig22")
@@ -479,7 +493,8 @@ def markdown(results):
         "",
         "Written by `python claims.py`; every number and every verdict comes from saved results "
         f"({len(results)} tasks, budget {budgets}, commit {commits}). Errors are relative, in the discrete L2 norm, "
-        "means over seeds.",
+        f"means over seeds. Two of them count as equal if they differ by less than {EQUAL:.0%}, and one as greatly "
+        f"better from a factor of {GREATLY} on.",
         "",
         *tables.markdown_header(["", "claim", "place", "verdict"]),
     ]

@@ -137,14 +137,12 @@ def corrector_mesh(problem):
 
 
 def fem_expansion(problem, slow):
-    """The correctors at the test points, by finite elements: nhpinn.Expansion."""
+    """The correctors at the test points, by finite elements, as Correctors.expansion."""
     axes = [x / problem.eps for x in axes_of(problem)]
     fields = [cell_fields(problem, x) for x in slow]
     chi = np.stack([field.on_grid(*axes).T for field in fields])
     chi_y = np.stack([np.stack([f.on_grid(*axes, along=(i,)).T for i in range(problem.dim)], -1) for f in fields])
-    if not problem.slow:
-        return nhpinn.Expansion(chi[0], chi_y[0], np.zeros_like(chi_y[0]))
-    return nhpinn.expand_slow(slow, chi, chi_y, losses.grid(problem.domain, problem.test_points))
+    return nhpinn.expanded(slow, chi, chi_y, losses.grid(problem.domain, problem.test_points))
 
 
 def reference_correctors(problem, axes):
@@ -216,7 +214,7 @@ def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
     x, dim = losses.grid(problem.domain, problem.test_points), problem.dim
     u0, slope, second = jets.network_derivatives(params, test_inputs(problem))
     homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
-    found |= corrected_errors(problem, fine, homogenized_at_end, nhpinn.corrector_at(problem, correctors, x))
+    found |= corrected_errors(problem, fine, homogenized_at_end, correctors.expansion(x, x / problem.eps))
     found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
     return {
         "recipe": "adam",
@@ -224,17 +222,18 @@ def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
         "settings": {"cell": cell._asdict(), "homogenized": homogenized._asdict(), "classical": classical._asdict()},
         "seconds_by_part": {"nhpinn": middle - start, "transfer": time.perf_counter() - middle},
         "history": {
-            "cell": correctors.history._asdict(),
-            "homogenized": history._asdict(),
-            "transfer": transfer._asdict(),
+            "cell": saved_history(correctors.history),
+            "homogenized": saved_history(history),
+            "transfer": saved_history(transfer),
         },
+        "clock": {"cell": correctors.history.seconds},
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
         "fields": {"solution": u0, "reference": u, **corrector_fields(problem, correctors)},
     }
 
 
 def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
-    """The three steps by the recipe `sharp`, in seconds; no checkpoints."""
+    """The three steps by the recipe `sharp`, in seconds."""
     cell, homogenized = (training(problem, part, task) for part in PARTS["sharp"])
     axes = axes_of(problem)
     fine, reference = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
@@ -251,25 +250,24 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
 
         return errors
 
-    start, snapshots = time.perf_counter(), {}
+    start, cell_errors = time.perf_counter(), sharp_corrector_errors(problem)
     correctors, coefficients, trial, fit = nhpinn.nh_pinn_sharp(
-        problem, cell, homogenized, stream(task, "sharp"), sharp_corrector_errors(problem, snapshots), solution_errors
+        problem, cell, homogenized, stream(task, "sharp"), cell_errors, solution_errors, checkpoints
     )
     seconds = time.perf_counter() - start
-    for each in (*correctors.fits, fit):
+    fits = {f"sharp_cell{j + 1}": each for j, each in enumerate(correctors.fits)} | {"sharp_homogenized": fit}
+    for each in fits.values():
         found |= {name: values[-1] for name, values in each.errors.items()}
     x = losses.grid(problem.domain, problem.test_points)
     slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
     found["e_a"] = coefficient_error(problem, coefficients, slow, *reference)
     u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), inputs)
     homogenized_at_end = u0, slope[:, : problem.dim], second[:, : problem.dim, : problem.dim]
-    expansion = nhpinn.corrector_at(problem, correctors, x)
+    expansion = correctors.expansion(x, x / problem.eps)
     found |= corrected_errors(problem, fine, homogenized_at_end, expansion)
-    history = {f"sharp_cell{j + 1}": each._asdict() for j, each in enumerate(correctors.fits)}
-    history["sharp_homogenized"] = fit._asdict()
-    clock = {part: record.pop("seconds") for part, record in history.items()}  # the rest is the same in every run
-    if snapshots and problem.reaction is None:
-        history["bounds"] = bounds_in_training(problem, snapshots)
+    history = {part: saved_history(each) for part, each in fits.items()}
+    if not problem.slow and problem.reaction is None:
+        history["bounds"] = bounds_in_training(problem, correctors)
     corrected, _ = nhpinn.reconstruct(problem, *homogenized_at_end, expansion)
     return {
         "recipe": "sharp",
@@ -277,18 +275,20 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
         "settings": {"sharp_cell": cell._asdict(), "sharp_homogenized": homogenized._asdict()},
         "seconds_by_part": {"sharp": seconds},
         "history": history,
-        "clock": clock,
+        "clock": {part: each.seconds for part, each in fits.items()},
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
         "fields": {"solution": u0, "reference": u, "corrected": corrected},
     }
 
 
-def bounds_in_training(problem, snapshots, count=64):
-    """How the bounds of the homogenized tensor close in: snapshots[j] are the corrector chi_j after every iteration."""
+def bounds_in_training(problem, correctors, count=64):
+    """How the bounds of the homogenized tensor close in, iteration by iteration, to the end of the shortest fit."""
     y = losses.cell_midpoints(problem.dim, 1.0, count)
     a = coefficients_at(problem, y)
     history = {"lower": [], "upper": []}
-    for trials in zip(*(snapshots[j] for j in range(problem.dim)), strict=False):  # to the end of the shortest
+    for vectors in zip(*(fit.path for fit in correctors.fits), strict=False):
+        pairs = zip(correctors.trials, vectors, strict=True)
+        trials = [trial._replace(params=jets.unflatten(vector, trial.params)) for trial, vector in pairs]
         lower, upper = sharp.bounds(a, sharp.value_and_slope(trials, y)[1], count)
         history["lower"].append(lower.tolist())
         history["upper"].append(upper.tolist())
@@ -300,11 +300,8 @@ def coefficients_at(problem, y):
     return tensor_of(lambda p: problem.coefficient(0 * p, problem.period * p), y)
 
 
-def sharp_corrector_errors(problem, snapshots):
-    """j -> a function of the Trial of chi_j: its error on the cell; None for a slow one.
-
-    Every Trial is kept in snapshots[j].
-    """
+def sharp_corrector_errors(problem):
+    """j -> a function of the Trial of chi_j: its error on the cell; None for a slow one."""
     if problem.slow:
         return None
     axes = cell_axes(problem)
@@ -314,7 +311,6 @@ def sharp_corrector_errors(problem, snapshots):
 
     def of_corrector(j):
         def errors(trial):
-            snapshots.setdefault(j, []).append(trial)
             correctors = sharp.Correctors([trial], problem.period, False, [])
             return {names[j]: fem.relative_error(correctors.expansion(None, y)[0][0], references[j])}
 
@@ -330,6 +326,11 @@ def corrector_fields(problem, correctors):
     axes = cell_axes(problem)
     y = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
     return {"corrector": correctors(y)[0], "corrector_reference": reference_correctors(problem, axes)}
+
+
+def saved_history(training):
+    """What a result keeps of an adam.History or a sharp.Fit; its seconds, other in every run, belong under "clock"."""
+    return {name: value for name, value in training._asdict().items() if name not in ("seconds", "path")}
 
 
 def averages(history, settings):
@@ -361,7 +362,7 @@ def run_plain(problem, task, checkpoints=adam.no_checkpoints):
         history = nhpinn.solve_cells(problem, settings, rng, slow, errors, checkpoint).history
         result["quantities"] |= {name + suffix: value for name, value in averages(history, settings).items()}
         result["settings"]["cell" + suffix] = settings._asdict()
-        result["history"]["cell" + suffix] = history._asdict()
+        result["history"]["cell" + suffix] = saved_history(history)
     return result
 
 
@@ -372,7 +373,7 @@ def run_classical(problem, task, checkpoints=adam.no_checkpoints):
         "recipe": "adam",
         "quantities": averages(history, settings),
         "settings": {"classical": settings._asdict()},
-        "history": {"classical": history._asdict()},
+        "history": {"classical": saved_history(history)},
         "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
     }
 

@@ -45,6 +45,18 @@ def pair_term(pairs, weights):
     return Term(pairs, False, np.array([[1.0], [-1.0]]) * np.ones(n), np.zeros(n), weights)
 
 
+def periodic_term(pairs, faces_weight, layers_weight):
+    """The second and third sum of section 4.1, for the pairs of `periodic_pairs`, as one term.
+
+    Both are divided by the number of pairs on one side, and both sides of the ghost layers are added up.
+    """
+    faces, ghosts = pairs
+    weights = np.full(faces.shape[1], faces_weight / faces.shape[1])
+    if ghosts.shape[1]:
+        weights = np.append(weights, np.full(ghosts.shape[1], 2 * layers_weight / ghosts.shape[1]))
+    return pair_term(np.concatenate(pairs, axis=1), weights)
+
+
 def residual(params, term):
     """sum_c mix_ci jet_ci(u) - target_i: (..., n).  autograd differentiates it, for a loss of one's own."""
     return anp.sum(term.mix * _channels(network_jet(params, _inputs(term)), term), axis=-2) - term.target

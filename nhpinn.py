@@ -45,7 +45,7 @@ from coefficients import (
     tensor_of,
 )
 from jets import gradient, init_network, network
-from losses import cell_midpoints, equation_term, grid, pair_term, periodic_pairs, value_term
+from losses import cell_midpoints, equation_term, grid, periodic_pairs, periodic_term, value_term
 
 # ---------------------------------------------------------------------------------------------------
 # The three steps.  `problem` is any record with the fields
@@ -60,12 +60,21 @@ class Correctors(NamedTuple):
 
     params: list  # of (W, b) with leading axes (X, J)
     slow: np.ndarray  # (X, dim): the points x
+    period: float
     mean: np.ndarray  # (X, J): means over the cell, subtracted from the networks' values
     history: History
 
     def __call__(self, y):
         """Values at y (n, dim): (X, J, n), with zero mean over the cell."""
         return network(self.params, y) - self.mean[..., None]
+
+    def expansion(self, x, y):
+        """Values (J, n), and derivatives in y and in x (J, n, dim), as of sharp.Correctors.
+
+        x, y (n, dim).  Between the points x whose cell problems were solved a cubic spline interpolates.
+        """
+        y = y % self.period
+        return expanded(self.slow, self(y), gradient(self.params, y), x)
 
 
 class Effective(NamedTuple):
@@ -118,22 +127,18 @@ def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPO
     dim, period = problem.dim, problem.period
     names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
     weights = checked_weights(training, names)
-    boundary, ghosts = periodic_pairs(dim, period, training.points, training.layers)
+    pairs = periodic_pairs(dim, period, training.points, training.layers)
     y = grid([(0.0, period)] * dim, training.points)
     a, b, f = checked_cell_data(problem, slow, y, period / (training.points - 1))
-    # Section 4.1 divides both sums by the number of pairs on one side, and adds up the two sides.
-    pair_weights = np.full(boundary.shape[1], weights[1] / boundary.shape[1])
-    if training.layers:
-        pair_weights = np.append(pair_weights, np.full(ghosts.shape[1], 2 * weights[2] / ghosts.shape[1]))
     terms = [
         equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0]),
-        pair_term(np.concatenate([boundary, ghosts], axis=1), pair_weights),
+        periodic_term(pairs, weights[1], weights[2] if training.layers else 0.0),
     ]
     start = init_network((dim, *training.hidden, 1), rng, (1, f.shape[1]))
     start = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in start]
     params, history = train(start, terms, training, rng, errors, checkpoint)
     mean = network(params, cell_quadrature(dim, period)).mean(-1)
-    return Correctors(params, slow, mean, history)
+    return Correctors(params, slow, period, mean, history)
 
 
 def cell_quadrature(dim, period):
@@ -200,40 +205,21 @@ def constant_coefficients(samples, reaction):
     )
 
 
-class Expansion(NamedTuple):
-    """A corrector chi_j(x, x/eps), or N(x/eps), at points x: values, derivatives in y and in x."""
-
-    chi: np.ndarray  # (J, n)
-    chi_y: np.ndarray  # (J, n, dim)
-    chi_x: np.ndarray  # (J, n, dim)
-
-
-def corrector_at(problem, correctors, x):
-    """The correctors of step 1 at the points x (n, dim) of a solution, an Expansion.
-
-    Between the points whose cell problems were solved a cubic spline interpolates.
-    """
-    if isinstance(correctors, sharp.Correctors):
-        return Expansion(*correctors.expansion(x, x / problem.eps))
-    y = x / problem.eps % problem.period
-    chi, chi_y = correctors(y), gradient(correctors.params, y)
-    if not problem.slow:
-        return Expansion(chi[0], chi_y[0], np.zeros_like(chi_y[0]))
-    return expand_slow(correctors.slow, chi, chi_y, x)
-
-
-def expand_slow(slow, chi, chi_y, x):
-    """From chi (X, J, n) and chi_y (X, J, n, dim) for every slow point, those that belong to each point x."""
+def expanded(slow, chi, chi_y, x):
+    """From chi (X, J, n) and chi_y (X, J, n, dim) for every slow point, those of each point x (n, dim), with chi_x."""
+    if len(slow) == 1:
+        return chi[0], chi_y[0], np.zeros_like(chi_y[0])
     n = np.arange(len(x))
     by_value, by_slope = CubicSpline(slow[:, 0], chi), CubicSpline(slow[:, 0], chi_y)
     chi_x = by_value(x[:, 0], 1)[n, :, n].T[..., None]
-    return Expansion(by_value(x[:, 0])[n, :, n].T, np.moveaxis(by_slope(x[:, 0])[n, :, n], 0, 1), chi_x)
+    return by_value(x[:, 0])[n, :, n].T, np.moveaxis(by_slope(x[:, 0])[n, :, n], 0, 1), chi_x
 
 
 def reconstruct(problem, u0, slope, second, expansion):
     """u_0 + eps chi_j d_j u_0, or u_0 (1 + eps N): eq. (5) to first order, and its gradient.
 
     u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution, its gradient and second derivatives.
+    expansion: the correctors at (x, x / eps), see Correctors.expansion.
     -> (n,), (n, dim)
     """
     eps, (chi, chi_y, chi_x) = problem.eps, expansion
@@ -246,8 +232,10 @@ def reconstruct(problem, u0, slope, second, expansion):
     return value, slope + oscillation + eps * np.einsum("jn,jnd->nd", chi, factor_slope)
 
 
-def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None):
+def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None, checkpoints=no_checkpoints):
     """The three steps by the recipe `sharp`; arguments as in `nh_pinn`, with sharp.Sharp for the settings.
+
+    The checkpoints of the cell problems are named "cell1", ..., that of step 3 "homogenized".
 
     -> sharp.Correctors, Effective, sharp.Trial and sharp.Fit of u_0.
     """
@@ -255,10 +243,12 @@ def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_e
     cell_rng, solution_rng = generators(seed)
     y = cell_midpoints(problem.dim, problem.period, sharp.checked(cell).points)
     checked_cell_data(problem, slow_points(problem, cell), y, problem.period / cell.points)
-    correctors = sharp.solve_cells(problem, cell, cell_rng, cell_errors)
+    correctors = sharp.solve_cells(problem, cell, cell_rng, cell_errors, checkpoints)
     coefficients = sharp_coefficients(problem, correctors)
     errors = solution_errors(coefficients) if solution_errors else None
-    trial, fit = sharp.solve_equation(problem, homogenized_at(coefficients), homogenized, solution_rng, errors)
+    trial, fit = sharp.solve_equation(
+        problem, homogenized_at(coefficients), homogenized, solution_rng, errors, checkpoints("homogenized")
+    )
     return correctors, coefficients, trial, fit
 
 
@@ -386,15 +376,12 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
     def scaled(y):
         return field(y) / scale
 
-    def gap(cell):
-        return cell.gap + cell.quadrature
+    def solve(rng):
+        return sharp.solve_cell(scaled, dim, choice, fit, rng, pixels)
 
-    streams = np.random.default_rng(seed).spawn(3)
-    best, starts = None, 0
-    while starts < (3 if choice == "strong" else 1) and (best is None or not gap(best) <= tolerance):
-        cell = sharp.solve_cell(scaled, dim, choice, fit, streams[starts], pixels)
-        best, starts = cell if best is None or gap(cell) < gap(best) else best, starts + 1
-    if not gap(best) <= tolerance:
+    streams = np.random.default_rng(seed).spawn(3 if choice == "strong" else 1)
+    best, starts = best_of_starts(solve, streams, tolerance)
+    if not best.error <= tolerance:
         warnings.warn(
             f"homogenize: the bounds are {best.gap:.2g} apart and their quadrature moves by {best.quadrature:.2g}, "
             f"relative to the tensor; tolerance: {tolerance:g}. Try more points, iterations or hidden units "
@@ -408,6 +395,19 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
 
     lower, upper = scale * best.lower, scale * best.upper
     return Homogenized((lower + upper) / 2, lower, upper, corrector, choice, starts, best.fits)
+
+
+def best_of_starts(solve, streams, tolerance):
+    """solve(rng) -> sharp.Cell for one random stream after the other, to the first within the tolerance.
+
+    -> the best of them, and how many there were.
+    """
+    cells = []
+    for rng in streams:
+        cells.append(solve(rng))
+        if cells[-1].error <= tolerance:
+            break
+    return min(cells, key=lambda cell: cell.error), len(cells)
 
 
 def _homogenize_adam(field, dim, period, scale, a, seed, settings):

@@ -233,16 +233,15 @@ def bounds(axes, problem, results, gap):
 def error_in_time(axes, problem, results, error):
     """A corrector's error against time: both recipes, a line for each seed, and saved curves of other software."""
     lines = []
-    seconds, values = (
-        at(results, "sharp", "clock", "sharp_cell1"),
-        at(results, "sharp", "history", "sharp_cell1", "errors", error),
-    )
-    lines += [("nhpinn, sharp", BLUE, *pair) for pair in zip(seconds, values, strict=True)]
+    for label, method, part, color in (("sharp", "sharp", "sharp_cell1", BLUE), ("adam", "nhpinn", "cell", VERMILION)):
+        seconds, values = at(results, method, "clock", part), at(results, method, "history", part, "errors", error)
+        lines += [(f"nhpinn, {label}", color, *pair) for pair in zip(seconds, values, strict=True)]
     others = results["others"][0].items() if "others" in results else ()
     lines += [(label, color, *np.transpose(p)) for color, (label, p) in zip(COLORS, others, strict=False)]
     for label, color, seconds, values in lines:
         axes.plot(seconds, values, color=color, label=label)
     axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="corrector", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
     log_scale(axes)
 
 

@@ -29,6 +29,7 @@ from autograd.scipy.special import erfc
 from numpy.polynomial import legendre
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
+from adam import NO_CHECKPOINT, no_checkpoints
 from coefficients import (
     check_hidden,
     check_integer,
@@ -155,36 +156,45 @@ class Fit(NamedTuple):
     loss: list  # at the start and after every iteration
     seconds: list
     errors: dict  # name -> list, where errors were asked for
-    reason: str  # why it stopped
+    path: np.ndarray  # (iterations + 1, parameters): the parameters at the start and after every iteration
+    reason: str  # why it stopped; empty until then
 
 
-def levenberg_marquardt(params, terms, iterations, *, stall=1e-3, target=1e-28, errors=None):
+def levenberg_marquardt(params, terms, iterations, *, stall=1e-3, target=1e-28, errors=None, checkpoint=NO_CHECKPOINT):
     """Minimise the sum of squares of the residuals of all terms.  terms: iteration -> terms.  -> parameters, Fit
 
     With geodesic acceleration (Transtrum and Sethna 2012): the valleys of these losses are narrow and bend, and
     the second derivative of the residual along a step tells where to.  A step is taken if it lowers the loss;
     the damping falls by 5 then, and doubles otherwise.  Stops after `iterations`, where ten of them lower the
     loss by less than the fraction `stall`, where it is `target` of the first one, or where no damping helps.
-    Raises FloatingPointError where the loss is not finite.
+    Raises FloatingPointError where the loss is not finite.  Continued from its checkpoint, it returns the same.
     """
-    like, vector, damping = params, flatten(params), 1e-2
-    fit, start, aside = Fit([], [], {}, ""), time.perf_counter(), 0.0
-    for iteration in range(iterations + 1):
-        now = terms(iteration)
+    like, vector = params, flatten(params)
+    start = Fit([], [], {}, np.zeros((iterations + 1, len(vector))), "")
+    start.path[0] = vector
+    saved = checkpoint.load({"damping": 1e-2, **start._asdict()})
+    damping, fit = saved.pop("damping"), Fit(**saved)
+    clock, aside = time.perf_counter() - sum(fit.seconds[-1:]), 0.0
+    while not fit.reason:
+        iteration = len(fit.loss)
+        vector, now = fit.path[iteration], terms(iteration)
+        checkpoint.save({"damping": damping, **fit._asdict()}, False)
         r, J = residual_and_jacobian(unflatten(vector, like), now)
         fit.loss.append(float(r @ r))
-        fit.seconds.append(time.perf_counter() - start - aside)
+        fit.seconds.append(time.perf_counter() - clock - aside)
         for name, value in (errors(unflatten(vector, like)) if errors else {}).items():
             fit.errors.setdefault(name, []).append(float(value))
-        aside = time.perf_counter() - start - fit.seconds[-1]
-        if reason := _reason_to_stop(fit.loss, iterations, stall, target):
-            break
-        step, damping = _step(lambda v, now=now: residual_vector(unflatten(v, like), now), vector, r, J, damping)
-        if step is None:
-            reason = "no step lowers the loss"
-            break
-        vector = vector + step
-    return unflatten(vector, like), fit._replace(reason=reason)
+        aside = time.perf_counter() - clock - fit.seconds[-1]
+        reason, step = _reason_to_stop(fit.loss, iterations, stall, target), None
+        if not reason:
+            step, damping = _step(lambda v, now=now: residual_vector(unflatten(v, like), now), vector, r, J, damping)
+            reason = "no step lowers the loss" if step is None else ""
+        if step is not None:
+            fit.path[iteration + 1] = vector + step
+        fit = fit._replace(reason=reason)
+    checkpoint.save({"damping": damping, **fit._asdict()}, True)
+    path = fit.path[: len(fit.loss)]
+    return unflatten(path[-1], like), fit._replace(path=path)
 
 
 def _reason_to_stop(loss, iterations, stall, target):
@@ -249,7 +259,7 @@ def checked(settings, axes=None):
         raise ValueError(f"points: found {shown(settings.points)}, expected a tuple of {axes} numbers, one an axis")
     for count in [settings.points] if axes is None else settings.points:
         check_integer("points", count, 3, 10**4)
-    check_integer("iterations", settings.iterations, 1, 10**6)
+    check_integer("iterations", settings.iterations, 1, 10**4)
     check_integer("slow_points", settings.slow_points, 1, 10**4)
     if not (isinstance(settings.stall, int | float) and settings.stall <= 1):
         raise ValueError(f"stall: found {shown(settings.stall)}, expected a number of at most 1")
@@ -348,7 +358,7 @@ def energy_terms(a, j, y):
     return terms
 
 
-def train_cell(terms, settings, rng, slow=None, errors=None):
+def train_cell(terms, settings, rng, slow=None, errors=None, checkpoint=NO_CHECKPOINT):
     """A corrector as a Trial, and the Fit.  terms: iteration -> the terms of its loss; slow: bounds of x, or None."""
     k = 0 if slow is None else len(slow)
     d = terms(0)[0].jet.shape[-1] - k
@@ -364,14 +374,16 @@ def train_cell(terms, settings, rng, slow=None, errors=None):
         settings.iterations,
         stall=settings.stall,
         errors=errors and (lambda params: errors(trial._replace(params=params))),
+        checkpoint=checkpoint,
     )
     return trial._replace(params=params), fit
 
 
-def solve_cells(problem, settings, rng, errors=None):
+def solve_cells(problem, settings, rng, errors=None, checkpoints=no_checkpoints):
     """Step 1 for a problem, in the strong form: all its correctors, for every x of its domain if it is slow.
 
-    errors: j -> a function of the Trial of chi_j that returns {name: float}, or None.
+    errors: j -> a function of the Trial of chi_j that returns {name: float}, or None.  The checkpoints of the
+    trainings are named "cell1", ...
     """
     dim, period = problem.dim, problem.period
     checked(settings)
@@ -392,9 +404,8 @@ def solve_cells(problem, settings, rng, errors=None):
     trials, fits = [], []
     for j, f in enumerate(sources):
         term = [cell_term(x, y, a / scale, b / scale, f)]
-        trial, fit = train_cell(
-            lambda i, term=term: term, settings, rng, problem.domain if problem.slow else None, errors and errors(j)
-        )
+        slow, record = problem.domain if problem.slow else None, errors and errors(j)
+        trial, fit = train_cell(lambda i, term=term: term, settings, rng, slow, record, checkpoints(f"cell{j + 1}"))
         trials.append(trial)
         fits.append(fit)
     return Correctors(trials, period, problem.slow, fits)
@@ -438,7 +449,7 @@ def gauss(bounds, counts):
 # ---------------------------------------------------------------------------------------------------
 
 
-def solve_equation(problem, coefficients, settings, rng, errors=None):
+def solve_equation(problem, coefficients, settings, rng, errors=None, checkpoint=NO_CHECKPOINT):
     """Step 3: u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary: a Trial and its Fit.
 
     coefficients(points) -> a (n, d, d), d_i a_ij (n, d), c.  Residuals at Gauss-Legendre points, weighted by the
@@ -479,6 +490,7 @@ def solve_equation(problem, coefficients, settings, rng, errors=None):
         settings.iterations,
         stall=settings.stall,
         errors=errors and (lambda params: errors(trial._replace(params=params))),
+        checkpoint=checkpoint,
     )
     return trial._replace(params=params), fit
 
@@ -638,6 +650,10 @@ class Cell(NamedTuple):
     upper: np.ndarray  # (dim, dim)
     gap: float  # between the bounds, in the direction where it is largest for the tensor halfway
     quadrature: float  # how far bounds move from one quadrature to another, by the same measure
+
+    @property
+    def error(self):
+        return self.gap + self.quadrature
 
 
 def solve_cell(field, dim, form, settings, rng, pixels=1):

@@ -87,6 +87,7 @@ def results_of(name, seed):
             fields=fields,
             quantities={"transfer": 0.9 * near},
             coefficients={"tensor": samples, "reaction": -0.25},
+            clock={"cell": cell["seconds"]},
             settings={},
         ),
         result(

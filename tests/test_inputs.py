@@ -360,7 +360,7 @@ def test_cell_problems_meet_their_accuracy_on_every_seed(name, seed):
     problem, task = PROBLEMS[name], experiments.Task(name, "sharp", seed, "paper")
     rng, _ = nhpinn.generators(experiments.stream(task, "sharp"))
     settings = experiments.training(problem, "sharp_cell", task)
-    correctors = sharp.solve_cells(problem, settings, rng, experiments.sharp_corrector_errors(problem, {}))
+    correctors = sharp.solve_cells(problem, settings, rng, experiments.sharp_corrector_errors(problem))
     found = nhpinn.sharp_coefficients(problem, correctors)
     slow = nhpinn.slow_points(problem, experiments.training(problem, "homogenized", task))
     assert experiments.coefficient_error(problem, found, slow, *experiments.fem_coefficients(problem)) <= 1e-7

@@ -90,7 +90,7 @@ def test_same_seed_same_numbers(seed, dtype, batch):
     runs = [nhpinn.nh_pinn(problem, training, training._replace(layers=0, weights=(0.5, 0.5)), seed) for _ in "ab"]
     np.testing.assert_array_equal(jets.flatten(runs[0][2]), jets.flatten(runs[1][2]))
     np.testing.assert_array_equal(runs[0][1].samples, runs[1][1].samples)
-    assert runs[0][3] == runs[1][3]
+    assert runs[0][3]._replace(seconds=[]) == runs[1][3]._replace(seconds=[])
 
 
 def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
@@ -114,7 +114,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
 
 
 def test_errors_are_averaged_over_the_last_epochs():
-    history = adam.History(list(range(0, 101, 10)), [0.0] * 11, {"e": [float(i) for i in range(11)]})
+    history = adam.History(list(range(0, 101, 10)), [0.0] * 11, [0.0] * 11, {"e": [float(i) for i in range(11)]})
     assert adam.final_average(history, "e", 30) == np.mean([8, 9, 10])
     assert adam.final_average(history, "e", 1) == 10
 
@@ -223,7 +223,7 @@ def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
     J = 1 if problem.reaction else problem.dim
     cells = jets.init_network((problem.dim, 5, 1), rng, (1, J))
     cells = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in cells]
-    correctors = nhpinn.Correctors(cells, slow, rng.standard_normal((len(slow), J)), None)
+    correctors = nhpinn.Correctors(cells, slow, problem.period, rng.standard_normal((len(slow), J)), None)
     u0 = jets.init_network((problem.dim, 7, 1), rng)
     low, high = np.transpose(problem.domain)
     cell = rng.uniform(0.1, 0.9, (6, problem.dim))  # away from the seam of the cell, where learned correctors jump
@@ -231,7 +231,7 @@ def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
     x = x + problem.eps * problem.period * np.ceil(low / (problem.eps * problem.period)) - low
 
     def value_and_slope(x):
-        expansion = nhpinn.corrector_at(problem, correctors, x)
+        expansion = correctors.expansion(x, x / problem.eps)
         return nhpinn.reconstruct(problem, *jets.network_derivatives(u0, x), expansion)
 
     h = 1e-5 * problem.eps

@@ -25,6 +25,7 @@ import jets
 import losses
 import run_all
 import runner
+import sharp
 import studies
 from experiments import Task
 
@@ -116,25 +117,42 @@ class Killed(Exception):
     pass
 
 
-@given(stops=st.lists(st.integers(0, 12), max_size=4), batch=st.sampled_from([None, 7]), seed=st.integers(0, 99))
-def test_a_training_interrupted_at_any_epoch_ends_with_the_same_bits(stops, batch, seed, tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint") / "state.npz"
+def adam_training(seed, batches, checkpoint):
+    batch = 7 if batches else None
     training = adam.Training((5,), 20, (0.5, 0.5), 0.01, 12, 4, decay=0.1, batch=batch, every=3)
+    rng, y = np.random.default_rng(seed), np.linspace(0, 1, 20)[:, None]
+    terms = [
+        losses.equation_term(y, np.ones((20, 1, 1)), np.zeros((20, 1)), 0.0, np.sin(y[:, 0]), 0.5),
+        losses.value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25)),
+    ]
+    errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
+    params, history = adam.train(jets.init_network((1, 5, 1), rng), terms, training, rng, errors, checkpoint)
+    return jets.flatten(params), history._replace(seconds=[])
 
-    def train(checkpoint=adam.NO_CHECKPOINT):
-        rng = np.random.default_rng(seed)
-        y = np.linspace(0, 1, 20)[:, None]
-        terms = [
-            losses.equation_term(y, np.ones((20, 1, 1)), np.zeros((20, 1)), 0.0, np.sin(y[:, 0]), 0.5),
-            losses.value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25)),
-        ]
-        errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
-        return adam.train(jets.init_network((1, 5, 1), rng), terms, training, rng, errors, checkpoint)
+
+def sharp_training(seed, moving, checkpoint):
+    rng, y = np.random.default_rng(seed), np.linspace(0, 1, 20)[:, None]
+    values = np.sin(6 * y[:, 0]) + rng.normal(0, 0.01, (13, 20))
+    terms = lambda i: [losses.value_term(y, values[i if moving else 0], np.full(20, 0.05))]  # noqa: E731
+    errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
+    start = jets.init_network((1, 5, 1), rng)
+    _, fit = sharp.levenberg_marquardt(start, terms, 12, stall=-9.0, errors=errors, checkpoint=checkpoint)
+    return fit.path, (fit.loss, fit.errors, fit.reason)
+
+
+@pytest.mark.parametrize("training", [adam_training, sharp_training])
+@given(stops=st.lists(st.integers(1, 13), max_size=4), random=st.booleans(), seed=st.integers(0, 99))
+def test_a_training_interrupted_anywhere_ends_with_the_same_bits(training, stops, random, seed, tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "state.npz"
 
     def killed_at(stop):
+        calls = 0
+
         def save(state, finished):
+            nonlocal calls
+            calls += 1
             files.save_state(path, state, [0.0, 0.0], ["test", "source"])
-            if state["epoch"] == stop:
+            if calls == stop:
                 raise Killed
 
         load = lambda begin: (files.load_state(path, begin, ["test", "source"]) or [begin])[0]  # noqa: E731
@@ -142,9 +160,9 @@ def test_a_training_interrupted_at_any_epoch_ends_with_the_same_bits(stops, batc
 
     for stop in stops:
         with suppress(Killed):
-            train(killed_at(stop))
-    (params, history), (again, history_again) = train(), train(killed_at(None))
-    assert jets.flatten(params).tobytes() == jets.flatten(again).tobytes() and history == history_again
+            training(seed, random, killed_at(stop))
+    (whole, record), (again, same) = training(seed, random, adam.NO_CHECKPOINT), training(seed, random, killed_at(None))
+    assert whole.tobytes() == again.tobytes() and record == same
 
 
 def run_whole(path, out, *arguments):
