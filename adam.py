@@ -150,6 +150,13 @@ def checked_weights(training, names):
     return training.weights
 
 
+def check_points(training, inputs, problems=1):
+    """Raises ValueError for a grid of equation points, in each of several problems, that would not fit into memory."""
+    check_integer("points", training.points, 3, 10**4)
+    if (total := training.points**inputs * problems) > 10**7:
+        raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
+
+
 def final_average(history, name, epochs):
     """The mean of an error over the records of the last `epochs` epochs, as the captions of the paper say."""
     kept = [e for e, at in zip(history.errors[name], history.epochs, strict=True) if at > history.epochs[-1] - epochs]

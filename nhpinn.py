@@ -29,7 +29,7 @@ from numpy.polynomial import chebyshev
 from scipy.interpolate import CubicSpline
 
 import sharp
-from adam import NO_CHECKPOINT, History, Training, checked_weights, no_checkpoints, train
+from adam import NO_CHECKPOINT, History, Training, check_points, checked_weights, no_checkpoints, train
 from coefficients import (
     check_dim,
     check_integer,
@@ -127,6 +127,7 @@ def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPO
     dim, period = problem.dim, problem.period
     names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
     weights = checked_weights(training, names)
+    check_points(training, dim, len(slow))
     pairs = periodic_pairs(dim, period, training.points, training.layers)
     y = grid([(0.0, period)] * dim, training.points)
     a, b, f = checked_cell_data(problem, slow, y, period / (training.points - 1))
@@ -296,6 +297,7 @@ def solve_equation(problem, coefficients, training, rng, errors=None, params=Non
     bounds = list(problem.domain)
     if problem.initial is not None:
         bounds.append((0.0, problem.final_time))
+    check_points(training, len(bounds))
     points = grid(bounds, training.points)
     terms = equation_terms(problem, coefficients, training, points)
     if params is None:

@@ -310,6 +310,12 @@ def test_points_of_a_slow_coefficient(points):
         within_bounds(found)
 
 
+@pytest.mark.parametrize("dim, points", [(2, 10**4), (3, 300)])
+def test_a_grid_that_would_not_fit_into_the_memory_is_refused(dim, points):
+    with pytest.raises(ValueError, match="points: found .* expected at most 1e7 in all"):
+        nhpinn.homogenize(lambda y: 2 + anp.sin(TAU * y[:, 0]), dim, recipe="adam", points=points)
+
+
 # Problems ---------------------------------------------------------------------------------------------
 
 FIELDS = ["dim", "domain", "eps", "coefficient", "source", "period", "slow", "reaction", "initial", "final_time"]
