@@ -386,7 +386,9 @@ def training(problem, part, task):
     budget = BUDGETS[task.budget]
     if part in PARTS["sharp"]:
         settings = sharp.Sharp(**getattr(problem, part))
-        return settings if budget.epochs >= 0.5 else settings._replace(iterations=2)  # seconds: no need to save
+        return (
+            settings if budget.epochs >= 0.5 else settings._replace(iterations=2, starts=1)
+        )  # seconds: no need to save
     settings = adam.Training(**getattr(problem, part))
     return settings._replace(
         epochs=max(1, round(settings.epochs * budget.epochs)),

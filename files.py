@@ -15,13 +15,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments import training
+import experiments
+import sharp
+import studies
 from problems import PROBLEMS
-from studies import PARTS
 
 try:
     import fcntl
-except ImportError:  # Windows: folders are not locked
+except ImportError:  # Windows
     fcntl = None
 
 
@@ -29,9 +30,24 @@ def settings_hash(task):
     """Names a task's data, functions included, so that results under other settings are never taken for its own."""
     problem = PROBLEMS[task.problem]._asdict()
     data = {name: value for name, value in problem.items() if not isinstance(value, Mapping)}
-    settings = [training(PROBLEMS[task.problem], part, task)._asdict() for part in PARTS[task.method]]
-    text = json.dumps([task, data, settings], default=inspect.getsource)
+    settings = [experiments.training(PROBLEMS[task.problem], p, task)._asdict() for p in studies.PARTS[task.method]]
+    modules = [experiments, sharp] + ([] if task.method in experiments.METHODS else [studies])
+    text = json.dumps([task, data, settings, *map(constants, modules)], default=described)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def constants(module):
+    """The constants of a module that are plain data: settings, too."""
+    plain = (bool, int, float, str, tuple, list, dict)
+    found = {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, plain)}
+    return {name: value for name, value in found.items() if name not in ("METHODS", "PARTS")}
+
+
+def described(value):
+    """A function by its source and what it has from outside; a number of numpy."""
+    if inspect.isfunction(value):
+        return [inspect.getsource(value), inspect.getclosurevars(value).nonlocals]
+    return value.item() if isinstance(value, np.generic) else repr(value)
 
 
 def name_of(task):
@@ -84,7 +100,7 @@ def read(path):
     if not all(isinstance(value, (int, float)) for value in result["quantities"].values()):
         raise ValueError("is not a result: its quantities are not all numbers")
     written = result.pop("digest", None)
-    if written is not None and written != digest(json.dumps(result)):
+    if written != digest(json.dumps(result)):
         raise ValueError("is not as it was written: its digest differs")
     return result
 
@@ -103,18 +119,23 @@ def load(path, task):
     return result
 
 
+def free(path):
+    """The path, or with a number at its end if there is such a file."""
+    names = (path.with_name(f"{path.name}{n or ''}") for n in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
 def set_aside(path, reason):
-    names = (path.with_name(f"{path.name}.damaged{n or ''}") for n in itertools.count())
-    free = next(name for name in names if not name.exists())
-    os.replace(path, free)
-    print(f"{path}: {reason}; set aside as {free.name}", file=sys.stderr, flush=True)
+    aside = free(path.with_name(f"{path.name}.damaged"))
+    os.replace(path, aside)
+    print(f"{path}: {reason}; set aside as {aside.name}", file=sys.stderr, flush=True)
 
 
 def put_away(path):
     """Move a result, if there is one, into the folder `replaced` beside it: it is not lost, and nothing reads it."""
     if path.exists():
         (path.parent / "replaced").mkdir(exist_ok=True)
-        os.replace(path, path.parent / "replaced" / path.name)
+        os.replace(path, free(path.parent / "replaced" / path.name))
 
 
 def lock(out):
@@ -124,7 +145,9 @@ def lock(out):
     """
     (out / "tasks").mkdir(parents=True, exist_ok=True)
     file = open(out / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
-    if fcntl:
+    if not fcntl:
+        print(f"{out} cannot be locked on this system: let no other run write there", file=sys.stderr, flush=True)
+    else:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -135,8 +158,9 @@ def lock(out):
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
-    for part in out.glob("**/.*.part"):  # left by a process that was killed
-        part.unlink(missing_ok=True)
+    for folder in (out, out / "tasks", out / "checkpoints", out / "figures"):
+        for part in folder.glob(".*.*.part"):  # left by a process that was killed
+            part.unlink(missing_ok=True)
     write(out / "tasks" / ".writable", "")
     (out / "tasks" / ".writable").unlink()
     return file
@@ -174,7 +198,11 @@ def load_state(path, start, stamp):
         if owner != stamp[0]:
             raise ValueError(f"it belongs to {owner}")
         if source != stamp[1]:
-            print(f"{path}: made by another source or other libraries; starting again", file=sys.stderr, flush=True)
+            print(
+                f"{path}: made by another source, other libraries or another processor; starting again",
+                file=sys.stderr,
+                flush=True,
+            )
             return None
         state |= rest["state"]
         if state.keys() != start.keys() or not all(alike(state[name], start[name]) for name in start):

@@ -248,7 +248,7 @@ def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_e
     coefficients = sharp_coefficients(problem, correctors)
     errors = solution_errors(coefficients) if solution_errors else None
     trial, fit = sharp.solve_equation(
-        problem, homogenized_at(coefficients), homogenized, solution_rng, errors, checkpoints("homogenized")
+        problem, homogenized_at(coefficients), homogenized, solution_rng, errors, checkpoints
     )
     return correctors, coefficients, trial, fit
 
@@ -373,7 +373,7 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
     choice = choose_form(field, dim, form)
     defaults = {"strong": sharp.STRONG, "energy": sharp.ENERGY}[choice][dim]
     fit = sharp.checked(replaced(defaults, settings))
-    sharp.check_size(fit.points**dim * (dim if choice == "energy" else 1), 2 * dim, fit.hidden)
+    sharp.check_size(fit.points**dim * (dim if choice == "energy" else 1), 2 * dim, fit)
 
     def scaled(y):
         return field(y) / scale
@@ -381,8 +381,7 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
     def solve(rng):
         return sharp.solve_cell(scaled, dim, choice, fit, rng, pixels)
 
-    streams = np.random.default_rng(seed).spawn(3 if choice == "strong" else 1)
-    best, starts = best_of_starts(solve, streams, tolerance)
+    best, starts = best_of_starts(solve, np.random.default_rng(seed).spawn(fit.starts), tolerance)
     if not best.error <= tolerance:
         warnings.warn(
             f"homogenize: the bounds are {best.gap:.2g} apart and their quadrature moves by {best.quadrature:.2g}, "
@@ -402,14 +401,19 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
 def best_of_starts(solve, streams, tolerance):
     """solve(rng) -> sharp.Cell for one random stream after the other, to the first within the tolerance.
 
-    -> the best of them, and how many there were.
+    -> the best of them, and how many starts there were.  Raises FloatingPointError if all of them do.
     """
     cells = []
-    for rng in streams:
-        cells.append(solve(rng))
+    for start, rng in enumerate(streams, 1):
+        try:
+            cells.append(solve(rng))
+        except FloatingPointError:
+            if start == len(streams) and not cells:
+                raise
+            continue
         if cells[-1].error <= tolerance:
             break
-    return min(cells, key=lambda cell: cell.error), len(cells)
+    return min(cells, key=lambda cell: cell.error), start
 
 
 def _homogenize_adam(field, dim, period, scale, a, seed, settings):

@@ -113,7 +113,7 @@ def run_task(task, stem=None):
         "processor_seconds": processor_seconds,  # the same on a busy machine
         "continued": max(earlier) > (0.0, 0.0),  # from checkpoints: the seconds are those of all sessions
         "started": started,
-        "commit": commit(),
+        "commit": COMMIT,
         "versions": versions(),
         "processor": processor(),
         "threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
@@ -133,7 +133,7 @@ def keep_at(stem, earlier, spent, end):
 
     def checkpoint(name):
         path, last = files.checkpoint_path(stem, name), time.monotonic()
-        stamp = [path.name, SOURCE]
+        stamp = [path.name, f"{SOURCE} {processor()}"]
 
         def load(start):
             state, seconds = files.load_state(path, start, stamp) or (start, (0.0, 0.0))
@@ -187,6 +187,9 @@ def commit():
         return "unknown"
 
 
+COMMIT = commit()  # of the source that was loaded, whatever happens to it while a task runs
+
+
 def differences(saved, found):
     """What of a saved result another run does not repeat exactly, as texts; nothing where all is the same.
 
@@ -207,7 +210,8 @@ def repeatable(data):
 
 def _different(saved, found, name=""):
     if isinstance(saved, dict) and isinstance(found, dict):
-        return [text for key in saved for text in _different(saved[key], found.get(key), f"{name} {key}".strip())]
+        keys = {**saved, **found}
+        return [text for k in keys for text in _different(saved.get(k), found.get(k), f"{name} {k}".strip())]
     if json.dumps(saved) == json.dumps(found):
         return []
     return [f"{name} differs" + ("" if isinstance(saved, list) else f": {saved} saved, {found} found now")]
@@ -327,9 +331,13 @@ def end_processes():
     workers, deadline = multiprocessing.active_children(), time.monotonic() + PATIENCE
     for worker in workers:
         worker.terminate()
-    for worker in workers:
-        worker.join(max(0, deadline - time.monotonic()))
-        worker.kill()
+    print("ending, with a last checkpoint", file=sys.stderr, flush=True)
+    try:
+        for worker in workers:
+            worker.join(max(0, deadline - time.monotonic()))
+    finally:  # a second Ctrl-C does not wait
+        for worker in workers:
+            worker.kill()
 
 
 def connect_mpi():

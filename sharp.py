@@ -158,6 +158,7 @@ class Fit(NamedTuple):
     errors: dict  # name -> list, where errors were asked for
     path: np.ndarray  # (iterations + 1, parameters): the parameters at the start and after every iteration
     reason: str  # why it stopped; empty until then
+    starts: int = 1  # how many there were, if those before failed
 
 
 def levenberg_marquardt(params, terms, iterations, *, stall=1e-3, target=1e-28, errors=None, checkpoint=NO_CHECKPOINT):
@@ -250,6 +251,7 @@ class Sharp(NamedTuple):
     iterations: int = 150
     stall: float = 1e-3  # the least fraction by which ten iterations have to lower the loss
     slow_points: int = 16  # an axis of x, for a coefficient that depends on it
+    starts: int = 3  # at most: a training that fails begins again at other random parameters
 
 
 def checked(settings, axes=None):
@@ -261,20 +263,22 @@ def checked(settings, axes=None):
         check_integer("points", count, 3, 10**4)
     check_integer("iterations", settings.iterations, 1, 10**4)
     check_integer("slow_points", settings.slow_points, 1, 10**4)
+    check_integer("starts", settings.starts, 1, 100)
     if not (isinstance(settings.stall, int | float) and settings.stall <= 1):
         raise ValueError(f"stall: found {shown(settings.stall)}, expected a number of at most 1")
     return settings
 
 
-def check_size(points, inputs, hidden):
-    """Raises ValueError for a training whose Jacobian would not fit into the memory."""
-    sizes = [inputs, *hidden, 1]
+def check_size(points, inputs, settings):
+    """Raises ValueError for a training whose Jacobian, or whose path, would not fit into the memory."""
+    sizes = [inputs, *settings.hidden, 1]
     parameters = sum((m + 1) * k for m, k in pairwise(sizes))
-    if points * parameters > 5e8:
-        raise ValueError(
-            f"points, hidden: found {points} points and {parameters} parameters, whose Jacobian does not fit into "
-            "the memory; expected at most 5e8 for their product"
-        )
+    for name, count in (("points", points), ("iterations", settings.iterations + 1)):
+        if count * parameters > 5e8:
+            raise ValueError(
+                f"{name}, hidden: found {count} {name} and {parameters} parameters, expected at most 5e8 for their "
+                "product, which has to fit into the memory"
+            )
 
 
 class Correctors(NamedTuple):
@@ -358,7 +362,38 @@ def energy_terms(a, j, y):
     return terms
 
 
-def train_cell(terms, settings, rng, slow=None, errors=None, checkpoint=NO_CHECKPOINT):
+FAILED = 1e-4  # of the first loss: a training of the strong form that ends above has failed
+
+
+def train(trial, inputs, terms, settings, rng, errors=None, checkpoints=no_checkpoints, name=""):
+    """A trial function with a trained network, and the Fit, from the best of as few random starts as it takes.
+
+    A start fails if its loss does not become finite, or small, see FAILED; then the next parameters of rng are tried.
+    The checkpoints are named by `name`, and for later starts by their number, too.
+    """
+    fits = []
+    for start in range(1, settings.starts + 1):
+        try:
+            fit = levenberg_marquardt(
+                init_network((inputs, *settings.hidden, 1), rng),
+                terms,
+                settings.iterations,
+                stall=settings.stall,
+                errors=errors and (lambda params: errors(trial._replace(params=params))),
+                checkpoint=checkpoints(name if start == 1 else f"{name}-{start}"),
+            )
+        except FloatingPointError:
+            if start == settings.starts and not fits:
+                raise
+            continue
+        fits.append(fit)
+        if fit[1].loss[-1] <= FAILED * fit[1].loss[0]:
+            break
+    params, fit = min(fits, key=lambda pair: pair[1].loss[-1])
+    return trial._replace(params=params), fit._replace(starts=start)
+
+
+def train_cell(terms, settings, rng, slow=None, errors=None, checkpoints=no_checkpoints, name="cell"):
     """A corrector as a Trial, and the Fit.  terms: iteration -> the terms of its loss; slow: bounds of x, or None."""
     k = 0 if slow is None else len(slow)
     d = terms(0)[0].jet.shape[-1] - k
@@ -367,16 +402,9 @@ def train_cell(terms, settings, rng, slow=None, errors=None, checkpoint=NO_CHECK
         waves = periodic_features(jet[..., k:])
         return waves if slow is None else np.concatenate([scaled_features(jet[..., :k], slow), waves], axis=-1)
 
-    trial = Trial(init_network((k + 2 * d, *settings.hidden, 1), rng), features)
-    params, fit = levenberg_marquardt(
-        trial.params,
-        lambda i: [network_term(term, trial) for term in terms(i)],
-        settings.iterations,
-        stall=settings.stall,
-        errors=errors and (lambda params: errors(trial._replace(params=params))),
-        checkpoint=checkpoint,
-    )
-    return trial._replace(params=params), fit
+    trial = Trial([], features)
+    network_terms = lambda i: [network_term(term, trial) for term in terms(i)]  # noqa: E731
+    return train(trial, k + 2 * d, network_terms, settings, rng, errors, checkpoints, name)
 
 
 def solve_cells(problem, settings, rng, errors=None, checkpoints=no_checkpoints):
@@ -387,9 +415,7 @@ def solve_cells(problem, settings, rng, errors=None, checkpoints=no_checkpoints)
     """
     dim, period = problem.dim, problem.period
     checked(settings)
-    check_size(
-        (settings.points * settings.slow_points if problem.slow else settings.points) ** dim, 3 * dim, settings.hidden
-    )
+    check_size((settings.points * settings.slow_points if problem.slow else settings.points) ** dim, 3 * dim, settings)
     y, x = cell_midpoints(dim, 1.0, settings.points), None
     if problem.slow:
         nodes, _ = gauss(problem.domain, (settings.slow_points,) * dim)
@@ -405,7 +431,7 @@ def solve_cells(problem, settings, rng, errors=None, checkpoints=no_checkpoints)
     for j, f in enumerate(sources):
         term = [cell_term(x, y, a / scale, b / scale, f)]
         slow, record = problem.domain if problem.slow else None, errors and errors(j)
-        trial, fit = train_cell(lambda i, term=term: term, settings, rng, slow, record, checkpoints(f"cell{j + 1}"))
+        trial, fit = train_cell(lambda i, term=term: term, settings, rng, slow, record, checkpoints, f"cell{j + 1}")
         trials.append(trial)
         fits.append(fit)
     return Correctors(trials, period, problem.slow, fits)
@@ -449,7 +475,7 @@ def gauss(bounds, counts):
 # ---------------------------------------------------------------------------------------------------
 
 
-def solve_equation(problem, coefficients, settings, rng, errors=None, checkpoint=NO_CHECKPOINT):
+def solve_equation(problem, coefficients, settings, rng, errors=None, checkpoints=no_checkpoints):
     """Step 3: u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary: a Trial and its Fit.
 
     coefficients(points) -> a (n, d, d), d_i a_ij (n, d), c.  Residuals at Gauss-Legendre points, weighted by the
@@ -457,7 +483,7 @@ def solve_equation(problem, coefficients, settings, rng, errors=None, checkpoint
     """
     timed, dim = problem.initial is not None, problem.dim
     checked(settings, dim + timed)
-    check_size(int(np.prod(settings.points)), dim + timed, settings.hidden)
+    check_size(int(np.prod(settings.points)), dim + timed, settings)
     bounds = [*problem.domain, *([(0.0, problem.final_time)] if timed else [])]
     points, weights = gauss(bounds, settings.points)
 
@@ -482,17 +508,9 @@ def solve_equation(problem, coefficients, settings, rng, errors=None, checkpoint
     def features(jet):
         return scaled_features(jet, bounds)
 
-    trial = Trial(init_network((len(bounds), *settings.hidden, 1), rng), features, bubble, lift)
+    trial = Trial([], features, bubble, lift)
     terms = [network_term(term, trial)]
-    params, fit = levenberg_marquardt(
-        trial.params,
-        lambda i: terms,
-        settings.iterations,
-        stall=settings.stall,
-        errors=errors and (lambda params: errors(trial._replace(params=params))),
-        checkpoint=checkpoint,
-    )
-    return trial._replace(params=params), fit
+    return train(trial, len(bounds), lambda i: terms, settings, rng, errors, checkpoints, "homogenized")
 
 
 def cutoff(s):
@@ -612,7 +630,11 @@ def divergence_free(flux):
 # ---------------------------------------------------------------------------------------------------
 
 STRONG = {1: Sharp((24, 24), 64), 2: Sharp((32, 32), 24), 3: Sharp((32, 32), 12, 40)}
-ENERGY = {1: Sharp((16, 16), 512, 30), 2: Sharp((16, 16), 96, 30), 3: Sharp((16, 16), 24, 20)}
+ENERGY = {
+    1: Sharp((16, 16), 512, 30, starts=1),
+    2: Sharp((16, 16), 96, 30, starts=1),
+    3: Sharp((16, 16), 24, 20, starts=1),
+}
 BOUND_POINTS = {1: 512, 2: 128, 3: 48}  # an axis
 
 
@@ -663,7 +685,8 @@ def solve_cell(field, dim, form, settings, rng, pixels=1):
     those on another grid.
     """
     terms = strong_form(field, dim, settings) if form == "strong" else energy_form(field, dim, settings, rng)
-    trials, fits = zip(*(train_cell(terms(j), settings, rng) for j in range(dim)), strict=True)
+    once = settings._replace(starts=1)  # whether a start has failed is seen from the bounds
+    trials, fits = zip(*(train_cell(terms(j), once, rng) for j in range(dim)), strict=True)
     count = 2 * pixels * max(1, round(BOUND_POINTS[dim] / 2 / pixels))
     y = cell_midpoints(dim, 1.0, count)
     a, slopes = tensor_of(field, y), value_and_slope(trials, y)[1]

@@ -315,7 +315,8 @@ def errors_of_u(problem, references):
 # makes the derivative periodic once the values are; in two, a solution of the equation with matching values
 # on opposite faces may have any jump of its normal derivative.  So values alone leave infinitely many
 # solutions, and a second condition on every face has to select one: ghost layers at distance l h ask for
-# it in the form of finite differences.
+# it in the form of finite differences: a jump J of the derivative costs the square of l h J there, so that
+# "derivatives * h" is what one ghost layer asks for, and more layers ask for it with more weight.
 # ---------------------------------------------------------------------------------------------------
 
 DISTANCE = 0.01  # of the central difference, in periods; a periodic function meets the condition exactly
@@ -328,14 +329,15 @@ def cell_variants(settings):
     for layers in range(5):
         weights = (w1, rest / 2, rest / 2) if layers else (w1, rest)
         variants[f"{layers} layers"] = settings._replace(layers=layers, weights=weights), "values"
-    variants["derivatives"] = settings._replace(layers=0, weights=(w1, rest / 2, rest / 2)), "derivatives"
+    for label in ("derivatives * h", "derivatives"):
+        variants[label] = settings._replace(layers=0, weights=(w1, rest / 2, rest / 2)), label
     variants["features"] = settings._replace(layers=0, weights=(1.0,)), "features"
     return variants
 
 
 def cell_terms(problem, settings, matching):
     """The loss of the cell problems, eq. (12), with periodicity asked for by values (and ghost layers), by values and
-    normal derivatives, or built into the inputs sin and cos of 2 pi y / period."""
+    normal derivatives (times h), or built into the inputs sin and cos of 2 pi y / period."""
     dim, period, weights = problem.dim, problem.period, settings.weights
     y = losses.grid([(0.0, period)] * dim, settings.points)
     a, b, f = nhpinn.cell_data(problem, np.zeros((1, dim)), y)
@@ -344,8 +346,9 @@ def cell_terms(problem, settings, matching):
         return [equation._replace(jet=sharp.periodic_features(equation.jet[0, 0] / period)[None, None])]
     pairs = losses.periodic_pairs(dim, period, settings.points, settings.layers)
     terms = [equation, losses.periodic_term(pairs, weights[1], weights[2] if settings.layers else 0.0)]
-    if matching == "derivatives":
-        terms.append(slope_term(pairs[0], DISTANCE * period, weights[2]))
+    if matching.startswith("derivatives"):
+        h = period / (settings.points - 1) if matching.endswith("h") else 1.0
+        terms.append(slope_term(pairs[0], DISTANCE * period, weights[2] * h**2))
     return terms
 
 
@@ -415,6 +418,7 @@ def run_robustness(problem, task, checkpoints=adam.no_checkpoints):
 
 # Of fine solutions, whose gradients are compared as well: in 2D at eps = 1/16 they err by 1e-3, values by 6e-6
 SWEEP_REFINEMENT = {1: 1.0, 2: 0.67, 3: 0.5}
+SWEEP_POINTS = {1: 16, 2: 8, 3: 4}  # of the test grid at least, an axis and a period: gradients oscillate
 
 
 def run_sweep(problem, task, checkpoints=adam.no_checkpoints):
@@ -425,14 +429,15 @@ def run_sweep(problem, task, checkpoints=adam.no_checkpoints):
         problem, cell, homogenized, experiments.stream(task, "sharp"), checkpoints=checkpoints
     )
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
-    x, axes = losses.grid(problem.domain, problem.test_points), experiments.axes_of(problem)
-    u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), experiments.test_inputs(problem))
-    ours = u0, slope[:, :dim], second[:, :dim, :dim]
     for eps in few(EPS, task):
         at, start = problem._replace(eps=eps), time.perf_counter()
+        at = at._replace(test_points=max(problem.test_points, SWEEP_POINTS[dim] * periods(at) + 1))
+        x, axes = losses.grid(at.domain, at.test_points), experiments.axes_of(at)
         field, _ = experiments.fine_solution(at, SWEEP_REFINEMENT[dim])
         clock.append({"seconds of NH-PINN": seconds, "of finite elements": time.perf_counter() - start})
         fine = experiments.derivatives_of(field, axes)
+        u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), experiments.test_inputs(at))
+        ours = u0, slope[:, :dim], second[:, :dim, :dim]
         errors = experiments.corrected_errors(at, fine, ours, correctors.expansion(x, x / eps))
         errors = {"e1": fem.relative_error(u0, fine[0]), **errors}
         rows.append({"eps": eps, **errors})
@@ -458,7 +463,7 @@ PARTS = experiments.PARTS | {
     "law": ["classical"] * 3,
     "sweep": ["sharp_cell", "sharp_homogenized"],
     "losses": ["classical"] * 6,
-    "layers": ["cell"] * 7,
+    "layers": ["cell"] * 8,
     "robustness": ["cell"] * 5,
 }
 PROBLEMS_OF = {"losses": ("const1d", "elliptic2d"), "layers": ("const1d", "elliptic2d"), "robustness": ("elliptic2d",)}

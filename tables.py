@@ -142,7 +142,7 @@ def study_tables(results):
         heads = list(dict.fromkeys(name for label_ in by_label for name, _ in label_))
         lines += [f"### {problem}: {method}", "", *markdown_header([*heads, *names])]
         for label_, found in by_label.items():
-            means = [f"{np.mean([row[n] for row in found]):.4g}" if n in found[0] else "" for n in names]
+            means = [mean_of([row[n] for row in found]) if n in found[0] else "" for n in names]
             lines.append(markdown_row([*(f"{dict(label_).get(head, '')}" for head in heads), *means]))
         rates = next(
             (r["rates"] for t, r in results.items() if (t.problem, t.method) == (problem, method) and "rates" in r), {}
@@ -188,6 +188,11 @@ def number(row):
     if row is None:
         return ""
     return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}, worst {row['worst']:.4g}" if row["seeds"] > 1 else "")
+
+
+def mean_of(values):
+    """A mean with its deviation over the seeds."""
+    return f"{np.mean(values):.4g}" + (f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else "")
 
 
 def label(task):
