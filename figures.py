@@ -118,21 +118,32 @@ def drawings(problems):
         rows.append(Drawing(f"{name}-corrected", name, f"{name}: first-order reconstruction", corrected))
     gap = [partial(bounds, gap=gap) for gap in (False, True)]
     layers = [partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2"))]
+    layers1d = [partial(study, method="layers", across="periodicity", quantities=("chi1",))]
     robustness = [partial(study, method="robustness", across="layers", quantities=("chi1", "chi2"))]
-    losses = [partial(study, method="losses", across="loss", quantities=("predicted", "trained"))]
+    optimizers = [("optimizer", "Adam"), ("optimizer", "Levenberg-Marquardt")]
+    losses = [
+        partial(study, method="losses", across="loss", quantities=("predicted", "trained"), where=where)
+        for where in optimizers
+    ]
     time = [partial(error_in_time, error="chi1")]
     law = [partial(dots, marks=LAW)]
-    law_eps = [partial(against_eps, quantity="classical_predicted", points="classical")]
+    law_eps = [partial(against_eps, quantity="classical_predicted", points="classical_shape")]
     eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected_interior")]
     inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
     rows += [
         Drawing("bounds", "elliptic2d", "Bounds of the homogenized tensor closing in", gap),
         Drawing("time", "elliptic2d", "Error of chi1 against time", time),
         Drawing("layers", "elliptic2d", "Ways to ask for periodicity", layers),
+        Drawing("const1d-layers", "const1d", "Ways to ask for periodicity in one dimension", layers1d),
         Drawing("robustness", "elliptic2d", "Learning rates and weights, with ghost layers and without", robustness),
         *(Drawing(f"{name}-losses", name, f"{name}: what three losses learn", losses) for name in LOSSES_OF),
         Drawing("law", None, "The classical PINN, and the minimiser of its averaged loss", law),
-        Drawing("law-eps", None, "The same against eps; open markers: trained", law_eps),
+        Drawing(
+            "law-eps",
+            None,
+            "The same against eps; open markers: trained, less the mean of the boundary values",
+            law_eps,
+        ),
         Drawing("reconstruction", None, "First-order reconstruction by finite elements", inside),
         Drawing("eps", None, "Errors of NH-PINN and of its first-order reconstruction against eps, and cost", eps),
     ]

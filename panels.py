@@ -139,14 +139,16 @@ def label_solution(axes, problem, title):
 
 
 def reconstruction(axes, problem, results, distance):
-    """First-order reconstruction of the first seed: three periods in the middle, or distances to the fine solution."""
+    """First-order reconstruction of the first seed: three periods where it differs most from u0, or distances."""
     method = "sharp" if "sharp" in results else "nhpinn"
     fine, u0, corrected = (
         along_line(at(results, method, "fields", field)[:1], problem)[0]
         for field in ("reference", "solution", "corrected")
     )
     x, (low, high) = np.linspace(*problem.domain[0], problem.test_points), problem.domain[0]
-    near = np.abs(x - (low + high) / 2) <= 1.5 * problem.eps * problem.period
+    half = 1.5 * problem.eps * problem.period
+    most = np.clip(x[np.argmax(np.abs(corrected - u0))], low + half, high - half)
+    near = np.abs(x - most) <= half
     if not distance:
         reference(axes, x[near], fine[near])
     for label, color, values in (("homogenized u0", BLUE, u0), ("first-order reconstruction", GREEN, corrected)):
@@ -154,7 +156,7 @@ def reconstruction(axes, problem, results, distance):
             axes.plot(x, np.abs(values - fine), color=color, label=label)
         else:
             axes.plot(x[near], values[near], color=color, label=label)
-    label_solution(axes, problem, "distance to the fine solution" if distance else "three periods in the middle")
+    label_solution(axes, problem, "distance to the fine solution" if distance else "three periods")
     if distance:
         largest = np.abs(u0 - fine).max()
         axes.set(ylim=(1e-4 * largest, 2 * largest), ylabel="|u - fine solution|")
@@ -222,8 +224,10 @@ def bounds(axes, problem, results, gap):
         if gap:
             axes.plot(iteration, np.linalg.norm(upper - lower, 2, axis=(1, 2)), color=GREEN, label="gap")
         else:
-            axes.plot(iteration, upper[:, 0, 0], color=VERMILION, label="upper bound")
-            axes.plot(iteration, lower[:, 0, 0], color=BLUE, label="lower bound")
+            axes.plot(iteration[:40], upper[:40, 0, 0], color=VERMILION, label="upper bound")
+            axes.plot(iteration[:40], lower[:40, 0, 0], color=BLUE, label="lower bound")
+            end = upper[-1, 0, 0]
+            axes.set_ylim(0.9 * end, 1.1 * end)  # the first iterations are far outside
     axes.set(xlabel="iteration", ylabel="norm of upper - lower" if gap else "a*, first entry")
     axes.set_title("gap of the bounds" if gap else "bounds")
     if gap:
@@ -245,17 +249,22 @@ def error_in_time(axes, problem, results, error):
     log_scale(axes)
 
 
-def study(axes, problem, results, method, across, quantities):
-    """Quantities in the rows of a study for each value of one column, a dot for each row."""
+def study(axes, problem, results, method, across, quantities, where=()):
+    """Quantities in the rows of a study for each value of one column, a dot for each row.
+
+    where: (column, value) of the rows that are drawn; the value is the title.
+    """
     at(results, method, "seconds")
     rows = [row for result in results[method] for row in result["study"]]
+    rows = [row for row in rows if not where or row[where[0]] == where[1]]
     places = list(dict.fromkeys(row[across] for row in rows))
     for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
         x = [places.index(row[across]) + 0.2 * i - 0.1 for row in rows]
         axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=quantity)
     axes.set_xticks(range(len(places)), places, rotation=30 if max(len(str(p)) for p in places) > 3 else 0)
     axes.set(xlabel=across, ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
-    axes.set_title(f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed")
+    seeds = f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed"
+    axes.set_title(f"{where[1]}, {seeds}" if where else seeds)
     log_scale(axes)
 
 

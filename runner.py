@@ -197,8 +197,8 @@ def differences(saved, found):
     """
     if "error" in found:
         return [found["error"]]
-    environment = {key: value for key, value in saved.items() if key in ENVIRONMENT}
-    return (different := _different(repeatable(saved), found)) and different + _different(environment, found)
+    then, now = ({key: result.get(key) for key in ENVIRONMENT} for result in (saved, found))
+    return (different := _different(repeatable(saved), repeatable(found))) and different + _different(then, now)
 
 
 def repeatable(data):

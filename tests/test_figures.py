@@ -72,6 +72,7 @@ def results_of(name, seed):
             "e1_corrected_interior": e**1.5 / 20,
             "seconds": 10.0,
             "classical": 0.99,
+            "classical_shape": 0.98,
             "classical_predicted": 0.98,
         }
         for e in eps
@@ -115,9 +116,13 @@ def results_of(name, seed):
         robust = [
             {"layers": n, "rate": rate, "chi1": 0.4 - 0.15 * n + rate, "chi2": 0.3} for n in (0, 2) for rate in (0, 0.1)
         ]
-        made += [result(name, "layers", seed, study=layers), result(name, "robustness", seed, study=robust)]
-    losses = [{"loss": loss, "predicted": 0.5, "trained": 0.51} for loss in ("strong form", "energy", "first order")]
-    made.append(result(name, "losses", seed, study=losses))
+        made.append(result(name, "robustness", seed, study=robust))
+    losses = [
+        {"loss": loss, "optimizer": optimizer, "predicted": 0.5, "trained": 0.51}
+        for loss in ("strong form", "energy", "first order")
+        for optimizer in ("Adam", "Levenberg-Marquardt")
+    ]
+    made += [result(name, "layers", seed, study=layers), result(name, "losses", seed, study=losses)]
     return made
 
 

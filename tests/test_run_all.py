@@ -241,8 +241,8 @@ def test_modules_depend_on_each_other_in_one_direction():
         "report": set(),
         "tables": {"problems"},
         "studies": {"fem", "jets", "losses", "adam", "sharp", "nhpinn", "experiments"},
-        "claims": {"experiments", "problems", "tables"},
-        "files": {"experiments", "problems", "studies"},
+        "claims": {"experiments", "files", "problems", "tables"},
+        "files": {"experiments", "problems", "sharp", "studies"},
         "runner": {
             "experiments",
             "studies",
@@ -277,13 +277,20 @@ def test_ctrl_c_keeps_finished_tasks_and_says_how_to_go_on(tmp_path):
 
 
 def test_other_data_of_a_problem_is_another_task(monkeypatch):
+    def laminate(k):
+        return lambda x, y: 2 + np.sin(k * y[:, 0])
+
     task = run_all.Task("const1d", "nhpinn", 0, "smoke")
     names = {files.settings_hash(task)}
     for change in (
         {"eps": 1 / 16},
         {"coefficient": PROBLEMS["elliptic2d"].coefficient},
+        {"coefficient": laminate(1)},
+        {"coefficient": laminate(2)},
         {"cell": problems.fixed(**{**PROBLEMS["const1d"].cell, "rate": 0.1})},
     ):
         monkeypatch.setitem(PROBLEMS, "const1d", PROBLEMS["const1d"]._replace(**change))
         names.add(files.settings_hash(task))
-    assert len(names) == 4
+    monkeypatch.setattr(experiments, "STEPS", experiments.STEPS + 1)
+    names.add(files.settings_hash(task))
+    assert len(names) == 7

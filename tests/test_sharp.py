@@ -301,6 +301,24 @@ def test_a_failed_training_starts_again_and_keeps_the_best():
     assert found.starts == 3
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_problem_is_solved_from_the_first_start_that_does_not_fail(failing, monkeypatch):
+    """A start whose loss stays large, then one whose loss is not finite; the record says how many there were."""
+    problem, real, calls = PROBLEMS["const1d"], sharp.levenberg_marquardt, []
+
+    def sometimes(params, terms, iterations, **options):
+        calls.append(iterations)
+        if len(calls) == 2 and failing == 2:
+            raise FloatingPointError("the loss is nan")
+        return real(params, terms, 1 if len(calls) == 1 else iterations, **options)
+
+    monkeypatch.setattr(sharp, "levenberg_marquardt", sometimes)
+    correctors = sharp.solve_cells(problem, sharp.Sharp(**problem.sharp_cell), np.random.default_rng(0))
+    assert correctors.fits[0].starts == len(calls) == failing + 1
+    tensor = sharp.tensor_at(problem, correctors, np.zeros((1, 1)))[0]
+    np.testing.assert_allclose(tensor, problem.effective(np.zeros((1, 1)))[0], rtol=1e-9)
+
+
 def test_a_gap_that_is_small_for_the_mean_and_large_for_the_tensor_is_a_warning():
     """exp(12 sin): the mean is 19,000 and the tensor 5e-5; the warning is about the tensor's digits."""
     with pytest.warns(UserWarning, match=r"the bounds are .* relative to the tensor"):

@@ -234,17 +234,32 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
     wait_for(lambda: group_is_gone(process), 30)
 
 
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    """A task outside its trainings does not hear that it is asked to end."""
+    path = script(tmp_path, "experiments.fine_solution = lambda *_: time.sleep(60)")
+    process = start(path, "--out", "out")
+    wait_for(lambda: list(tmp_path.glob("out/checkpoints")), 30)
+    time.sleep(3)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    code, _, errors = finish(process, 60)
+    assert code == 130 and "interrupted" in errors and time.monotonic() - begin < runner.PATIENCE
+    wait_for(lambda: group_is_gone(process), 30)
+
+
 def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
     ran = []
     monkeypatch.setattr(studies, "METHODS", {"fem": lambda *_: ran.append(0) or {"recipe": "fem", "quantities": {}}})
     monkeypatch.setattr(run_all, "plan", lambda *_: [TASK._replace(method="fem")])
     checkpoint = tmp_path / "checkpoints" / f"{files.name_of(TASK._replace(method='fem'))}-cell.npz"
-    for arguments in ([], [], ["--fresh"]):
+    for arguments in ([], [], ["--fresh"], ["--fresh"]):
         files.write(checkpoint, "")
         assert run_all.main(["--no-figures", "--out", str(tmp_path), *arguments]) == 0
         assert not checkpoint.exists()
-    assert len(ran) == 2
-    assert len(list(tmp_path.glob("tasks/*.json"))) == len(list(tmp_path.glob("tasks/replaced/*.json"))) == 1
+    assert len(ran) == 3
+    assert len(list(tmp_path.glob("tasks/*.json"))) == 1 and len(list(tmp_path.glob("tasks/replaced/*"))) == 2
 
 
 def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
@@ -465,10 +480,10 @@ def test_nested_data_is_no_result(depth, tmp_path):
         assert files.load(path, TASK) is None or depth < 1000
 
 
-def test_a_result_of_an_earlier_format_is_loaded(tmp_path):
+def test_a_result_without_a_digest_is_set_aside(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(json.dumps(RESULT))
-    assert files.load(path, TASK) == RESULT
+    assert files.load(path, TASK) is None and path.with_name("result.json.damaged").exists()
 
 
 NAMES = "only budget seed seeds jobs executor out fresh no-figures list verify help"
@@ -512,6 +527,9 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
     assert run_all.main(["--verify", out]) == 1
     assert "quantities e1 differs: 0.1 saved, 0.10000000000000002 found now" in capsys.readouterr().out
     assert run_all.main(["--verify", str(tmp_path / "nothing")]) == 1
+    value["e3"] = 0.1
+    assert run_all.main(["--verify", out]) == 1
+    assert "quantities e3 differs: None saved, 0.1 found now" in capsys.readouterr().out
 
 
 def test_results_say_how_they_were_made(tmp_path, in_this_process):
