@@ -359,17 +359,18 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
 
     With sharp the bounds come from the trained correctors (see `sharp.bounds`), the tensor is halfway between them,
     and a relative gap above `tolerance` is a warning.  They assume that the quadrature of the bounds, a midpoint
-    rule finer than the training's, resolves the coefficient.  With adam the bounds are those of Reuss and Voigt.
+    rule finer than the training's, resolves the coefficient.  With adam the bounds are those of Reuss and Voigt, and
+    a tensor that leaves them by more than `tolerance` of the mean is a warning.
 
-    Raises ValueError or TypeError for a coefficient outside the theory and for bad settings, FloatingPointError for
-    a training that fails.
+    Raises ValueError or TypeError for a coefficient outside the theory and for bad settings, FloatingPointError where
+    every start of sharp fails.
     """
     _check_arguments(coefficient, dim, period, recipe, form, tolerance, seed)
     field, pixels = unit_cell(coefficient, dim, period)
     a = tensor_of(field, cell_quadrature(dim, 1.0))
     scale = np.trace(a.mean(axis=0)) / dim
     if recipe == "adam":
-        return _homogenize_adam(field, dim, period, scale, a, seed, settings)
+        return _homogenize_adam(field, dim, period, scale, a, seed, tolerance, settings)
     choice = choose_form(field, dim, form)
     defaults = {"strong": sharp.STRONG, "energy": sharp.ENERGY}[choice][dim]
     fit = sharp.checked(replaced(defaults, settings))
@@ -416,15 +417,18 @@ def best_of_starts(solve, streams, tolerance):
     return min(cells, key=lambda cell: cell.error), start
 
 
-def _homogenize_adam(field, dim, period, scale, a, seed, settings):
+def _homogenize_adam(field, dim, period, scale, a, seed, tolerance, settings):
     """The paper's recipe, on the unit cell and for a coefficient of mean one, so that its settings suit any size."""
     lower, upper = sharp.reuss_voigt(a)
     problem = SimpleNamespace(dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: field(y) / scale)
     training = replaced(adam_settings(dim), settings)
-    correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
+    try:
+        correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
+    except FloatingPointError as error:
+        raise ValueError(f"rate: {error}") from error
     tensor = scale * homogenized_coefficients(problem, correctors).samples[0]
     beyond = -min(np.linalg.eigvalsh(tensor - lower)[0], np.linalg.eigvalsh(upper - tensor)[0])
-    if beyond > 0.01 * scale:
+    if beyond > tolerance * scale:
         warnings.warn(
             f"homogenize: the tensor found leaves the bounds of Reuss and Voigt by {beyond:.3g}; the training has not "
             "converged: try more epochs or points, or another seed",
