@@ -130,7 +130,8 @@ def fails_at_random(found):
     spread, evidence = [], []
     for quantity in ("classical", "transfer"):
         rows = {name: found.row(name, quantity) for name in PROBLEMS}
-        if any(row["std"] is None for row in rows.values()):
+        rows = {name: row for name, row in rows.items() if row["std"] is not None}
+        if not rows:
             raise Missing(f"{quantity} with more than one seed")
         spread += [row["std"] / row["value"] for row in rows.values()]
         evidence.append(f"{quantity}: " + listed(rows, lambda n, rows=rows: f"{rows[n]['std'] / rows[n]['value']:.2g}"))

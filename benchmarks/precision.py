@@ -95,7 +95,7 @@ def main():
         more = settings._replace(dtype="float32", epochs=round(settings.epochs * slow / fast))
         found["float32", more.epochs] = measure(run, more, args.seeds)
         for (dtype, count), (error, seconds) in found.items():
-            rows.append([name, dtype, count, f"{seconds:.1f}", f"{error:.4f}"])
+            rows.append([name, dtype, count, f"{seconds:.1f}", f"{error:.3g}"])
     print(f"Means over {args.seeds} seeds.\n")
     print(timing.table(["training", "precision", "epochs", "seconds", "error"], rows))
     print(f"\n{timing.machine()}")
