@@ -329,7 +329,7 @@ def against_eps(axes, problems, found, quantity, points=None, order=None, ylabel
         eps = np.array(sorted(line))
         values = np.array([np.mean(line[e]) for e in eps])
         if shown == points:
-            axes.plot(eps, values, marker, color=color, ms=8, mfc="none", label=f"{name}, {points}")
+            axes.plot(eps, values, marker, color=color, ms=8, mfc="none", label=f"{name}, trained")
             continue
         label = name if len({recipe for _, _, recipe in lines}) == 1 else f"{name}, {recipe}"
         axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
