@@ -79,6 +79,11 @@ def equal(a, b):
     return abs(a / b - 1) < EQUAL
 
 
+def verdict_of(held):
+    """The verdict from the conditions of a claim, one for each case."""
+    return REPRODUCED if all(held) else PARTLY if any(held) else NOT
+
+
 def paper(problem, quantity):
     return PROBLEMS[problem].paper[quantity]
 
@@ -135,8 +140,8 @@ def fails_at_random(found):
             raise Missing(f"{quantity} with more than one seed")
         spread += [row["std"] / row["value"] for row in rows.values()]
         evidence.append(f"{quantity}: " + listed(rows, lambda n, rows=rows: f"{rows[n]['std'] / rows[n]['value']:.2g}"))
-    verdict = REPRODUCED if min(spread) > EQUAL else PARTLY if max(spread) > EQUAL else NOT
-    return verdict, "standard deviation over seeds / mean of the error, " + ". ".join(evidence)
+    varies = [each > EQUAL for each in spread]
+    return verdict_of(varies), "standard deviation over seeds / mean of the error, " + ". ".join(evidence)
 
 
 def transfer_shows(found):
@@ -198,7 +203,7 @@ def law_holds(found):
         names, lambda n: f"{apart[n]:.2g}"
     )
     close = [apart[n] < EQUAL and n not in left for n in names]
-    return REPRODUCED if all(close) else PARTLY if any(close) else NOT, evidence
+    return verdict_of(close), evidence
 
 
 def distance(found, name):
@@ -209,17 +214,11 @@ def distance(found, name):
 
 
 def averages_of_losses(found):
-    rows = [(n, row) for n in ("const1d", "elliptic2d") for result in found.of(n, "losses") for row in result["study"]]
-
-    groups = {}
-    for name, row in rows:
-        groups.setdefault(f"{name}, {row['loss']}, {row['optimizer']}", []).append(row)
-    means = {
-        label: {
-            key: np.mean([row[key] for row in seeds]) for key, value in seeds[0].items() if isinstance(value, float)
-        }
-        for label, seeds in groups.items()
-    }
+    means = {}
+    for name in ("const1d", "elliptic2d"):
+        adam, fit = (found.study(name, "losses", "loss", optimizer=o) for o in ("Adam", "Levenberg-Marquardt"))
+        for loss in adam:
+            means |= {f"{name}, {loss}, Adam": adam[loss], f"{name}, {loss}, Levenberg-Marquardt": fit[loss]}
 
     def show(label):
         row = means[label]
@@ -233,19 +232,13 @@ def averages_of_losses(found):
     passed = [row.get("closest", row["from_predicted"]) < row["predicted"] / 2 for row in means.values()]
     if not all(close) and all(passed):
         evidence += ". Where the end is nearer to the solution, the training passed the prediction on its way"
-    return REPRODUCED if all(close) else PARTLY if any(close) else NOT, evidence
-
-
-def _greatly(gains):
-    """The verdict on "greatly better" from factors between errors."""
-    held = [gain > GREATLY for gain in gains.values()]
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT
+    return verdict_of(close), evidence
 
 
 def better_than_classical(found):
     ratio = {name: found.value(name, "classical") / found.value(name, "e1") for name in FOUR}
     evidence = "classical error / e1: " + listed(FOUR, lambda n: f"{ratio[n]:.0f}") + ". " + ours(found, "e1")
-    return _greatly(ratio), evidence
+    return verdict_of([factor > GREATLY for factor in ratio.values()]), evidence
 
 
 def as_accurate_as_printed(found):
@@ -256,7 +249,7 @@ def as_accurate_as_printed(found):
     within += [found.value(name, "e1") <= paper(name, "e1") for name in FOUR] + [
         gain["reaction50"] > gain["reaction10"]
     ]
-    return REPRODUCED if all(within) else PARTLY if any(within) else NOT, evidence
+    return verdict_of(within), evidence
 
 
 def oversampling_helps(found):
@@ -268,7 +261,7 @@ def oversampling_helps(found):
         + listed(rows, lambda label: f"{rows[label]['chi1']:.2g}")
     )
     evidence += ". Values on faces leave the jump of the normal derivative free; one ghost layer asks for it times h"
-    return _greatly(gain), evidence
+    return verdict_of([factor > GREATLY for factor in gain.values()]), evidence
 
 
 def oversampling_is_robust(found):
@@ -295,7 +288,7 @@ def few_points(found):
         + f"; with the period built in, the same points give chi1 {features:.2g}"
     )
     held = [value <= printed for _, value, printed in pairs]
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT, evidence
+    return verdict_of(held), evidence
 
 
 def high_dimension_is_hard(found):
@@ -354,7 +347,7 @@ def most_error_from_the_last_step(found):
         FOUR, lambda n: f"{part[n][0]:.2g} / {cell[n]:.2g} / {part[n][1]:.2g}"
     )
     held = [part[n][0] > max(part[n][1], cell[n]) for n in FOUR]
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT, evidence
+    return verdict_of(held), evidence
 
 
 def worse_when_eps_is_small(found):
@@ -368,7 +361,7 @@ def worse_when_eps_is_small(found):
     evidence += ". " + ours(found, "classical", ("reaction10", "reaction50"))
     rising = [rows[a][q] < rows[b][q] for q in ("classical_predicted", "classical_shape") for a, b in pairwise(eps)]
     rising.append(found.value("reaction10", "classical") < found.value("reaction50", "classical"))
-    return REPRODUCED if all(rising) else PARTLY if any(rising) else NOT, evidence
+    return verdict_of(rising), evidence
 
 
 def eps_does_not_matter(found):
@@ -380,7 +373,7 @@ def eps_does_not_matter(found):
         rates.append(np.log(e1[0] / e1[-1]) / np.log(eps[0] / eps[-1]))
         evidence.append(f"{name} {e1[0]:.2g} to {e1[-1]:.2g} (order {rates[-1]:.2f})")
     evidence = f"e1 from eps = {eps[0]:g} to {eps[-1]:g}: " + "; ".join(evidence)
-    return REPRODUCED if min(rates) > 0 else PARTLY if max(rates) > 0 else NOT, evidence
+    return verdict_of([rate > 0 for rate in rates]), evidence
 
 
 def error_climbs(found):
@@ -391,7 +384,7 @@ def error_climbs(found):
         names, lambda n: f"{rows[n][0]:.2g} ({rows[n][1]}) / {final[n]:.2g}"
     )
     held = [rows[n][0] < final[n] and not equal(rows[n][0], final[n]) for n in names]
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT, evidence
+    return verdict_of(held), evidence
 
 
 def finite_elements_cost_more(found):
@@ -408,7 +401,7 @@ def finite_elements_cost_more(found):
         faster.append(needed > seconds[best])
         evidence.append(f"{name} {errors[best]:.1e} in {seconds[best]:.2g} s, for which they take {needed:.2g} s")
     evidence = "chi1 of elliptic2d, finite elements of orders 1 to 8 and networks: " + "; ".join(evidence)
-    return REPRODUCED if all(faster) else PARTLY if any(faster) else NOT, evidence
+    return verdict_of(faster), evidence
 
 
 def e2_shows_correctors(found):
@@ -419,7 +412,7 @@ def e2_shows_correctors(found):
         names, lambda n: f"{gap[n]:.1e} / {corrector[n]:.1e} / {found.value(n, 'e_a'):.1e}"
     )
     held = [corrector[n] < GREATLY * gap[n] for n in names]
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT, evidence
+    return verdict_of(held), evidence
 
 
 def energy_estimate(found):
@@ -428,7 +421,7 @@ def energy_estimate(found):
         rates, lambda n: f"{rates[n]:.2f}"
     )
     held = [rate > 0.5 * (1 - EQUAL) for rate in rates.values()]
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT, evidence
+    return verdict_of(held), evidence
 
 
 FIGURES_E1 = ("fig06", "fig12", "fig17", "fig22")

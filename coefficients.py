@@ -37,6 +37,11 @@ def tensor_of(field, points):
     return a
 
 
+def coefficient_at(problem, x):
+    """The coefficient of a problem as a function of y, at one point x."""
+    return lambda y: problem.coefficient(0 * y + x, y)
+
+
 def tensor_and_divergence(field, points):
     """a_ij and b_j = d_i a_ij at points, by reverse differentiation of `field`.
 

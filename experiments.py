@@ -27,7 +27,7 @@ import jets
 import losses
 import nhpinn
 import sharp
-from coefficients import tensor_of
+from coefficients import coefficient_at, tensor_of
 
 
 class Budget(NamedTuple):
@@ -99,7 +99,7 @@ def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
 
     def tensor_at(x):
         return fem.homogenized_tensor(
-            lambda y: problem.coefficient(0 * y + x, y), problem.dim, cell_elements, period=problem.period, order=ORDER
+            coefficient_at(problem, x), problem.dim, cell_elements, period=problem.period, order=ORDER
         )
 
     r = 0.0
@@ -128,7 +128,7 @@ def cell_fields(problem, x):
     if problem.reaction is not None:
         field = fem_reaction_corrector(problem, corrector_mesh(problem))[0]
         return field._replace(nodal=field.nodal[:, None])
-    return fem.correctors(lambda y: problem.coefficient(0 * y + x, y), corrector_mesh(problem))[0]
+    return fem.correctors(coefficient_at(problem, x), corrector_mesh(problem))[0]
 
 
 def corrector_mesh(problem):

@@ -138,6 +138,12 @@ def grid(bounds, count):
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
+def on_boundary(points, bounds):
+    """Which points (n, d) of a box lie on its boundary: (n,)."""
+    low, high = np.transpose(bounds)
+    return np.any((points == low) | (points == high), axis=1)
+
+
 def cell_midpoints(dim, period, count):
     """The midpoints of count ** dim equal boxes of the cell: equal weights make a quadrature rule."""
     half = period / count / 2

@@ -39,13 +39,14 @@ from coefficients import (
     check_resolved,
     checked_reaction,
     checked_values,
+    coefficient_at,
     jump_between,
     shown,
     tensor_and_divergence,
     tensor_of,
 )
 from jets import gradient, init_network, network
-from losses import cell_midpoints, equation_term, grid, periodic_pairs, periodic_term, value_term
+from losses import cell_midpoints, equation_term, grid, on_boundary, periodic_pairs, periodic_term, value_term
 
 # ---------------------------------------------------------------------------------------------------
 # The three steps.  `problem` is any record with the fields
@@ -151,7 +152,7 @@ def checked_cell_data(problem, slow, y, spacing):
     """`cell_data` on a grid y of this spacing.  Raises ValueError where the grid does not resolve the coefficient."""
     data = cell_data(problem, slow, y)
     for x in slow:
-        check_resolved(lambda p, x=x: problem.coefficient(0 * p + x, p), y, spacing)
+        check_resolved(coefficient_at(problem, x), y, spacing)
     return data
 
 
@@ -165,8 +166,8 @@ def cell_data(problem, slow, y):
         r = checked_reaction(problem, y, cell_quadrature(problem.dim, problem.period))
     pairs = []
     for x in slow:
-        pairs.append(tensor_and_divergence(lambda p, x=x: problem.coefficient(0 * p + x, p), y))
-        check_periodic("coefficient", lambda p, x=x: problem.coefficient(0 * p + x, p), problem.dim, problem.period)
+        pairs.append(tensor_and_divergence(coefficient_at(problem, x), y))
+        check_periodic("coefficient", coefficient_at(problem, x), problem.dim, problem.period)
     a, b = (np.stack(part) for part in zip(*pairs, strict=True))
     if problem.reaction is None:
         return a, b, np.moveaxis(b, -1, -2)
@@ -267,7 +268,7 @@ def sharp_coefficients(problem, correctors, degree=48):
         samples = sharp.tensor_at(problem, correctors, np.zeros((1, dim)))
     else:
         y = cell_quadrature(dim, problem.period)
-        samples = tensor_and_divergence(lambda p: problem.coefficient(0 * p, p), y[:1])[0]
+        samples = tensor_and_divergence(coefficient_at(problem, 0.0), y[:1])[0]
         reaction = float(np.mean(problem.reaction(y) * correctors.expansion(None, y)[0][0]))
     return constant_coefficients(samples, reaction)
 
@@ -314,8 +315,7 @@ def equation_terms(problem, coefficients, training, points):
     timed, dim = problem.initial is not None, problem.dim
     names = ("equation", "boundary", "initial")[: 3 if timed else 2]
     weights = checked_weights(training, names)
-    low, high = np.transpose(problem.domain)
-    at_boundary = np.any((points[:, :dim] == low) | (points[:, :dim] == high), axis=1)
+    at_boundary = on_boundary(points[:, :dim], problem.domain)
     at_start = timed & (points[:, -1] == 0) & ~at_boundary
     inner, boundary, start = points[~at_boundary & ~at_start], points[at_boundary], points[at_start]
 
@@ -382,7 +382,12 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
     def solve(rng):
         return sharp.solve_cell(scaled, dim, choice, fit, rng, pixels)
 
-    best, starts = best_of_starts(solve, np.random.default_rng(seed).spawn(fit.starts), tolerance)
+    best, starts = sharp.best_of_starts(
+        solve,
+        np.random.default_rng(seed).spawn(fit.starts),
+        lambda cell: cell.error,
+        lambda cell: cell.error <= tolerance,
+    )
     if not best.error <= tolerance:
         warnings.warn(
             f"homogenize: the bounds are {best.gap:.2g} apart and their quadrature moves by {best.quadrature:.2g}, "
@@ -397,24 +402,6 @@ def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="au
 
     lower, upper = scale * best.lower, scale * best.upper
     return Homogenized((lower + upper) / 2, lower, upper, corrector, choice, starts, best.fits)
-
-
-def best_of_starts(solve, streams, tolerance):
-    """solve(rng) -> sharp.Cell for one random stream after the other, to the first within the tolerance.
-
-    -> the best of them, and how many starts there were.  Raises FloatingPointError if all of them do.
-    """
-    cells = []
-    for start, rng in enumerate(streams, 1):
-        try:
-            cells.append(solve(rng))
-        except FloatingPointError:
-            if start == len(streams) and not cells:
-                raise
-            continue
-        if cells[-1].error <= tolerance:
-            break
-    return min(cells, key=lambda cell: cell.error), start
 
 
 def _homogenize_adam(field, dim, period, scale, a, seed, tolerance, settings):

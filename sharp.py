@@ -35,12 +35,13 @@ from coefficients import (
     check_integer,
     check_twice_differentiable,
     checked_values,
+    coefficient_at,
     shown,
     tensor_and_divergence,
     tensor_of,
 )
 from jets import backward, coordinate_jet, flatten, forward, init_network, network_jet, operator_jet, unflatten
-from losses import Term, cell_midpoints, equation_term, grid, residual
+from losses import Term, cell_midpoints, equation_term, grid, on_boundary, residual
 
 # ---------------------------------------------------------------------------------------------------
 # Trial functions
@@ -371,26 +372,43 @@ def train(trial, inputs, terms, settings, rng, errors=None, checkpoints=no_check
     A start fails if its loss does not become finite, or small, see FAILED; then the next parameters of rng are tried.
     The checkpoints are named by `name`, and for later starts by their number, too.
     """
-    fits = []
-    for start in range(1, settings.starts + 1):
+
+    def attempt(start):
+        params, fit = levenberg_marquardt(
+            init_network((inputs, *settings.hidden, 1), rng),
+            terms,
+            settings.iterations,
+            stall=settings.stall,
+            errors=errors and (lambda params: errors(trial._replace(params=params))),
+            checkpoint=checkpoints(name if start == 1 else f"{name}-{start}"),
+        )
+        return trial._replace(params=params), fit
+
+    (best, fit), starts = best_of_starts(
+        attempt,
+        range(1, settings.starts + 1),
+        lambda pair: pair[1].loss[-1],
+        lambda pair: pair[1].loss[-1] <= FAILED * pair[1].loss[0],
+    )
+    return best, fit._replace(starts=starts)
+
+
+def best_of_starts(attempt, starts, error, good):
+    """attempt(start) for one of the starts after the other, to the first result that is good.
+
+    -> the result with the least error, and how many starts there were.  Raises FloatingPointError if all of them do.
+    """
+    results = []
+    for count, start in enumerate(starts, 1):
         try:
-            fit = levenberg_marquardt(
-                init_network((inputs, *settings.hidden, 1), rng),
-                terms,
-                settings.iterations,
-                stall=settings.stall,
-                errors=errors and (lambda params: errors(trial._replace(params=params))),
-                checkpoint=checkpoints(name if start == 1 else f"{name}-{start}"),
-            )
+            results.append(attempt(start))
         except FloatingPointError:
-            if start == settings.starts and not fits:
+            if count == len(starts) and not results:
                 raise
             continue
-        fits.append(fit)
-        if fit[1].loss[-1] <= FAILED * fit[1].loss[0]:
+        if good(results[-1]):
             break
-    params, fit = min(fits, key=lambda pair: pair[1].loss[-1])
-    return trial._replace(params=params), fit._replace(starts=start)
+    return min(results, key=error), count
 
 
 def train_cell(terms, settings, rng, slow=None, errors=None, checkpoints=no_checkpoints, name="cell"):
@@ -437,18 +455,13 @@ def solve_cells(problem, settings, rng, errors=None, checkpoints=no_checkpoints)
     return Correctors(trials, period, problem.slow, fits)
 
 
-def _at(problem, x):
-    """The coefficient as a function of y at one point x."""
-    return lambda y: problem.coefficient(0 * y + x, y)
-
-
 def tensor_at(problem, correctors, x):
     """Step 2: a*(x) at points x (X, dim), as the mean energy: its error is the square of that of the correctors."""
     y = problem.period * cell_midpoints(problem.dim, 1.0, QUADRATURE[problem.dim])
     tensors = []
     for point in x:
         at = np.broadcast_to(point, y.shape)
-        a, slopes = tensor_of(_at(problem, point), y), correctors.expansion(at, y)[1]
+        a, slopes = tensor_of(coefficient_at(problem, point), y), correctors.expansion(at, y)[1]
         tensors.append(energy(a, slopes))
     return np.stack(tensors)
 
@@ -557,11 +570,11 @@ def parabolic_lift(problem, coefficients):
     s t (1 - 4 i2erfc(x / sqrt(4 a t))), which solves u_t - a u_xx = s and vanishes at the end and at t = 0.
     """
     initial, dim = problem.initial, problem.dim
-    points, (low, high) = grid(problem.domain, 9), np.transpose(problem.domain)
+    points = grid(problem.domain, 9)
     sizes = np.abs(checked_values("initial", initial, points))
-    at_boundary = np.any((points == low) | (points == high), axis=1)
-    if sizes[at_boundary].max() > 1e-8 * sizes.max():
-        raise ValueError(f"initial: found {sizes[at_boundary].max():.3g} on the boundary, expected 0, as u is there")
+    largest = sizes[on_boundary(points, problem.domain)].max()
+    if largest > 1e-8 * sizes.max():
+        raise ValueError(f"initial: found {largest:.3g} on the boundary, expected 0, as u is there")
     if dim != 1:
         return lambda p: initial(p[:, :dim])
     ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
