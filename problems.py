@@ -3,10 +3,11 @@
     elliptic            -d_i( a_ij(x, x/eps) d_j u ) = f                    u = 0 on the boundary
     reaction-diffusion   u_t - D u_xx + r(x/eps) u / eps = f,  u = initial at t = 0, u = 0 at the ends
 
-A problem is a record; to add one, add a record to PROBLEMS.  Functions take points (n, dim) and return
-(n,) (a coefficient may also return a tensor (n, dim, dim)); coefficients and initial values are written
-with autograd.numpy, because the method differentiates them.  Beside each setting stands its source: a figure
-or table of the paper, or "ours" where the paper is silent.  `paper` holds the numbers that it prints.
+A `Problem` is an equation and nothing else.  Functions take points (n, dim) and return (n,) (a coefficient may also
+return a tensor (n, dim, dim)); coefficients and initial values are written with autograd.numpy, because the method
+differentiates them.  An `Experiment` is what is done with it: settings of the trainings, and the numbers that the
+paper prints.  Beside each setting stands its source: a figure or table of the paper, or "ours" where the paper is
+silent.  To add a problem, write a file with a Problem in it (examples/problem_file.py) and call run_all.py --problem.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,21 +32,54 @@ class Problem(NamedTuple):
     eps: float
     coefficient: Callable  # a(x, y), periodic in y
     source: Callable  # f(x)
-    cell: Mapping  # settings of the cell problems, see adam.Training
-    homogenized: Mapping  # settings of the homogenized equation
-    classical: Mapping  # settings of the classical PINN and of transfer learning
-    test_points: int  # points per axis of the grid on which errors are measured
     period: float = 1.0
     slow: bool = False  # True: a depends on x as well
     reaction: Callable | None = None  # r(y), with mean zero
     initial: Callable | None = None  # u at t = 0; None: no time derivative
     final_time: float = 1.0
-    sharp_cell: Mapping = fixed(hidden=(24, 24), points=64)  # of the recipe `sharp`, see sharp.Sharp; all ours
-    sharp_homogenized: Mapping = fixed(hidden=(16, 16), points=(32,), iterations=80)
-    plain: Mapping | None = None  # best settings found for cell problems without oversampling
     effective: Callable | None = None  # closed form of a*: x -> (n,)
     effective_reaction: float | None = None  # closed form of r*
-    paper: Mapping = fixed()
+
+
+class Experiment(NamedTuple):
+    problem: Problem
+    test_points: int  # points per axis of the grid on which errors are measured
+    cell: Mapping  # settings of the cell problems, see adam.Training
+    homogenized: Mapping  # settings of the homogenized equation
+    classical: Mapping  # settings of the classical PINN and of transfer learning
+    plain: Mapping | None = None  # best settings found for cell problems without oversampling
+    sharp_cell: Mapping = fixed(hidden=(24, 24), points=64)  # of the recipe `sharp`, see sharp.Sharp; all ours
+    sharp_homogenized: Mapping = fixed(hidden=(16, 16), points=(32,), iterations=80)
+    paper: Mapping = fixed()  # the numbers that it prints, by quantity
+    file: str = ""  # the text of the file that a problem of one's own comes from
+
+
+def experiment(problem, **settings):
+    """An Experiment with our defaults for a problem of its dimension; settings: fields that replace them.
+
+    A mapping among the settings replaces single entries, `cell={"epochs": 1000}` leaves the others as they are.
+    """
+    dim, timed = problem.dim, problem.initial is not None
+    inputs = dim + timed
+    equation = {
+        "hidden": NET4 if timed else NET3,
+        "points": {1: 101, 2: 100 if timed else 21, 3: 21 if timed else 11, 4: 11}[inputs],
+        "weights": (1 / 7, 5 / 7, 1 / 7) if timed else (0.5, 0.5) if dim == 1 else (0.01, 0.99),
+        "average": 500,
+    }
+    defaults = {
+        "test_points": {1: 401, 2: 101, 3: 21}[dim],
+        "cell": {**CELL_1D, "points": {1: 101, 2: 23, 3: 11}[dim], "epochs": 4000 if dim == 1 else 8000},
+        "homogenized": {**equation, "rate": 1e-3 if timed or dim == 1 else 5e-3, "decay": 0.1, "epochs": 4000},
+        "classical": {**equation, "points": {1: 101, 2: 100, 3: 21, 4: 11}[inputs], "rate": 1e-4, "epochs": 4000},
+        "sharp_cell": {"hidden": (32, 32), "points": 24} if dim > 1 else {"hidden": (24, 24), "points": 64},
+        "sharp_homogenized": {"hidden": (24, 24), "points": (32 if inputs == 1 else 24 if inputs < 4 else 8,) * inputs},
+    }
+    merged = {
+        name: fixed(**{**defaults.get(name, {}), **value}) if isinstance(value, Mapping) else value
+        for name, value in {**defaults, **settings}.items()
+    }
+    return Experiment(problem, **merged)
 
 
 def sine(x):
@@ -98,6 +132,11 @@ const1d = Problem(
     eps=1 / 8,
     coefficient=const1d_coefficient,
     source=sine,
+    effective=lambda x: np.sqrt(3.75) + 0 * x[:, 0],
+)
+of_const1d = Experiment(
+    const1d,
+    test_points=401,
     cell=CELL_1D,
     homogenized=HOMOGENIZED_1D,
     classical=fixed(
@@ -108,8 +147,6 @@ const1d = Problem(
         epochs=2000,  # Fig. 1
         average=500,  # Fig. 1
     ),
-    test_points=401,
-    effective=lambda x: np.sqrt(3.75) + 0 * x[:, 0],
     paper=fixed(classical=0.987471),  # Fig. 1
 )
 
@@ -121,20 +158,15 @@ elliptic2d = Problem(
     eps=1 / 8,
     coefficient=elliptic2d_coefficient,
     source=lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]),
+)
+of_elliptic2d = Experiment(
+    elliptic2d,
+    test_points=101,
     cell=fixed(
         hidden=NET3,  # section 5.2
         points=23,  # Figs. 4 and 5; the text has 101
         layers=2,  # Figs. 4 and 5
         weights=(0.02, 0.49, 0.49),  # ours
-        rate=2e-3,  # ours
-        decay=0.1,  # ours
-        epochs=8000,  # ours
-        average=300,  # Figs. 4 and 5
-    ),
-    plain=fixed(
-        hidden=NET3,
-        points=23,  # Figs. 4 and 5
-        weights=(0.1, 0.9),  # ours: the best of 0.02, 0.1 and 0.5 for the equation
         rate=2e-3,  # ours
         decay=0.1,  # ours
         epochs=8000,  # ours
@@ -157,9 +189,17 @@ elliptic2d = Problem(
         epochs=4000,  # Fig. 3
         average=500,  # Fig. 3
     ),
+    plain=fixed(
+        hidden=NET3,
+        points=23,  # Figs. 4 and 5
+        weights=(0.1, 0.9),  # ours: the best of 0.02, 0.1 and 0.5 for the equation
+        rate=2e-3,  # ours
+        decay=0.1,  # ours
+        epochs=8000,  # ours
+        average=300,  # Figs. 4 and 5
+    ),
     sharp_cell=fixed(hidden=(32, 32), points=24, iterations=180),
     sharp_homogenized=fixed(hidden=(32, 32), points=(24, 24), iterations=80),
-    test_points=101,
     paper=fixed(
         e1=0.082994,  # Table 2
         e2=0.0212534,  # Table 2
@@ -183,7 +223,11 @@ slow1d = Problem(
     coefficient=slow1d_coefficient,
     source=sine,
     slow=True,
-    sharp_cell=fixed(hidden=(24, 24), points=32, slow_points=16),
+    effective=lambda x: np.sqrt((2 + np.sin(x[:, 0])) ** 2 - 0.25),
+)
+of_slow1d = Experiment(
+    slow1d,
+    test_points=401,
     cell=CELL_1D,
     homogenized=HOMOGENIZED_1D,
     classical=fixed(
@@ -194,8 +238,7 @@ slow1d = Problem(
         epochs=1000,  # Fig. 10
         average=100,  # Fig. 10
     ),
-    test_points=401,
-    effective=lambda x: np.sqrt((2 + np.sin(x[:, 0])) ** 2 - 0.25),
+    sharp_cell=fixed(hidden=(24, 24), points=32, slow_points=16),
     paper=fixed(
         e1=0.005819,  # Table 3
         e2=0.007668,  # Table 3
@@ -219,6 +262,11 @@ reaction10 = Problem(
     reaction=lambda y: np.cos(y[:, 0]),
     initial=sine,  # ours: it meets the boundary condition
     final_time=1.0,  # ours
+    effective_reaction=-1 / 4,
+)
+of_reaction10 = Experiment(
+    reaction10,
+    test_points=201,
     cell=fixed(
         hidden=NET4,  # section 5.4.1
         points=101,  # section 5.4.1
@@ -247,8 +295,6 @@ reaction10 = Problem(
         average=100,  # Fig. 15
     ),
     sharp_homogenized=fixed(hidden=(24, 24), points=(64, 24), iterations=200),
-    test_points=201,
-    effective_reaction=-1 / 4,
     paper=fixed(
         e1=0.012388,  # Table 4
         e2=0.0012916,  # Table 4
@@ -261,10 +307,11 @@ reaction10 = Problem(
 )
 
 reaction50 = reaction10._replace(
-    name="reaction50",
-    title="reaction-diffusion, r(y) = cos y, D = 2, eps = 1/50 (section 5.4.2)",
-    eps=1 / 50,
-    classical=fixed(**{**reaction10.classical, "rate": 0.05}),  # Fig. 20
+    name="reaction50", title="reaction-diffusion, r(y) = cos y, D = 2, eps = 1/50 (section 5.4.2)", eps=1 / 50
+)
+of_reaction50 = of_reaction10._replace(
+    problem=reaction50,
+    classical=fixed(**{**of_reaction10.classical, "rate": 0.05}),  # Fig. 20
     paper=fixed(
         e1=0.018582,  # Table 5
         e2=0.011637,  # Table 5
@@ -276,4 +323,5 @@ reaction50 = reaction10._replace(
     ),
 )
 
-PROBLEMS = {p.name: p for p in (const1d, elliptic2d, slow1d, reaction10, reaction50)}
+EXPERIMENTS = {e.problem.name: e for e in (of_const1d, of_elliptic2d, of_slow1d, of_reaction10, of_reaction50)}
+PROBLEMS = {name: e.problem for name, e in EXPERIMENTS.items()}

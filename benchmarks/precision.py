@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-import experiments
+from lab import experiments
 import fem
 import jets
 import nhpinn

@@ -9,7 +9,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import adam
-import experiments
+from lab import experiments
 import fem
 import nhpinn
 import sharp

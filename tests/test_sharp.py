@@ -10,7 +10,7 @@ from autograd import elementwise_grad, grad
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-import experiments
+from lab import experiments
 import fem
 import jets
 import losses

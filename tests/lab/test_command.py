@@ -12,18 +12,18 @@ import pytest
 from test_trust import InThisProcess
 
 import adam
-import experiments
+from lab import experiments
 import fem
-import files
+from lab import files
 import jets
 import problems
-import run_all
-import runner
-import studies
-import tables
+from lab import command
+from lab import runner
+from lab import studies
+from lab import tables
 from problems import PROBLEMS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def command(*arguments, timeout=120):
@@ -125,7 +125,7 @@ def test_the_error_of_a_corrector_does_not_see_a_constant():
 
 
 def test_random_streams_differ_between_problems_parts_and_seeds():
-    tasks = [run_all.Task(name, "nhpinn", seed, "smoke") for name in PROBLEMS for seed in range(3)]
+    tasks = [Task(name, "nhpinn", seed, "smoke") for name in PROBLEMS for seed in range(3)]
     streams = {tuple(experiments.stream(task, part)) for task in tasks for part in ("nhpinn", "transfer", "classical")}
     assert len(streams) == 9 * len(PROBLEMS)
 
@@ -176,7 +176,7 @@ def test_bad_arguments_get_one_clear_sentence(arguments, message):
 def test_list_names_every_problem_budget_and_recipe():
     run = command("--list")
     assert run.returncode == 0
-    assert all(name in run.stdout for name in [*PROBLEMS, *run_all.BUDGETS, "adam", "sharp", "fem"])
+    assert all(name in run.stdout for name in [*PROBLEMS, *command.BUDGETS, "adam", "sharp", "fem"])
 
 
 def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
@@ -186,7 +186,7 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PROBLEMS, "const1d", broken)
     monkeypatch.setattr(runner, "new_process", InThisProcess)
     with np.errstate(all="ignore"):
-        status = run_all.main(["--budget", "smoke", "--only", "const1d", "--out", str(tmp_path)])
+        status = command.main(["--budget", "smoke", "--only", "const1d", "--out", str(tmp_path)])
     printed = capsys.readouterr()
     assert status == 1
     assert "failed: const1d nhpinn seed 0: FloatingPointError: the loss is" in printed.err
@@ -204,11 +204,11 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
 def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "new_process", InThisProcess)
     monkeypatch.setattr(studies, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
-    task = run_all.Task("const1d", "fem", 0, "smoke")
-    monkeypatch.setattr(run_all, "plan", lambda *_: [task])
+    task = Task("const1d", "fem", 0, "smoke")
+    monkeypatch.setattr(command, "plan", lambda *_: [task])
     path = files.result_path(tmp_path, files.name_of(task))
     files.write(path, damaged)
-    assert run_all.main(["--budget", "smoke", "--out", str(tmp_path)]) == 0
+    assert command.main(["--budget", "smoke", "--out", str(tmp_path)]) == 0
     assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}
 
 
@@ -280,7 +280,7 @@ def test_other_data_of_a_problem_is_another_task(monkeypatch):
     def laminate(k):
         return lambda x, y: 2 + np.sin(k * y[:, 0])
 
-    task = run_all.Task("const1d", "nhpinn", 0, "smoke")
+    task = Task("const1d", "nhpinn", 0, "smoke")
     names = {files.settings_hash(task)}
     for change in (
         {"eps": 1 / 16},

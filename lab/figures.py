@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from panels import (
+from lab.panels import (
     LAW,
     RECONSTRUCTED,
     Missing,

@@ -11,11 +11,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-import figures
-import panels
-import report
-import run_all
-import tables
+from lab import figures
+from lab import panels
+from lab import report
+from lab import command
+from lab import tables
 from problems import PROBLEMS
 
 matplotlib = pytest.importorskip("matplotlib", reason="pictures need matplotlib")
@@ -251,9 +251,9 @@ def report_page(pictures=(), skipped=(), message=HOSTILE):
     """A report with every kind of content, one task failed with a message."""
     results = {}
     for made in all_results():
-        task = run_all.Task(**made["task"])
+        task = Task(**made["task"])
         results[task] = made
-    failed = run_all.Task("slow1d", "nhpinn", 7, "paper")
+    failed = Task("slow1d", "nhpinn", 7, "paper")
     results[failed] = {"task": failed._asdict(), "error": message, "seconds": 0, "versions": {message: message}}
     text = tables.markdown(results, tables.summarize(results), ["Heading with `code`.", "", message])
     return report.page(text, list(results.values()), pictures, skipped), text
@@ -353,9 +353,9 @@ def test_a_browser_shows_the_report(drawn, tmp_path, width):
 def test_without_matplotlib_the_report_has_its_tables_and_a_line_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     made = [made for made in results_of("const1d", 0) if made["task"]["method"] in ("classical", "nhpinn")]
-    results = {run_all.Task(**made["task"]): made for made in made}
+    results = {Task(**made["task"]): made for made in made}
     names = dict.fromkeys(results, "there-is-no-such-file")
-    run_all.write_report(names, results, "Heading.\n\n| a |\n| --- |\n| 1 |\n", tmp_path)
+    command.write_report(names, results, "Heading.\n\n| a |\n| --- |\n| 1 |\n", tmp_path)
     assert "pip install matplotlib" in capsys.readouterr().out
     page = (tmp_path / "report.html").read_text()
     assert "<td>1</td>" in page and "<img" not in page

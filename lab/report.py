@@ -1,7 +1,7 @@
 """The report: one HTML page with everything that a run wrote, to be opened from disk.
 
 The page needs no network and no script, and says so to the browser: its policy allows pictures inside the page
-alone.  Its tables are those of tables.md, word for word; every text passes through html.escape.
+alone.  Its tables are those of tables.md; every text passes through html.escape.
 """
 
 import base64
@@ -41,20 +41,19 @@ TEMPLATE = """<!DOCTYPE html>
 """
 
 
-def page(text, results, pictures=(), skipped=()):
+def page(heading, found, failed, results, pictures=(), skipped=()):
     """The page as a string.
 
-    text: tables.md, its heading and its tables.  results: those of all tasks, failed ones too.
-    pictures, skipped: as figures.draw returns them.
+    heading, found, failed: paragraphs, Tables and sentences, as for tables.markdown.
+    results: those of all tasks.  pictures, skipped: as figures.draw returns them.
     """
-    shown = blocks(text)
-    first = next((i for i, block in enumerate(shown) if "<table>" in block), 0)
     body = [
         "<h1>nhpinn: results</h1>",
-        *shown[:first],
+        *(f"<p>{inline(paragraph)}</p>" for paragraph in heading),
         '<nav><a href="#tables">Tables</a> <a href="#figures">Figures</a> <a href="#tasks">Tasks</a></nav>',
         '<h2 id="tables">Tables</h2>',
-        *shown[first:],
+        *map(section, found),
+        "<h3>Failed</h3><ul>" + "".join(f"<li>{inline(each)}</li>" for each in failed) + "</ul>" if failed else "",
         '<h2 id="figures">Figures</h2>',
         "<p>Lines are means over the seeds, bands their range; thin dashed lines the numbers of the paper.</p>",
         *(figure(*picture) for picture in pictures),
@@ -65,22 +64,10 @@ def page(text, results, pictures=(), skipped=()):
     return TEMPLATE.format(policy=POLICY, style=STYLE, body="\n".join(body))
 
 
-def blocks(text):
-    """Our Markdown as HTML: headings, tables, lists and paragraphs, between empty lines."""
-    found = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        lines = block.split("\n")
-        if block.startswith("### ") and len(lines) == 1:
-            found.append(f"<h3>{inline(block[4:])}</h3>")
-        elif block.startswith("| ") and lines[1:] and lines[1].startswith("| ---"):
-            header, _, *rows = [line.strip("|").split("|") for line in lines]
-            found.append(table(header, rows))
-        elif block.startswith("- "):
-            items = re.split(r"^- ", block, flags=re.M)[1:]
-            found.append("<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>")
-        elif block:
-            found.append(f"<p>{inline(block)}</p>")
-    return found
+def section(found):
+    """One Table with its title and its note."""
+    title = f"<h3>{inline(found.title)}</h3>" if found.title else ""
+    return title + table(found.header, found.rows) + (f"<p>{inline(found.note)}</p>" if found.note else "")
 
 
 def inline(text):

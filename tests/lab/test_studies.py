@@ -9,11 +9,11 @@ from scipy.integrate import solve_bvp
 
 import adam
 import coefficients
-import experiments
+from lab import experiments
 import fem
 import jets
 import losses
-import studies
+from lab import studies
 from problems import PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)

@@ -20,16 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import adam
-import files
+from lab import files
 import jets
 import losses
-import run_all
-import runner
+from lab import command
+from lab import runner
 import sharp
-import studies
-from experiments import Task
+from lab import studies
+from lab.experiments import Task
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TASK = Task("const1d", "nhpinn", 0, "smoke")
 
 # A run_all.py with other constants; spawned processes read it, too.
@@ -41,7 +41,7 @@ import experiments, run_all, runner
 {{}}
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
-    sys.exit(run_all.main(["--budget", "smoke", "--only", "const1d", "--no-figures", *sys.argv[1:]]))
+    sys.exit(command.main(["--budget", "smoke", "--only", "const1d", "--no-figures", *sys.argv[1:]]))
 """
 QUICK_SAVES = "runner.SAVE_EVERY = 0.05"
 
@@ -252,11 +252,11 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
 def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
     ran = []
     monkeypatch.setattr(studies, "METHODS", {"fem": lambda *_: ran.append(0) or {"recipe": "fem", "quantities": {}}})
-    monkeypatch.setattr(run_all, "plan", lambda *_: [TASK._replace(method="fem")])
+    monkeypatch.setattr(command, "plan", lambda *_: [TASK._replace(method="fem")])
     checkpoint = tmp_path / "checkpoints" / f"{files.name_of(TASK._replace(method='fem'))}-cell.npz"
     for arguments in ([], [], ["--fresh"], ["--fresh"]):
         files.write(checkpoint, "")
-        assert run_all.main(["--no-figures", "--out", str(tmp_path), *arguments]) == 0
+        assert command.main(["--no-figures", "--out", str(tmp_path), *arguments]) == 0
         assert not checkpoint.exists()
     assert len(ran) == 3
     assert len(list(tmp_path.glob("tasks/*.json"))) == 1 and len(list(tmp_path.glob("tasks/replaced/*"))) == 2
@@ -309,7 +309,7 @@ def test_a_process_that_dies_fails_its_task_alone(tmp_path, monkeypatch):
     assert code == 1 and errors.count("failed: ") == 1
     assert "failed: const1d classical seed 1: its process died, twice: killed, or out of memory" in errors
     assert "- const1d classical seed 1: its process died" in (tmp_path / "out" / "tables.md").read_text()
-    total = len(run_all.plan(["const1d"], range(3), "smoke"))
+    total = len(command.plan(["const1d"], range(3), "smoke"))
     assert len(list(tmp_path.glob("out/tasks/*.json"))) == total - 1
     monkeypatch.setenv("IMMORTAL", "1")
     code, out, errors = finish(start(script(tmp_path, MORTAL), *arguments))
@@ -334,12 +334,12 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path, in_this_process, m
     arguments = ["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "replace", full("nhpinn"))
-        assert run_all.main(arguments) == 1
+        assert command.main(arguments) == 1
     errors = capsys.readouterr().err
     assert "error: No space left on device: " in errors and "no checkpoint: " in errors
     kept = numbers(tmp_path)
     assert {name.split("-")[1] for name in kept} >= {"classical", "fem"}
-    assert run_all.main(arguments) == 0
+    assert command.main(arguments) == 0
     assert numbers(tmp_path).items() > kept.items() and not list(tmp_path.glob("**/*.part"))
 
 
@@ -356,14 +356,14 @@ def test_checkpoints_that_cannot_be_written_change_no_number(tmp_path, in_this_p
 def test_a_folder_that_cannot_be_written_is_refused(capsys):
     for out in ("/dev/null/results", "/proc/results", "x" * 300, "a\0b"):
         with pytest.raises(SystemExit) as stopped:
-            run_all.main(["--budget", "smoke", "--only", "const1d", "--out", out])
+            command.main(["--budget", "smoke", "--only", "const1d", "--out", out])
         assert stopped.value.code == 2 and "error: --out: cannot write to" in capsys.readouterr().err
 
 
 def test_two_runs_in_one_folder_at_once_are_one_too_many(tmp_path, capsys):
     arguments = ["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]
     with files.lock(tmp_path), pytest.raises(SystemExit) as stopped:
-        run_all.main(arguments)
+        command.main(arguments)
     assert stopped.value.code == 2
     assert f"another run is at work there, process {os.getpid()}" in capsys.readouterr().err
     assert not list(tmp_path.glob("tasks/*.json"))
@@ -495,9 +495,9 @@ options = st.sampled_from([f"--{name}" for name in NAMES.split()] + VALUES.split
 @given(arguments=st.lists(options | st.text(st.characters(exclude_characters="/"), max_size=8), max_size=6))
 def test_any_command_line_runs_or_gets_one_clear_sentence(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_all, "run", lambda args: 0)
+    monkeypatch.setattr(command, "run", lambda args: 0)
     try:
-        code = run_all.main(arguments)
+        code = command.main(arguments)
     except SystemExit as stopped:
         code = stopped.code
     errors = capsys.readouterr().err
@@ -514,26 +514,26 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
     result = lambda *_: {"recipe": "adam", "quantities": dict(value), "history": {"a": {"loss": [0.5]}}}  # noqa: E731
     monkeypatch.setattr(studies, "METHODS", dict.fromkeys(runner.studies.METHODS, result))
     out = str(tmp_path)
-    assert run_all.main(["--only", "const1d", "--seeds", "10", "--no-figures", "--out", out]) == 0
+    assert command.main(["--only", "const1d", "--seeds", "10", "--no-figures", "--out", out]) == 0
     capsys.readouterr()
-    assert run_all.main(["--verify", out]) == 0
+    assert command.main(["--verify", out]) == 0
     first = capsys.readouterr().out
-    total = len(run_all.plan(["const1d"], range(10), "standard"))
+    total = len(command.plan(["const1d"], range(10), "standard"))
     tenth = -(-total // 10)
     assert first.startswith(f"running {tenth} of the {total} tasks") and first.count("the same numbers") == tenth
-    run_all.main(["--verify", out, "--seed", "1"])
+    command.main(["--verify", out, "--seed", "1"])
     assert capsys.readouterr().out != first
     value["e1"] = np.nextafter(0.1, 1)
-    assert run_all.main(["--verify", out]) == 1
+    assert command.main(["--verify", out]) == 1
     assert "quantities e1 differs: 0.1 saved, 0.10000000000000002 found now" in capsys.readouterr().out
-    assert run_all.main(["--verify", str(tmp_path / "nothing")]) == 1
+    assert command.main(["--verify", str(tmp_path / "nothing")]) == 1
     value["e3"] = 0.1
-    assert run_all.main(["--verify", out]) == 1
+    assert command.main(["--verify", out]) == 1
     assert "quantities e3 differs: None saved, 0.1 found now" in capsys.readouterr().out
 
 
 def test_results_say_how_they_were_made(tmp_path, in_this_process):
-    assert run_all.main(["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]) == 0
+    assert command.main(["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]) == 0
     for path in (tmp_path / "tasks").glob("*.json"):
         result = files.read(path)
         assert result["command"].startswith("python run_all.py --budget smoke --only const1d")
@@ -582,5 +582,5 @@ def test_mpi_gives_the_same_numbers(tmp_path, request):
 )
 def test_a_missing_package_is_named(spec, module, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, module, None)
-    assert run_all.main([*SMALL, "--executor", spec, "--out", str(tmp_path)]) == 1
+    assert command.main([*SMALL, "--executor", spec, "--out", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err

@@ -5,54 +5,18 @@ written, is set aside under another name, with a message, and never taken for a 
 """
 
 import hashlib
-import inspect
 import io
 import itertools
 import json
 import os
 import sys
-from collections.abc import Mapping
 
 import numpy as np
-
-import experiments
-import sharp
-import studies
-from problems import PROBLEMS
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
-
-
-def settings_hash(task):
-    """Names a task's data, functions included, so that results under other settings are never taken for its own."""
-    problem = PROBLEMS[task.problem]._asdict()
-    data = {name: value for name, value in problem.items() if not isinstance(value, Mapping)}
-    settings = [experiments.training(PROBLEMS[task.problem], p, task)._asdict() for p in studies.PARTS[task.method]]
-    modules = [experiments, sharp] + ([] if task.method in experiments.METHODS else [studies])
-    text = json.dumps([task, data, settings, *map(constants, modules)], default=described)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def constants(module):
-    """The constants of a module that are plain data: settings, too."""
-    plain = (bool, int, float, str, tuple, list, dict)
-    found = {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, plain)}
-    return {name: value for name, value in found.items() if name not in ("METHODS", "PARTS")}
-
-
-def described(value):
-    """A function by its source and what it has from outside; a number of numpy."""
-    if inspect.isfunction(value):
-        return [inspect.getsource(value), inspect.getclosurevars(value).nonlocals]
-    return value.item() if isinstance(value, np.generic) else repr(value)
-
-
-def name_of(task):
-    """The name of its files.  It is found from the source files: once, before somebody edits them during a run."""
-    return f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task)}"
 
 
 def result_path(out, name):
@@ -69,6 +33,8 @@ def write(path, data):
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -6,8 +6,7 @@
     layers      what oversampling does: matching of values, of derivatives, and periodic features
     robustness  learning rates and weights, with oversampling and without
 
-Each study is a method like those of experiments.py: (problem, task) -> a dictionary of plain data, with a
-table of its own under "study", a list of rows.
+Each study is a method like those of experiments.py, with a table of its own under "study", a list of rows.
 """
 
 import time
@@ -16,7 +15,8 @@ from itertools import product
 import numpy as np
 
 import adam
-import experiments
+from lab import experiments
+from lab.settings import BUDGETS, few, stream, training
 import fem
 import jets
 import losses
@@ -80,13 +80,14 @@ def shifted(problem, shift):
     return problem._replace(coefficient=lambda x, y: problem.coefficient(x, y + shift), reaction=reaction)
 
 
-def classical_minimiser(problem, elements, sampled=False):
+def classical_minimiser(experiment, elements, sampled=False):
     """The minimiser of the loss of the classical PINN over functions that do not oscillate: fem.Field.
 
     Averaged over y, on a mesh fine enough to be exact; or the loss as it is, sampled at its points, over splines with
     so few elements that they cannot follow the fast variable.  Where there is time, it is the last axis.
     """
-    settings, timed = problem.classical, problem.initial is not None
+    problem, settings = experiment.problem, experiment.classical
+    timed = problem.initial is not None
     bounds = (*problem.domain, *([(0.0, problem.final_time)] if timed else []))
     lengths = [high - low for low, high in bounds]
     volume, space = np.prod(lengths), range(problem.dim)
@@ -108,63 +109,64 @@ def classical_minimiser(problem, elements, sampled=False):
     return fem.averaged_minimiser(gram, derivatives_in(problem), sides, mesh, rules)
 
 
-def periods(problem):
+def at_eps(experiment, eps):
+    return experiment._replace(problem=experiment.problem._replace(eps=eps))
+
+
+def cells(problem):
     """The number of cells along the first axis."""
-    low, high = problem.domain[0]
-    return round((high - low) / (problem.eps * problem.period))
+    return round(experiments.periods(problem)[0])
 
 
-def predicted(problem, sampled=False, a_period=1.0):
+def predicted(experiment, sampled=False, a_period=1.0):
     """Values of the minimiser on the test grid, at the final time; if sampled, with a_period elements a cell."""
-    elements = round(a_period * periods(problem)) if sampled else max(32, round(1.5 / problem.eps))
-    axes = experiments.axes_of(problem) + ([np.array([problem.final_time])] if problem.initial else [])
-    return classical_minimiser(problem, elements, sampled).on_grid(*axes)
+    problem = experiment.problem
+    elements = round(a_period * cells(problem)) if sampled else max(32, round(1.5 / problem.eps))
+    axes = experiments.test_axes(experiment) + ([np.array([problem.final_time])] if problem.initial else [])
+    return classical_minimiser(experiment, elements, sampled).on_grid(*axes)
 
 
-def run_law(problem, task, checkpoints=adam.no_checkpoints):
+def run_law(experiment, task, checkpoints=adam.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
-    u, v = fine_values(problem), predicted(problem)
-    error = {n: fem.relative_error(predicted(problem, True, n), u) for n in few(resolutions(problem), task)}
+    u, v = fine_values(experiment), predicted(experiment)
+    error = {n: fem.relative_error(predicted(experiment, True, n), u) for n in few(resolutions(experiment), task)}
     return {
         "recipe": "fem",
         "quantities": {"classical_predicted": fem.relative_error(v, u), "classical_predicted_points": error[1]},
-        "study": [law_at(problem._replace(eps=eps), task, checkpoints) for eps in few(EPS, task)],
+        "study": [law_at(at_eps(experiment, eps), task, checkpoints) for eps in few(EPS, task)],
         "resolution": [{"elements a period": n, "error": error[n]} for n in error],
         "fields": {"solution": v, "reference": u},
     }
 
 
-def resolutions(problem):
+def resolutions(experiment):
     """Elements a period for the loss at its points, as long as these determine the minimiser."""
-    points = problem.classical["points"] - 2
-    return [n for n in (1, 0.5, 2, 3, 4, 6, 8) if round(n * periods(problem)) + experiments.ORDER <= points or n == 1]
+    points, count = experiment.classical["points"] - 2, cells(experiment.problem)
+    return [n for n in (1, 0.5, 2, 3, 4, 6, 8) if round(n * count) + experiments.ORDER <= points or n == 1]
 
 
-def few(values, task):
-    """All values, or the first in a budget that only tries the code."""
-    return values if experiments.BUDGETS[task.budget].epochs >= 0.5 else values[:1]
+def fine_values(experiment, refinement=1.0):
+    return experiments.fine_solution(experiment.problem, refinement)[0].on_grid(*experiments.test_axes(experiment))
 
 
-def fine_values(problem, refinement=1.0):
-    return experiments.fine_solution(problem, refinement)[0].on_grid(*experiments.axes_of(problem))
-
-
-def law_at(problem, task, checkpoints):
+def law_at(experiment, task, checkpoints):
     """One row of the sweep; stationary problems are trained as well, with 8 points a period, in 2D 1024 an epoch.
 
     classical_shape is the error without the mean of the boundary values: the smaller eps is, the longer a constant
     takes to fade, since the averaged equation forbids slopes alone, and only the boundary term sees a constant.
     """
-    u = fine_values(problem, REFINEMENT[problem.dim])
-    row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(problem), u)}
+    problem = experiment.problem
+    u = fine_values(experiment, REFINEMENT[problem.dim])
+    row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(experiment), u)}
     if problem.initial is None:
-        settings = experiments.training(problem, "classical", task)
+        settings = training(experiment, "classical", task)
         batch = 1024 if problem.dim > 1 else settings.batch
-        settings = settings._replace(points=max(settings.points, 8 * periods(problem) + 1), batch=batch)
-        rng, name = np.random.default_rng(experiments.stream(task, "law")), f"eps {problem.eps:g}"
-        errors, equation = experiments.errors_at_test_points(problem, {"classical": u}), nhpinn.multiscale_at(problem)
+        settings = settings._replace(points=max(settings.points, 8 * cells(problem) + 1), batch=batch)
+        rng, name = np.random.default_rng(stream(task, "law")), f"eps {problem.eps:g}"
+        errors = experiments.errors_at_test_points(experiment, {"classical": u})
+        equation = nhpinn.multiscale_at(problem)
         params, history = nhpinn.solve_equation(problem, equation, settings, rng, errors, None, checkpoints(name))
-        x = experiments.test_inputs(problem)
+        x = experiments.test_inputs(experiment)
         v = jets.network(params, x)
         shape = fem.relative_error(v - v[losses.on_boundary(x, problem.domain)].mean(), u)
         row |= experiments.averages(history, settings) | {"classical_shape": shape, "points": settings.points}
@@ -246,28 +248,30 @@ def poisson_flux(problem, axes):
     return np.stack([w.on_grid(*axes, along=(i,)) for i in range(problem.dim)])
 
 
-def predicted_by(problem, name):
+def predicted_by(experiment, name):
     """The function that a loss learns, if what it sees is an average over y; for scalar a(y): values (n,)."""
     if name == "strong form":
-        return predicted(problem)
+        return predicted(experiment)
+    problem = experiment.problem
     y = losses.cell_midpoints(problem.dim, problem.period, 64)
     a = problem.coefficient(0 * y, y)
     m, V = np.mean(1 / a), np.var(1 / a)
     k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
     v = experiments.solve_fem(problem, lambda x: np.full(len(x), k), lambda x: np.full(len(x), c), 48)
-    return v.on_grid(*experiments.axes_of(problem))
+    return v.on_grid(*experiments.test_axes(experiment))
 
 
-def run_losses(problem, task, checkpoints=adam.no_checkpoints):
+def run_losses(experiment, task, checkpoints=adam.no_checkpoints):
     """Errors of networks trained on the three losses, by Adam and by Levenberg-Marquardt, beside those predicted."""
-    settings = experiments.training(problem, "classical", task)._replace(weights=(1.0,), batch=1024, **LOSS_TRAINING)
-    u, count = fine_values(problem), POINTS_A_CELL[problem.dim] * periods(problem)
+    problem = experiment.problem
+    settings = training(experiment, "classical", task)._replace(weights=(1.0,), batch=1024, **LOSS_TRAINING)
+    u, count = fine_values(experiment), POINTS_A_CELL[problem.dim] * cells(problem)
     axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
     rows, histories, clock = [], {}, {}
     for name in LOSSES:
-        v, terms = predicted_by(problem, name), loss_terms(problem, name, axes)
-        errors = errors_of_u(problem, {"trained": u, "from_predicted": v})
-        rng, outputs = np.random.default_rng(experiments.stream(task, name)), len(terms[0].mix) // len(terms[0].jet)
+        v, terms = predicted_by(experiment, name), loss_terms(problem, name, axes)
+        errors = errors_of_u(experiment, {"trained": u, "from_predicted": v})
+        rng, outputs = np.random.default_rng(stream(task, name)), len(terms[0].mix) // len(terms[0].jet)
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
 
         start = jets.init_network((problem.dim, *settings.hidden, outputs), rng)
@@ -275,7 +279,7 @@ def run_losses(problem, task, checkpoints=adam.no_checkpoints):
         rows.append(row | {"optimizer": "Adam"} | experiments.averages(history, settings))
 
         start = jets.init_network((problem.dim, *SMALL, outputs), rng)
-        iterations = max(1, round(ITERATIONS * experiments.BUDGETS[task.budget].epochs))
+        iterations = max(1, round(ITERATIONS * BUDGETS[task.budget].epochs))
         fit = sharp.levenberg_marquardt(
             start, lambda _, terms=terms: terms, iterations, errors=errors, checkpoint=checkpoints(name + " sharp")
         )[1]
@@ -297,10 +301,10 @@ def run_losses(problem, task, checkpoints=adam.no_checkpoints):
     }
 
 
-def errors_of_u(problem, references):
+def errors_of_u(experiment, references):
     """A function of a network's parameters: relative errors of u = phi N against each reference."""
-    x = experiments.test_inputs(problem)
-    phi = bubble(problem, x)[0]
+    x = experiments.test_inputs(experiment)
+    phi = bubble(experiment.problem, x)[0]
 
     def errors(params):
         u = phi * jets.network_jet(params, x[None].astype(params[0][0].dtype))[0, :, 0]
@@ -374,11 +378,11 @@ def train_cell(problem, settings, matching, seed, checkpoint):
     return adam.train(start, cell_terms(problem, settings, matching), settings, rng, errors, checkpoint)[1]
 
 
-def run_layers(problem, task, checkpoints=adam.no_checkpoints):
+def run_layers(experiment, task, checkpoints=adam.no_checkpoints):
     """Errors of the correctors against the number of ghost layers, and with other ways to periodicity."""
-    settings, rows, histories = experiments.training(problem, "cell", task), [], {}
+    settings, rows, histories = training(experiment, "cell", task), [], {}
     for label, (variant, matching) in cell_variants(settings).items():
-        history = train_cell(problem, variant, matching, experiments.stream(task, "nhpinn"), checkpoints(label))
+        history = train_cell(experiment.problem, variant, matching, stream(task, "nhpinn"), checkpoints(label))
         rows.append({"periodicity": label, **experiments.averages(history, variant)})
         histories[label] = experiments.saved_history(history)
     return {
@@ -393,17 +397,17 @@ def run_layers(problem, task, checkpoints=adam.no_checkpoints):
 RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
 
 
-def run_robustness(problem, task, checkpoints=adam.no_checkpoints):
+def run_robustness(experiment, task, checkpoints=adam.no_checkpoints):
     """Errors of the correctors for several learning rates and weights, with ghost layers and without.
 
     A quarter of the epochs each, with a decay of the learning rate over them.
     """
-    settings, rows = experiments.training(problem, "cell", task), []
+    settings, rows = training(experiment, "cell", task), []
     settings = settings._replace(epochs=max(1, settings.epochs // 4))
     for layers, rate, w1 in product((settings.layers, 0), few(RATES, task), few(WEIGHTS, task)):
         weights = (w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1)
         variant, name = settings._replace(layers=layers, rate=rate, weights=weights), f"{layers} {rate:g} {w1:g}"
-        history = train_cell(problem, variant, "values", experiments.stream(task, "nhpinn"), checkpoints(name))
+        history = train_cell(experiment.problem, variant, "values", stream(task, "nhpinn"), checkpoints(name))
         rows.append({"layers": layers, "rate": rate, "weight": w1, **experiments.averages(history, variant)})
     return {"recipe": "adam", "quantities": {}, "settings": {"robustness": settings._asdict()}, "study": rows}
 
@@ -420,19 +424,19 @@ SWEEP_REFINEMENT = {1: 1.0, 2: 0.67, 3: 0.5}
 SWEEP_POINTS = {1: 16, 2: 8, 3: 4}  # of the test grid at least, an axis and a period: gradients oscillate
 
 
-def run_sweep(problem, task, checkpoints=adam.no_checkpoints):
+def run_sweep(experiment, task, checkpoints=adam.no_checkpoints):
     """Errors and times of NH-PINN by the recipe `sharp` against eps, and the rates at which the errors fall."""
-    cell, homogenized = (experiments.training(problem, part, task) for part in ("sharp_cell", "sharp_homogenized"))
-    start = time.perf_counter()
+    cell, homogenized = (training(experiment, part, task) for part in ("sharp_cell", "sharp_homogenized"))
+    problem, start = experiment.problem, time.perf_counter()
     correctors, _, trial, _ = nhpinn.nh_pinn_sharp(
-        problem, cell, homogenized, experiments.stream(task, "sharp"), checkpoints=checkpoints
+        problem, cell, homogenized, stream(task, "sharp"), checkpoints=checkpoints
     )
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
     for eps in few(EPS, task):
-        at, start = problem._replace(eps=eps), time.perf_counter()
-        at = at._replace(test_points=max(problem.test_points, SWEEP_POINTS[dim] * periods(at) + 1))
-        x, axes = losses.grid(at.domain, at.test_points), experiments.axes_of(at)
-        field, _ = experiments.fine_solution(at, SWEEP_REFINEMENT[dim])
+        at, start = at_eps(experiment, eps), time.perf_counter()
+        at = at._replace(test_points=max(experiment.test_points, SWEEP_POINTS[dim] * cells(at.problem) + 1))
+        x, axes = experiments.test_grid(at), experiments.test_axes(at)
+        field, _ = experiments.fine_solution(at.problem, SWEEP_REFINEMENT[dim])
         clock.append({"seconds of NH-PINN": seconds, "of finite elements": time.perf_counter() - start})
         fine = experiments.derivatives_of(field, axes)
         u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), experiments.test_inputs(at))
@@ -448,21 +452,3 @@ def run_sweep(problem, task, checkpoints=adam.no_checkpoints):
     }
     settings = {"sharp_cell": cell._asdict(), "sharp_homogenized": homogenized._asdict()}
     return {"recipe": "sharp", "quantities": {}, "settings": settings, "study": rows, "clock": clock, "rates": rates}
-
-
-# Every method that there is, with the trainings that its work and its name depend on
-METHODS = experiments.METHODS | {
-    "law": run_law,
-    "sweep": run_sweep,
-    "losses": run_losses,
-    "layers": run_layers,
-    "robustness": run_robustness,
-}
-PARTS = experiments.PARTS | {
-    "law": ["classical"] * 3,
-    "sweep": ["sharp_cell", "sharp_homogenized"],
-    "losses": ["classical"] * 6,
-    "layers": ["cell"] * 8,
-    "robustness": ["cell"] * 5,
-}
-PROBLEMS_OF = {"losses": ("const1d", "elliptic2d"), "layers": ("const1d", "elliptic2d"), "robustness": ("elliptic2d",)}

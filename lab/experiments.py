@@ -12,12 +12,10 @@ and v the one with finite element coefficients:
 
     e1 = |p - u_eps| / |u_eps|   e2 = |w - u_eps| / |u_eps|   e3 = |p - w| / |w|   e4 = |v - u_eps| / |u_eps|
 
-Each method returns a dictionary of plain data; run_all.py runs and saves them.
+A method is a function of (experiment, task, checkpoints) that returns a dictionary of plain data; see tasks.py.
 """
 
 import time
-import zlib
-from typing import NamedTuple
 
 import numpy as np
 
@@ -28,27 +26,7 @@ import losses
 import nhpinn
 import sharp
 from coefficients import coefficient_at, tensor_of
-
-
-class Budget(NamedTuple):
-    epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged
-    batch: int | None  # equation points an epoch, drawn at random; None: all
-    every: int  # epochs between two records of the errors
-    text: str
-
-
-BUDGETS = {
-    "smoke": Budget(0.005, 256, 10, "every code path in a minute: 0.5 % of the epochs, the numbers mean nothing"),
-    "standard": Budget(0.6, 1024, 20, "0.6 of the paper's epochs, at most 1024 random equation points in each"),
-    "paper": Budget(1, None, 10, "the paper's points and epochs"),
-}
-
-
-class Task(NamedTuple):
-    problem: str
-    method: str
-    seed: int
-    budget: str
+from lab.settings import stream, training
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -62,8 +40,13 @@ STEPS = 2000  # in time
 ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
 
 
-def axes_of(problem):
-    return [np.linspace(low, high, problem.test_points) for low, high in problem.domain]
+def test_axes(experiment):
+    return [np.linspace(low, high, experiment.test_points) for low, high in experiment.problem.domain]
+
+
+def test_grid(experiment):
+    """The test points (n, dim), last axis fastest."""
+    return losses.grid(experiment.problem.domain, experiment.test_points)
 
 
 def derivatives_of(field, axes):
@@ -82,13 +65,24 @@ def solve_fem(problem, coefficient, reaction, elements, steps=STEPS):
     return fem.solve_parabolic(coefficient, problem.source, problem.initial, problem.final_time, steps, mesh, reaction)
 
 
+def periods(problem):
+    """The number of cells along each axis: (dim,)."""
+    low, high = np.transpose(problem.domain)
+    return (high - low) / (problem.eps * np.broadcast_to(problem.period, problem.dim))
+
+
+def an_axis(problem, longest):
+    """Elements an axis, in proportion to the lengths of the box, with this number along the longest."""
+    lengths = np.diff(problem.domain)[:, 0]
+    counts = [max(4, round(count)) for count in longest * lengths / lengths.max()]
+    return counts[0] if len(set(counts)) == 1 else tuple(counts)
+
+
 def fine_solution(problem, refinement=1.0):
     """u_eps, with elements (and time steps) in proportion to the number of periods in the domain."""
-    eps = problem.eps
-    periods = max((high - low) / (eps * problem.period) for low, high in problem.domain)
-    elements = max(
-        HOMOGENIZED_ELEMENTS[problem.dim], round(refinement * ELEMENTS_A_PERIOD[problem.dim] * np.ceil(periods))
-    )
+    eps, dim = problem.eps, problem.dim
+    longest = max(HOMOGENIZED_ELEMENTS[dim], round(refinement * ELEMENTS_A_PERIOD[dim] * np.ceil(periods(problem).max())))
+    elements = an_axis(problem, longest)
     reaction = problem.reaction and (lambda x: problem.reaction(x / eps) / eps)
     u = solve_fem(problem, lambda x: problem.coefficient(x, x / eps), reaction, elements, round(STEPS * refinement))
     return u, elements
@@ -119,7 +113,7 @@ def fem_reaction_corrector(problem, mesh):
 
 def homogenized_solution(problem, tensor, r, refinement=1.0):
     """v or w: the homogenized equation with the coefficients a*(x), r*."""
-    elements, steps = round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement), round(STEPS * refinement)
+    elements, steps = an_axis(problem, round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement)), round(STEPS * refinement)
     return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements, steps)
 
 
@@ -136,13 +130,14 @@ def corrector_mesh(problem):
     return fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, 2 * ORDER)
 
 
-def fem_expansion(problem, slow):
+def fem_expansion(experiment, slow):
     """The correctors at the test points, by finite elements, as Correctors.expansion."""
-    axes = [x / problem.eps for x in axes_of(problem)]
+    problem = experiment.problem
+    axes = [x / problem.eps for x in test_axes(experiment)]
     fields = [cell_fields(problem, x) for x in slow]
     chi = np.stack([field.on_grid(*axes).T for field in fields])
     chi_y = np.stack([np.stack([f.on_grid(*axes, along=(i,)).T for i in range(problem.dim)], -1) for f in fields])
-    return nhpinn.expanded(slow, chi, chi_y, losses.grid(problem.domain, problem.test_points))
+    return nhpinn.expanded(slow, chi, chi_y, test_grid(experiment))
 
 
 def reference_correctors(problem, axes):
@@ -150,15 +145,15 @@ def reference_correctors(problem, axes):
     return cell_fields(problem, np.zeros(problem.dim)).on_grid(*axes).T
 
 
-def corrected_errors(problem, fine, homogenized, expansion):
+def corrected_errors(experiment, fine, homogenized, expansion):
     """Errors of the first-order reconstruction, and of gradients with it (h1_corrected) and without (h1).
 
     fine, homogenized: (values, gradient, second derivatives) at the test points.  Relative, in the discrete L2
     norm, over the whole domain and over its interior, one period away from the boundary.
     """
-    (u, u_slope, _), (u0, slope, second) = fine, homogenized
+    problem, (u, u_slope, _), (u0, slope, second) = experiment.problem, fine, homogenized
     value, corrected_slope = nhpinn.reconstruct(problem, u0, slope, second, expansion)
-    x, (low, high) = losses.grid(problem.domain, problem.test_points), np.transpose(problem.domain)
+    x, (low, high) = test_grid(experiment), np.transpose(problem.domain)
     layer = problem.eps * problem.period * (1 - 1e-9)
     interior = np.all((x - low >= layer) & (high - x >= layer), axis=1)
     found = {}
@@ -170,22 +165,21 @@ def corrected_errors(problem, fine, homogenized, expansion):
 
 
 # ---------------------------------------------------------------------------------------------------
-# Methods: problem, task -> result, a dictionary of plain data.  `checkpoints(name)` keeps the state of the
-# training of that name, see adam.Checkpoint.
+# Methods.  `checkpoints(name)` keeps the state of the training of that name, see adam.Checkpoint.
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_fem(problem, task, checkpoints=adam.no_checkpoints):
+def run_fem(experiment, task, checkpoints=adam.no_checkpoints):
     """The references, three times refined, so that a reader sees which digits stand still."""
-    checks, axes = [], axes_of(problem)
+    problem, checks, axes = experiment.problem, [], test_axes(experiment)
     for refinement in (0.5, 1.0, 2.0):
         fine, elements = fine_solution(problem, refinement)
         tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
         v = homogenized_solution(problem, tensor, r, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
-    slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
+    slow = nhpinn.slow_points(problem, training(experiment, "homogenized", task))
     corrected = corrected_errors(
-        problem, derivatives_of(fine, axes), derivatives_of(v, axes), fem_expansion(problem, slow)
+        experiment, derivatives_of(fine, axes), derivatives_of(v, axes), fem_expansion(experiment, slow)
     )
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
     if problem.name == "const1d":
@@ -194,27 +188,28 @@ def run_fem(problem, task, checkpoints=adam.no_checkpoints):
     return result
 
 
-def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
-    cell, homogenized, classical = (training(problem, part, task) for part in ("cell", "homogenized", "classical"))
-    fine, reference = derivatives_of(fine_solution(problem)[0], axes_of(problem)), fem_coefficients(problem)
+def run_adam(experiment, task, checkpoints=adam.no_checkpoints):
+    problem, axes = experiment.problem, test_axes(experiment)
+    cell, homogenized, classical = (training(experiment, part, task) for part in ("cell", "homogenized", "classical"))
+    fine, reference = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
     found, u = {}, fine[0]
 
     def solution_errors(coefficients):
-        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes_of(problem))
+        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
         found["e2"] = fem.relative_error(w, u)
-        return errors_at_test_points(problem, {"e1": u, "e3": w})
+        return errors_at_test_points(experiment, {"e1": u, "e3": w})
 
     start = time.perf_counter()
     correctors, coefficients, params, history = nhpinn.nh_pinn(
         problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors, checkpoints
     )
     middle = time.perf_counter()
-    transfer = train_classical(problem, task, "transfer", u, params, checkpoints("transfer"))[1]
+    transfer = train_classical(experiment, task, "transfer", u, params, checkpoints("transfer"))[1]
     found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
-    x, dim = losses.grid(problem.domain, problem.test_points), problem.dim
-    u0, slope, second = jets.network_derivatives(params, test_inputs(problem))
+    x, dim = test_grid(experiment), problem.dim
+    u0, slope, second = jets.network_derivatives(params, test_inputs(experiment))
     homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
-    found |= corrected_errors(problem, fine, homogenized_at_end, correctors.expansion(x, x / problem.eps))
+    found |= corrected_errors(experiment, fine, homogenized_at_end, correctors.expansion(x, x / problem.eps))
     found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
     return {
         "recipe": "adam",
@@ -232,12 +227,12 @@ def run_nhpinn(problem, task, checkpoints=adam.no_checkpoints):
     }
 
 
-def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
+def run_sharp(experiment, task, checkpoints=adam.no_checkpoints):
     """The three steps by the recipe `sharp`, in seconds."""
-    cell, homogenized = (training(problem, part, task) for part in PARTS["sharp"])
-    axes = axes_of(problem)
+    problem, axes = experiment.problem, test_axes(experiment)
+    cell, homogenized = (training(experiment, part, task) for part in ("sharp_cell", "sharp_homogenized"))
     fine, reference = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
-    found, u, inputs = {}, fine[0], test_inputs(problem)
+    found, u, inputs = {}, fine[0], test_inputs(experiment)
     values_only = jets.coordinate_jet(inputs, np.zeros((0, *inputs.shape)), np.zeros(inputs.shape))
 
     def solution_errors(coefficients):
@@ -258,13 +253,13 @@ def run_sharp(problem, task, checkpoints=adam.no_checkpoints):
     fits = {f"sharp_cell{j + 1}": each for j, each in enumerate(correctors.fits)} | {"sharp_homogenized": fit}
     for each in fits.values():
         found |= {name: values[-1] for name, values in each.errors.items()}
-    x = losses.grid(problem.domain, problem.test_points)
-    slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
+    x = test_grid(experiment)
+    slow = nhpinn.slow_points(problem, training(experiment, "homogenized", task))
     found["e_a"] = coefficient_error(problem, coefficients, slow, *reference)
     u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), inputs)
     homogenized_at_end = u0, slope[:, : problem.dim], second[:, : problem.dim, : problem.dim]
     expansion = correctors.expansion(x, x / problem.eps)
-    found |= corrected_errors(problem, fine, homogenized_at_end, expansion)
+    found |= corrected_errors(experiment, fine, homogenized_at_end, expansion)
     history = {part: saved_history(each) for part, each in fits.items()}
     if not problem.slow and problem.reaction is None:
         history["bounds"] = bounds_in_training(problem, correctors)
@@ -338,80 +333,51 @@ def averages(history, settings):
     return {name: adam.final_average(history, name, settings.average) for name in history.errors}
 
 
-def train_classical(problem, task, name, u, params, checkpoint):
+def train_classical(experiment, task, name, u, params, checkpoint):
     """The PINN on the multiscale equation, from scratch or from a trained network; its error against u is `name`."""
-    rng = np.random.default_rng(stream(task, name))
-    errors = errors_at_test_points(problem, {name: u})
-    settings = training(problem, "classical", task)
+    problem, rng = experiment.problem, np.random.default_rng(stream(task, name))
+    errors = errors_at_test_points(experiment, {name: u})
+    settings = training(experiment, "classical", task)
     return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params, checkpoint)
 
 
-def run_plain(problem, task, checkpoints=adam.no_checkpoints):
-    """Cell problems without oversampling: under the settings with it, and under the best found without."""
-    same = training(problem, "cell", task)
-    w1 = same.weights[0]
-    runs = {
-        "_plain": training(problem, "plain", task),
-        "_plain_same": same._replace(layers=0, weights=(w1, 1 - w1)),
+def run_plain(experiment, task, checkpoints=adam.no_checkpoints):
+    """Cell problems without oversampling, under the best settings found without."""
+    problem, settings = experiment.problem, training(experiment, "plain", task)
+    rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
+    slow = nhpinn.slow_points(problem, training(experiment, "homogenized", task))
+    errors, checkpoint = corrector_errors(problem), checkpoints("cell_plain")
+    history = nhpinn.solve_cells(problem, settings, rng, slow, errors, checkpoint).history
+    return {
+        "recipe": "adam",
+        "quantities": {f"{name}_plain": value for name, value in averages(history, settings).items()},
+        "settings": {"cell_plain": settings._asdict()},
+        "history": {"cell_plain": saved_history(history)},
     }
-    result = {"recipe": "adam", "quantities": {}, "settings": {}, "history": {}}
-    for suffix, settings in runs.items():
-        rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
-        slow = nhpinn.slow_points(problem, training(problem, "homogenized", task))
-        errors, checkpoint = corrector_errors(problem), checkpoints("cell" + suffix)
-        history = nhpinn.solve_cells(problem, settings, rng, slow, errors, checkpoint).history
-        result["quantities"] |= {name + suffix: value for name, value in averages(history, settings).items()}
-        result["settings"]["cell" + suffix] = settings._asdict()
-        result["history"]["cell" + suffix] = saved_history(history)
-    return result
 
 
-def run_classical(problem, task, checkpoints=adam.no_checkpoints):
-    settings, u = training(problem, "classical", task), fine_solution(problem)[0].on_grid(*axes_of(problem))
-    params, history = train_classical(problem, task, "classical", u, None, checkpoints("classical"))
+def run_classical(experiment, task, checkpoints=adam.no_checkpoints):
+    settings = training(experiment, "classical", task)
+    u = fine_solution(experiment.problem)[0].on_grid(*test_axes(experiment))
+    params, history = train_classical(experiment, task, "classical", u, None, checkpoints("classical"))
     return {
         "recipe": "adam",
         "quantities": averages(history, settings),
         "settings": {"classical": settings._asdict()},
         "history": {"classical": saved_history(history)},
-        "fields": {"solution": jets.network(params, test_inputs(problem)), "reference": u},
+        "fields": {"solution": jets.network(params, test_inputs(experiment)), "reference": u},
     }
 
 
-METHODS = {"fem": run_fem, "sharp": run_sharp, "classical": run_classical, "plain": run_plain, "nhpinn": run_nhpinn}
-
-
-def training(problem, part, task):
-    """The settings of one training of a problem under the task's budget: adam.Training or sharp.Sharp."""
-    budget = BUDGETS[task.budget]
-    if part in PARTS["sharp"]:
-        settings = sharp.Sharp(**getattr(problem, part))
-        return (
-            settings if budget.epochs >= 0.5 else settings._replace(iterations=2, starts=1)
-        )  # seconds: no need to save
-    settings = adam.Training(**getattr(problem, part))
-    return settings._replace(
-        epochs=max(1, round(settings.epochs * budget.epochs)),
-        average=max(1, round(settings.average * budget.epochs)),
-        batch=budget.batch,
-        every=budget.every,
-    )
-
-
-def stream(task, label):
-    """Seeds for numpy's generator: independent between tasks, the same wherever and whenever a task runs."""
-    return [task.seed, zlib.crc32(f"{task.problem} {label}".encode())]
-
-
-def test_inputs(problem):
+def test_inputs(experiment):
     """The test grid as inputs of a network: with the final time where there is time."""
-    points = losses.grid(problem.domain, problem.test_points)
+    problem, points = experiment.problem, test_grid(experiment)
     return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
 
 
-def errors_at_test_points(problem, references):
+def errors_at_test_points(experiment, references):
     """A function of a network's parameters: its relative errors against each reference."""
-    points = test_inputs(problem)
+    points = test_inputs(experiment)
 
     def errors(params):
         u = jets.network(params, points.astype(params[0][0].dtype))
@@ -455,11 +421,3 @@ def coefficient_error(problem, coefficients, slow, tensor, r):
         return abs(coefficients.reaction - r) / abs(r)
     return fem.relative_error(coefficients.tensor(slow), tensor(slow))
 
-
-PARTS = {
-    "fem": [],
-    "sharp": ["sharp_cell", "sharp_homogenized"],
-    "classical": ["classical"],
-    "plain": ["cell", "plain"],
-    "nhpinn": ["cell", "homogenized", "classical"],
-}

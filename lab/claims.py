@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-import files
-import tables
-from experiments import BUDGETS, Task
+from lab import files
+from lab import tables
+from lab.experiments import BUDGETS, Task
 from problems import PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"

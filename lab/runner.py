@@ -5,20 +5,15 @@ writes them, see files.py.  While a task runs, each of its trainings keeps its s
 A training is a function of its state, so that one continued from a checkpoint ends with the same numbers.
 """
 
-import os
-import sys
-
-if "numpy" not in sys.modules:  # one thread for each of many processes: has to be set before numpy is loaded
-    for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
-        os.environ[f"{_library}_NUM_THREADS"] = "1"
-
 import importlib.metadata
 import inspect
 import json
 import multiprocessing
+import os
 import platform
 import signal
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -33,16 +28,13 @@ import scipy
 
 import adam
 import coefficients
-import experiments
 import fem
-import files
 import jets
 import losses
 import nhpinn
 import problems
 import sharp
-import studies
-from problems import PROBLEMS
+from lab import experiments, files, one_blas_thread, own, settings, studies, tasks
 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
 PATIENCE = 5  # seconds that processes have for their last checkpoints when they are asked to end
@@ -64,18 +56,8 @@ def versions():
     }
 
 
-COMPUTING = (
-    problems,
-    jets,
-    losses,
-    adam,
-    coefficients,
-    sharp,
-    nhpinn,
-    fem,
-    experiments,
-    studies,
-)  # all that makes a number
+# All that makes a number
+COMPUTING = (problems, jets, losses, adam, coefficients, sharp, nhpinn, fem, settings, experiments, studies)
 
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.
 SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)]))
@@ -87,10 +69,11 @@ PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "clock", "conti
 ENVIRONMENT = ("commit", "versions", "processor", "threads")
 
 
-def run_task(task, stem=None):
+def run_task(task, stem=None, problem_files=()):
     """Run one task in this process: its result, or the sentence that says why there is none.
 
     stem: the path of its checkpoints without the ending, if that is in a folder that this machine can see.
+    problem_files: where problems of one's own are, see own.py.
     """
     jets.reuse_freed_memory()
     started, start, earlier = datetime.now(timezone.utc).isoformat(timespec="seconds"), clock(), [(0.0, 0.0)]
@@ -102,9 +85,9 @@ def run_task(task, stem=None):
     with ALONE, asked_to_end(keeps) as end:
         checkpoints = keep_at(stem, earlier, spent, end) if keeps else adam.no_checkpoints
         try:
-            result = studies.METHODS[task.method](PROBLEMS[task.problem], task, checkpoints)
+            result = tasks.METHODS[task.method].run(own.known(problem_files)[task.problem], task, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
-            result = {"error": f"{type(error).__name__}: {error}"}
+            result = {"error": described(error)}
     seconds, processor_seconds = spent()
     return {
         "task": task._asdict(),
@@ -118,6 +101,12 @@ def run_task(task, stem=None):
         "processor": processor(),
         "threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
     }
+
+
+def described(error):
+    """An error as one sentence; numpy and scipy raise MemoryError with none."""
+    text = str(error) or ("out of memory" if isinstance(error, MemoryError) else "no message")
+    return f"{type(error).__name__}: {text}"
 
 
 def clock():
@@ -181,7 +170,7 @@ def processor():
 def commit():
     """The commit of this source, or 'unknown' outside a repository."""
     try:
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
+        command = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty", "--abbrev=10"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -222,7 +211,7 @@ def _different(saved, found, name=""):
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_tasks(stems, executors, announce):
+def run_tasks(stems, executors, announce, problem_files=()):
     """Run tasks, one at a time on each executor; stems: {task: path of its checkpoints, see run_task, or None}.
 
     announce(task, result) is called as each ends, and with None in every second in which none does.  A process that
@@ -233,7 +222,7 @@ def run_tasks(stems, executors, announce):
         while waiting or running:
             while waiting and free:
                 task, slot = waiting.pop(), free.pop()
-                future = submit(executors, slot, task, stems[task])
+                future = submit(executors, slot, task, stems[task], problem_files)
                 running[future] = task, slot
                 future.add_done_callback(ended.put)
             try:
@@ -273,7 +262,7 @@ def outcome(future):
     except BrokenProcessPool:
         return None
     except Exception as error:  # whatever it is, it concerns this task alone
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": described(error)}
 
 
 @contextmanager
@@ -312,6 +301,7 @@ def executors_for(spec, jobs, count):
 
 def new_process():
     """An executor of one spawned process, so that it is known which task brought it down."""
+    one_blas_thread()  # in the environment that it inherits
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=prepare_process)
 
 
@@ -354,7 +344,8 @@ def connect_mpi():
 
 
 def source():
-    return SOURCE
+    """What has to be the same in every worker."""
+    return SOURCE, os.environ.get("OPENBLAS_NUM_THREADS")
 
 
 def connect_dask(address):
@@ -369,6 +360,9 @@ def connect_dask(address):
     if busy := [worker for worker, threads in client.nthreads().items() if threads > 1]:
         raise ConnectionError(f"workers need one thread each (dask worker --nthreads 1), not so {', '.join(busy)}")
     found = client.run(source, on_error="return")
-    if other := [f"{worker} ({code})" for worker, code in found.items() if code != SOURCE]:
-        raise ConnectionError(f"workers need this source and the same libraries installed, not so {', '.join(other)}")
+    if other := [f"{worker} ({code})" for worker, code in found.items() if code != (SOURCE, "1")]:
+        raise ConnectionError(
+            "workers need this source, the same libraries and OPENBLAS_NUM_THREADS=1 in their environment, "
+            f"not so {', '.join(other)}"
+        )
     return client.get_executor(pure=False)

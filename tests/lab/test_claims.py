@@ -2,9 +2,9 @@
 
 import pytest
 
-import claims
-import files
-from experiments import Task
+from lab import claims
+from lab import files
+from lab.experiments import Task
 from problems import PROBLEMS
 
 

@@ -1,0 +1,19 @@
+"""The laboratory: everything that reproduces the paper.  A reader of the method never has to open it.
+
+    settings     problems and settings of a task: budget, trainings, random streams
+    experiments  the paper's experiments, section by section       studies, averages   why they come out as they do
+    tasks        all methods as one table of tasks                 runner, files       tasks in processes, results on disk
+    tables, panels, figures, report, claims                        what is shown, from saved results alone
+    command      the command line of run_all.py
+"""
+
+import os
+
+
+def one_blas_thread():
+    """One thread of the linear algebra for each process started from here on: many processes run side by side.
+
+    It has to be set before numpy is loaded, so it is called where processes start, never where modules are imported.
+    """
+    for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"

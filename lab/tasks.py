@@ -1,0 +1,112 @@
+"""Every method that there is, and the tasks (problem, method, seed, budget) that a command asks for."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+import sharp
+from lab import experiments, studies
+from lab.settings import Task, training
+
+
+class Method(NamedTuple):
+    run: Callable  # (experiment, task, checkpoints) -> result, a dictionary of plain data
+    parts: tuple  # the settings of an Experiment on which its numbers depend
+    text: str
+    study: bool = False  # takes long, runs only if studies are asked for
+    once: bool = False  # does not depend on the seed enough to be run for several
+
+
+METHODS = {
+    "fem": Method(experiments.run_fem, ("homogenized",), "references by finite elements", once=True),
+    "sharp": Method(
+        experiments.run_sharp, ("sharp_cell", "sharp_homogenized", "homogenized"), "NH-PINN by the recipe sharp"
+    ),
+    "classical": Method(experiments.run_classical, ("classical",), "the PINN on the multiscale equation"),
+    "plain": Method(experiments.run_plain, ("plain", "homogenized"), "cell problems without oversampling"),
+    "adam": Method(
+        experiments.run_adam, ("cell", "homogenized", "classical"), "NH-PINN by the paper's recipe; transfer learning"
+    ),
+    "law": Method(studies.run_law, ("classical",), "why the classical PINN fails", once=True),
+    "sweep": Method(studies.run_sweep, ("sharp_cell", "sharp_homogenized"), "errors against eps", once=True),
+    "losses": Method(studies.run_losses, ("classical",), "which average a loss learns", study=True),
+    "layers": Method(studies.run_layers, ("cell",), "ways to ask for periodicity", study=True),
+    "robustness": Method(studies.run_robustness, ("cell",), "learning rates and weights", study=True),
+}
+# For estimates of time alone: how often a method trains each of its parts, where that is not once
+TRAININGS = {"fem": 0, "law": 3, "losses": 6, "layers": 8, "robustness": 5}
+
+
+def applies(method, experiment):
+    """Whether a method says something about a problem; the studies are written for a(y) without time."""
+    problem = experiment.problem
+    if method == "plain":
+        return experiment.plain is not None
+    if METHODS[method].study:
+        return not problem.slow and problem.reaction is None and (problem.dim > 1 or method != "robustness")
+    return True
+
+
+def plan(chosen, methods, seeds, budget):
+    """All tasks, short ones first.  chosen: {name: Experiment}; methods: names, each for problems that it applies to."""
+    tasks = [
+        Task(name, method, seed, budget)
+        for name, experiment in chosen.items()
+        for method in methods
+        if applies(method, experiment)
+        for seed in (seeds[:1] if METHODS[method].once else seeds)
+    ]
+    return sorted(tasks, key=lambda task: work(task, chosen[task.problem]))
+
+
+def work(task, experiment):
+    """A rough measure of a task's work: multiplications an epoch and a width, times epochs, plus overhead."""
+    problem, total = experiment.problem, 0.0
+    for part in METHODS[task.method].parts:
+        t = training(experiment, part, task)
+        if part.startswith("sharp"):
+            total += 1e5 * t.iterations
+            continue
+        cell = part in ("cell", "plain")
+        inputs = problem.dim + (problem.initial is not None and not cell)
+        networks = (t.points if problem.slow else problem.dim) if cell else 1
+        points = min(t.batch or np.inf, t.points**inputs)
+        total += t.epochs * (5e3 + networks * points * (problem.dim + 2) * len(t.hidden))
+    return 1e6 + TRAININGS.get(task.method, 1) * total
+
+
+# ---------------------------------------------------------------------------------------------------
+# Names
+# ---------------------------------------------------------------------------------------------------
+
+
+def name_of(task, experiment):
+    """The name of its files.  It is found from the source files: once, before somebody edits them during a run."""
+    return f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task, experiment)}"
+
+
+def settings_hash(task, experiment):
+    """Names a task's data, functions included, so that results under other settings are never taken for its own."""
+    settings = [training(experiment, part, task)._asdict() for part in METHODS[task.method].parts]
+    others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
+    data = others | {"problem": experiment.problem._asdict()}
+    modules = [experiments, sharp] + ([studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
+    text = json.dumps([task, data, settings, *map(constants, modules)], default=described)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def constants(module):
+    """The constants of a module that are plain data: settings, too."""
+    plain = (bool, int, float, str, tuple, list, dict)
+    return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, plain)}
+
+
+def described(value):
+    """A function by its source and what it has from outside; a number of numpy."""
+    if inspect.isfunction(value):
+        return [inspect.getsource(value), inspect.getclosurevars(value).nonlocals]
+    return value.item() if isinstance(value, np.generic) else repr(value)
