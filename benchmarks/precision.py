@@ -14,13 +14,13 @@ import time
 
 import numpy as np
 
-from lab import experiments
 import fem
 import jets
 import nhpinn
 from adam import Training, final_average
 from coefficients import tensor_and_divergence
-from problems import PROBLEMS
+from lab import experiments
+from problems import EXPERIMENTS, PROBLEMS
 
 
 def cell(problem):
@@ -30,7 +30,7 @@ def cell(problem):
     def run(settings, rng):
         return nhpinn.solve_cells(problem, settings, rng, np.zeros((1, problem.dim)), errors).history
 
-    return run, Training(**problem.cell)
+    return run, Training(**EXPERIMENTS[problem.name].cell)
 
 
 def homogenized(problem):
@@ -49,13 +49,14 @@ def homogenized(problem):
         def coefficients(x):
             return *tensor_and_divergence(field, x), 0.0
 
-    w = experiments.homogenized_solution(problem, field, 0.0).on_grid(*experiments.axes_of(problem))
-    errors = experiments.errors_at_test_points(problem, {"e3": w})
+    experiment = EXPERIMENTS[problem.name]
+    w = experiments.homogenized_solution(problem, field, 0.0).on_grid(*experiments.test_axes(experiment))
+    errors = experiments.errors_at_test_points(experiment, {"e3": w})
 
     def run(settings, rng):
         return nhpinn.solve_equation(problem, coefficients, settings, rng, errors)[1]
 
-    return run, Training(**problem.homogenized)
+    return run, Training(**EXPERIMENTS[problem.name].homogenized)
 
 
 # name -> (training, epochs)

@@ -1,10 +1,11 @@
 """The laboratory: everything that reproduces the paper.  A reader of the method never has to open it.
 
-    settings     problems and settings of a task: budget, trainings, random streams
-    experiments  the paper's experiments, section by section       studies, averages   why they come out as they do
-    tasks        all methods as one table of tasks                 runner, files       tasks in processes, results on disk
-    tables, panels, figures, report, claims                        what is shown, from saved results alone
-    command      the command line of run_all.py
+settings      of a task: its budget, its trainings, its random numbers
+experiments   the paper's experiments: what a task computes      studies   why they come out as they do
+tasks         all methods as one table                           own       problems of one's own, from a file
+runner        tasks in processes                                 files     results and checkpoints on disk
+tables, panels, figures, report, claims                          what is shown, from saved results alone
+command       the command line of run_all.py
 """
 
 import os

@@ -1,6 +1,6 @@
 """What the paper claims, and what came out: CLAIMS.md from saved results.
 
-    python claims.py --from results        writes CLAIMS.md
+    python -m lab.claims --from results        writes CLAIMS.md, from the folder of run_all.py
 
 A claim is a sentence of the paper and a function that judges it: from the numbers of the results to a verdict
 and the evidence for it.  No number is typed in but the paper's own, and no verdict without a condition on
@@ -10,16 +10,16 @@ numbers, so that other results give another table; where a result is missing, th
 import argparse
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lab import files
-from lab import tables
-from lab.experiments import BUDGETS, Task
-from problems import PROBLEMS
+from lab import command, tables
+from lab.settings import BUDGETS
+from problems import EXPERIMENTS, PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 ARTEFACT, UNKNOWN = "an artefact of the reference", "not measured"
@@ -85,7 +85,7 @@ def verdict_of(held):
 
 
 def paper(problem, quantity):
-    return PROBLEMS[problem].paper[quantity]
+    return EXPERIMENTS[problem].paper[quantity]
 
 
 def listed(names, show):
@@ -96,7 +96,7 @@ def ours(found, quantity, names=FOUR, recipe="adam"):
     """A quantity of several problems with the paper's number in parentheses."""
 
     def show(name):
-        printed = PROBLEMS[name].paper.get(quantity)
+        printed = EXPERIMENTS[name].paper.get(quantity)
         return f"{found.value(name, quantity, recipe):.3g}" + (f" ({printed:.3g})" if printed else "")
 
     return f"{quantity}, ours (paper): " + listed(names, show)
@@ -158,7 +158,7 @@ def transfer_shows(found):
     )
     lower = {}
     for name in names:
-        error, epoch, at_best, at_end = best_on_the_way(found, name, "nhpinn", "transfer")
+        error, epoch, at_best, at_end = best_on_the_way(found, name, "adam", "transfer")
         if error * GREATLY < transfer[name] and at_best * GREATLY < at_end:
             lower[name] = f"{at_best:.2g} at error {error:.2g} (epoch {epoch}), {at_end:.2g} at the end"
     if lower:
@@ -191,8 +191,7 @@ def law_holds(found):
     points = {n: found.value(n, "classical_predicted_points", "fem") for n in names}
     trained = {n: found.value(n, "classical") for n in names}
     evidence = "error predicted from the mean over y / from the loss's own points / trained (paper): " + listed(
-        names,
-        lambda n: f"{predicted[n]:.4f} / {points[n]:.4f} / {trained[n]:.4f} ({PROBLEMS[n].paper['classical']:.4f})",
+        names, lambda n: f"{predicted[n]:.4f} / {points[n]:.4f} / {trained[n]:.4f} ({paper(n, 'classical'):.4f})"
     )
     best = {n: best_on_the_way(found, n, "classical", "classical")[0] for n in names}
     if left := [n for n in names if best[n] < predicted[n] and not equal(best[n], predicted[n])]:
@@ -280,7 +279,8 @@ def oversampling_is_robust(found):
 
 def few_points(found):
     pairs = [(q, found.value("elliptic2d", q), paper("elliptic2d", q)) for q in ("chi1", "chi2", "e3")]
-    cell, solution = PROBLEMS["elliptic2d"].cell["points"] ** 2, PROBLEMS["elliptic2d"].homogenized["points"] ** 2
+    settings = EXPERIMENTS["elliptic2d"]
+    cell, solution = settings.cell["points"] ** 2, settings.homogenized["points"] ** 2
     features = found.study("elliptic2d", "layers", "periodicity")["features"]["chi1"]
     evidence = (
         f"{cell} points a cell problem, {solution} for the homogenized equation: "
@@ -389,7 +389,7 @@ def error_climbs(found):
 
 def finite_elements_cost_more(found):
     """The smallest error of each, and the time that finite elements take to be as good."""
-    curves = json.loads((Path(__file__).parent / "benchmarks" / "deepxde.json").read_text())["curves"]
+    curves = json.loads((Path(__file__).parents[1] / "benchmarks" / "deepxde.json").read_text())["curves"]
     elements = np.array(curves["finite elements"])
     fit = found.of("elliptic2d", "sharp")[0]
     networks = {"sharp": (fit["clock"]["sharp_cell1"], fit["history"]["sharp_cell1"]["errors"]["chi1"])}
@@ -570,20 +570,19 @@ CLAIMS = (
 # ---------------------------------------------------------------------------------------------------
 
 
-def load(folder, budget):
-    """Saved results of one budget by task, made under the settings that this source has."""
+def load(folder, budget=None):
+    """Saved results of one budget by task, made under the settings that this source has; None: the largest there is."""
     results = {}
-    for path in sorted(Path(folder, "tasks").glob(f"*-{budget}-*.json")):
-        result = files.read(path)
-        task = Task(**result["task"])
-        if path.stem == files.name_of(task):
-            results[task] = result
-    return results
+    for path in sorted(Path(folder, "tasks").glob("*.json")):
+        with suppress(ValueError, TypeError, KeyError, RecursionError):  # of other settings, or not a result
+            task, result = command.saved_task(path, EXPERIMENTS)
+            results.setdefault(task.budget, {})[task] = result
+    return results.get(budget or next((name for name in reversed(BUDGETS) if name in results), None), {})
 
 
 def gather(results):
     """Found, from results by task."""
-    rows = {(row["problem"], row["quantity"], row["recipe"]): row for row in tables.summarize(results)}
+    rows = {(row["problem"], row["quantity"], row["recipe"]): row for row in tables.summarize(results, EXPERIMENTS)}
     by_method = {}
     for task, result in results.items():
         by_method.setdefault((task.problem, task.method), []).append(result)
@@ -605,16 +604,16 @@ def markdown(results):
     lines = [
         "# What the paper claims, and what came out",
         "",
-        "Written by `python claims.py`; every number and every verdict comes from saved results "
+        "Written by `python -m lab.claims`; every number and every verdict comes from saved results "
         f"({len(results)} tasks, budget {budgets}, commit {commits}). Errors are relative, in the discrete L2 norm, "
         f"means over seeds. Two of them count as equal if they differ by less than {EQUAL:.0%}, and one as greatly "
         f"better from a factor of {GREATLY} on.",
         "",
-        *tables.markdown_header(["", "claim", "place", "verdict"]),
     ]
     verdicts = [judged(claim, found) for claim in CLAIMS]
-    for i, (claim, (verdict, _)) in enumerate(zip(CLAIMS, verdicts, strict=True), 1):
-        lines.append(tables.markdown_row([str(i), claim.text, claim.place, f"**{verdict}**"]))
+    rows = [[claim.text, claim.place, f"**{verdict}**"] for claim, (verdict, _) in zip(CLAIMS, verdicts, strict=True)]
+    rows = [[str(i), *row] for i, row in enumerate(rows, 1)]
+    lines += tables.markdown_table(["", "claim", "place", "verdict"], rows)
     for i, (claim, (verdict, evidence)) in enumerate(zip(CLAIMS, verdicts, strict=True), 1):
         figures = ", ".join(f"`figures/{name}.png`" for name in claim.figures)
         lines += ["", f"**{i}. {claim.text}** ({claim.place}): {verdict}.", ""]
@@ -624,18 +623,20 @@ def markdown(results):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="claims.py", description="Write the table of claims from saved results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.claims", description="Write the table of claims from saved results."
+    )
     parser.add_argument(
         "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR", help="results of run_all.py"
     )
-    parser.add_argument("--budget", choices=BUDGETS, default="paper", help="results of this budget (default: paper)")
+    parser.add_argument("--budget", choices=BUDGETS, help="results of this budget (default: the largest there is)")
     parser.add_argument("--to", type=Path, default=Path("CLAIMS.md"), metavar="FILE", help="the file to write")
     args = parser.parse_args(argv)
     results = load(args.folder, args.budget)
     if not results:
         parser.error(
-            f"--from: no results of the budget {args.budget} in {args.folder / 'tasks'}; "
-            f"python run_all.py --budget {args.budget} makes them"
+            f"--from: found no results of {args.budget or 'any budget'} in {str(args.folder)!r} that this source has "
+            "made; `python run_all.py` makes them"
         )
     text = markdown(results)
     args.to.write_text(text, encoding="utf-8")

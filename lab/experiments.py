@@ -28,7 +28,6 @@ import sharp
 from coefficients import coefficient_at, tensor_of
 from lab.settings import stream, training
 
-
 # ---------------------------------------------------------------------------------------------------
 # References
 # ---------------------------------------------------------------------------------------------------
@@ -81,8 +80,8 @@ def an_axis(problem, longest):
 def fine_solution(problem, refinement=1.0):
     """u_eps, with elements (and time steps) in proportion to the number of periods in the domain."""
     eps, dim = problem.eps, problem.dim
-    longest = max(HOMOGENIZED_ELEMENTS[dim], round(refinement * ELEMENTS_A_PERIOD[dim] * np.ceil(periods(problem).max())))
-    elements = an_axis(problem, longest)
+    at_scale = round(refinement * ELEMENTS_A_PERIOD[dim] * np.ceil(periods(problem).max()))
+    elements = an_axis(problem, max(HOMOGENIZED_ELEMENTS[dim], at_scale))
     reaction = problem.reaction and (lambda x: problem.reaction(x / eps) / eps)
     u = solve_fem(problem, lambda x: problem.coefficient(x, x / eps), reaction, elements, round(STEPS * refinement))
     return u, elements
@@ -420,4 +419,3 @@ def coefficient_error(problem, coefficients, slow, tensor, r):
     if problem.reaction is not None:
         return abs(coefficients.reaction - r) / abs(r)
     return fem.relative_error(coefficients.tensor(slow), tensor(slow))
-

@@ -1,6 +1,6 @@
 """Pictures, drawn from saved results alone: the paper's figures by its numbers, and new ones.
 
-    draw(results, problems, folder) -> the pictures drawn, and the names of those whose results are missing
+    draw(results, experiments, folder) -> the pictures drawn, and the names of those whose results are missing
 
 A picture is a row of panels with one legend: `drawings` lists all of them, panels.py has the panels.
 Results are those of run_all.py, as loaded from its JSON files.
@@ -48,7 +48,7 @@ STYLE = {
 
 class Drawing(NamedTuple):
     name: str  # of the files
-    problem: str | None  # None: all; the panels then take (axes, problems, {problem: results})
+    problem: str | None  # None: all; the panels then take (axes, experiments, {problem: results})
     caption: str
     panels: tuple
 
@@ -62,7 +62,7 @@ def errors(*quantities, last=None):
 # ---------------------------------------------------------------------------------------------------
 
 LEARNED, CLASSICAL, BOTH = (
-    partial(solution, methods=methods) for methods in (["nhpinn"], ["classical"], ["nhpinn", "classical"])
+    partial(solution, methods=methods) for methods in (["adam"], ["classical"], ["adam", "classical"])
 )
 EVERY = partial(history, quantities=("e1", "transfer", "classical"), optional=("chi1", "chi1_plain", "N"))
 
@@ -88,8 +88,8 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
     "elliptic2d": {
         2: ("coefficient and fine solution", coefficient, fine_image),
         3: ("classical PINN", *zoomed("classical", last=1500)),
-        4: ("oversampling, chi1", *zoomed("chi1", "chi1_plain", "chi1_plain_same", last=4000)),
-        5: ("oversampling, chi2", *zoomed("chi2", "chi2_plain", "chi2_plain_same", last=4000)),
+        4: ("oversampling, chi1", *zoomed("chi1", "chi1_plain", last=4000)),
+        5: ("oversampling, chi2", *zoomed("chi2", "chi2_plain", last=4000)),
         6: ("errors of NH-PINN", *zoomed("e1", "e3", last=1200)),
         7: ("the fine solution minus that of NH-PINN", error_image),
         8: ("classical PINN started from NH-PINN", errors("transfer")),
@@ -107,11 +107,11 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
 LOSSES_OF = ("const1d", "elliptic2d")  # problems on which three losses are compared
 
 
-def drawings(problems):
+def drawings(experiments):
     """Every picture there could be."""
     rows = []
-    for name, problem in problems.items():
-        rows.append(Drawing(name, name, f"{problem.title}: solutions and errors", (BOTH, EVERY)))
+    for name, experiment in experiments.items():
+        rows.append(Drawing(name, name, f"{experiment.problem.title}: solutions and errors", (BOTH, EVERY)))
         for i, (caption, *panels) in PAPER.get(name, {}).items():
             rows.append(Drawing(f"fig{i:02}", name, f"Fig. {i} of the paper. {name}: {caption}", panels))
         corrected = [partial(reconstruction, distance=distance) for distance in (False, True)]
@@ -147,26 +147,23 @@ def drawings(problems):
         Drawing("reconstruction", None, "First-order reconstruction by finite elements", inside),
         Drawing("eps", None, "Errors of NH-PINN and of its first-order reconstruction against eps, and cost", eps),
     ]
-    return [row for row in rows if row.problem is None or row.problem in problems]
+    return [row for row in rows if row.problem is None or row.problem in experiments]
 
 
-def draw(results, problems, folder, others=None):
+def draw(results, experiments, folder):
     """All pictures that the results allow, as PNG and SVG in a folder; results: the loaded JSON files of tasks.
 
-    others: saved errors of other software against time on elliptic2d, {label: [[seconds, error of chi1], ...]}.
     -> [(path of the PNG, caption), ...], [a picture whose results are missing (the results), ...]
     Raises ImportError where there is no matplotlib.
     """
     import matplotlib
 
     found, drawn, skipped = by_problem(results), [], []
-    if others:
-        found.setdefault("elliptic2d", {})["others"] = [others]
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        for drawing in drawings(problems):
+        for drawing in drawings(experiments):
             try:
-                figure = compose(drawing, problems, found)
+                figure = compose(drawing, experiments, found)
             except Missing as missing:
                 skipped.append(f"{drawing.name} ({missing})")
             else:
@@ -174,14 +171,14 @@ def draw(results, problems, folder, others=None):
     return drawn, skipped
 
 
-def compose(drawing, problems, found):
+def compose(drawing, experiments, found):
     """A figure with its panels side by side and one legend below them."""
     from matplotlib.figure import Figure
 
     count, name = len(drawing.panels), drawing.problem
     figure = Figure(figsize=(PANEL[0] * count, PANEL[1]), layout="constrained")
     for axes, panel in zip(figure.subplots(1, count, squeeze=False)[0], drawing.panels, strict=True):
-        panel(axes, *((problems[name], found.get(name, {})) if name else (problems, found)))
+        panel(axes, *((experiments[name], found.get(name, {})) if name else (experiments, found)))
     if name:
         figure.axes[0].set_title(f"{name}: {figure.axes[0].get_title()}")
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)

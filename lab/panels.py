@@ -1,8 +1,9 @@
 """Panels: each draws one plot from the saved results of one problem, or of all.
 
-A panel is a function of (axes, problem, results, settings of its own); `results` of a problem are {method: [result of
-each seed]}.  A line is the mean over the seeds, the band around it their range, a thin dashed line the number that the
-paper printed.  Panels reach into the results by `at`, which raises Missing where there is nothing to draw.
+A panel is a function of (axes, experiment, results, settings of its own); `results` of a problem are
+{method: [result of each seed]}.  A line is the mean over the seeds, the band around it their range, a thin dashed line
+the number that the paper printed.  Panels reach into the results by `at`, which raises Missing where there is nothing
+to draw.
 """
 
 import numpy as np
@@ -20,16 +21,14 @@ class Missing(Exception):
 # Errors during trainings: the quantity that each ends in -> label, color, method, training, name in the history.
 CURVES = {
     "classical": ("classical PINN", VERMILION, "classical", "classical", "classical"),
-    "transfer": ("transfer", ORANGE, "nhpinn", "transfer", "transfer"),
-    "e1": ("NH-PINN, e1", BLUE, "nhpinn", "homogenized", "e1"),
-    "e3": ("NH-PINN, e3", SKY, "nhpinn", "homogenized", "e3"),
-    "N": ("corrector N", GREEN, "nhpinn", "cell", "N"),
+    "transfer": ("transfer", ORANGE, "adam", "transfer", "transfer"),
+    "e1": ("NH-PINN, e1", BLUE, "adam", "homogenized", "e1"),
+    "e3": ("NH-PINN, e3", SKY, "adam", "homogenized", "e3"),
+    "N": ("corrector N", GREEN, "adam", "cell", "N"),
 }
 for _chi in ("chi1", "chi2"):
-    CURVES[_chi] = (f"{_chi}, oversampling", GREEN, "nhpinn", "cell", _chi)
+    CURVES[_chi] = (f"{_chi}, oversampling", GREEN, "adam", "cell", _chi)
     CURVES[f"{_chi}_plain"] = (f"{_chi}, plain", PURPLE, "plain", "cell_plain", _chi)
-    CURVES[f"{_chi}_plain_same"] = (f"{_chi}, plain, same settings", GREY, "plain", "cell_plain_same", _chi)
-
 
 # ---------------------------------------------------------------------------------------------------
 # Results
@@ -57,16 +56,16 @@ def at(results, method, *keys):
     return [np.asarray(part, dtype=float) for part in found]
 
 
-def along_line(values, problem):
+def along_line(values, experiment):
     """Values (seeds, n) on the test grid; in more dimensions those on the line through its middle along x1."""
-    values = np.reshape(values, (len(values), *[problem.test_points] * problem.dim))
-    return values[(..., *[problem.test_points // 2] * (problem.dim - 1))]
+    count, dim = experiment.test_points, experiment.problem.dim
+    return np.reshape(values, (len(values), *[count] * dim))[(..., *[count // 2] * (dim - 1))]
 
 
-def values_of(results, problem, quantity, recipe):
+def values_of(results, experiment, quantity, recipe):
     """A quantity of one problem, by seeds; of the recipe "paper" the printed number."""
     if recipe == "paper":
-        return [problem.paper[quantity]] if quantity in problem.paper else []
+        return [experiment.paper[quantity]] if quantity in experiment.paper else []
     found = [result for seeds in results.values() for result in seeds if result.get("recipe") == recipe]
     return [result["quantities"][quantity] for result in found if quantity in result["quantities"]]
 
@@ -98,7 +97,7 @@ def reference(axes, x, values, label="fine solution"):
     axes.plot(x, values, color=GREY, lw=3, alpha=0.5, label=label)
 
 
-def history(axes, problem, results, quantities, last=None, optional=()):
+def history(axes, experiment, results, quantities, last=None, optional=()):
     """Errors against epochs: all, or the last ones.  Optional quantities are drawn where there are results."""
     shown = []
     for quantity in (*quantities, *optional):
@@ -113,8 +112,8 @@ def history(axes, problem, results, quantities, last=None, optional=()):
         keep = epochs >= epochs[-1] - (last or epochs[-1])
         band(axes, epochs[keep], errors[:, keep], color, label)
         shown.append(errors[:, keep])
-        if quantity in problem.paper and not optional:
-            axes.axhline(problem.paper[quantity], color=color, ls="--", lw=0.9)
+        if quantity in experiment.paper and not optional:
+            axes.axhline(experiment.paper[quantity], color=color, ls="--", lw=0.9)
             axes.plot([], [], color=GREY, ls="--", lw=0.9, label="paper")
     shown = np.concatenate([errors.ravel() for errors in shown])
     if shown.max() > 10 * shown.min():
@@ -123,14 +122,18 @@ def history(axes, problem, results, quantities, last=None, optional=()):
     axes.set(title=title, xlabel="epoch", ylabel="relative L2 error")
 
 
-def solution(axes, problem, results, methods):
+def test_line(experiment):
+    return np.linspace(*experiment.problem.domain[0], experiment.test_points)
+
+
+def solution(axes, experiment, results, methods):
     """The fine solution and those of networks."""
-    x = np.linspace(*problem.domain[0], problem.test_points)
-    reference(axes, x, along_line(at(results, methods[0], "fields", "reference")[:1], problem)[0])
+    x = test_line(experiment)
+    reference(axes, x, along_line(at(results, methods[0], "fields", "reference")[:1], experiment)[0])
     for method in methods:
-        label, color = {"nhpinn": ("NH-PINN", BLUE), "classical": ("classical PINN", VERMILION)}[method]
-        band(axes, x, along_line(at(results, method, "fields", "solution"), problem), color, label)
-    label_solution(axes, problem, "solution")
+        label, color = {"adam": ("NH-PINN", BLUE), "classical": ("classical PINN", VERMILION)}[method]
+        band(axes, x, along_line(at(results, method, "fields", "solution"), experiment), color, label)
+    label_solution(axes, experiment.problem, "solution")
 
 
 def label_solution(axes, problem, title):
@@ -138,15 +141,15 @@ def label_solution(axes, problem, title):
     axes.set_ylabel("u" if problem.initial is None else f"u at t = {problem.final_time:g}")
 
 
-def reconstruction(axes, problem, results, distance):
+def reconstruction(axes, experiment, results, distance):
     """First-order reconstruction of the first seed: three periods where it differs most from u0, or distances."""
-    method = "sharp" if "sharp" in results else "nhpinn"
+    problem, method = experiment.problem, "sharp" if "sharp" in results else "adam"
     fine, u0, corrected = (
-        along_line(at(results, method, "fields", field)[:1], problem)[0]
+        along_line(at(results, method, "fields", field)[:1], experiment)[0]
         for field in ("reference", "solution", "corrected")
     )
-    x, (low, high) = np.linspace(*problem.domain[0], problem.test_points), problem.domain[0]
-    half = 1.5 * problem.eps * problem.period
+    x, (low, high) = test_line(experiment), problem.domain[0]
+    half = min(1.5 * problem.eps * np.broadcast_to(problem.period, problem.dim)[0], (high - low) / 2)
     most = np.clip(x[np.argmax(np.abs(corrected - u0))], low + half, high - half)
     near = np.abs(x - most) <= half
     if not distance:
@@ -163,8 +166,9 @@ def reconstruction(axes, problem, results, distance):
         log_scale(axes)
 
 
-def coefficient(axes, problem, results):
+def coefficient(axes, experiment, results):
     """a(x, x/eps), or r(x/eps), on the domain; in 2D as an image."""
+    problem = experiment.problem
     lines = [np.linspace(*ends, 4000 if problem.dim == 1 else 240) for ends in problem.domain]
     x = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, problem.dim)
     name = "a(x, x/eps)" if problem.slow else "a(x/eps)" if problem.reaction is None else "r(x/eps)"
@@ -187,36 +191,37 @@ def image(axes, problem, values, title, **colors):
     axes.set(xlabel="x1", ylabel="x2", title=title)
 
 
-def fine_image(axes, problem, results):
-    image(axes, problem, at(results, "classical", "fields", "reference")[0], "fine solution u")
+def fine_image(axes, experiment, results):
+    image(axes, experiment.problem, at(results, "classical", "fields", "reference")[0], "fine solution u")
 
 
-def error_image(axes, problem, results):
+def error_image(axes, experiment, results):
     """The fine solution minus that of NH-PINN, for the first seed."""
-    u, p = (at(results, "nhpinn", "fields", field)[0] for field in ("reference", "solution"))
+    u, p = (at(results, "adam", "fields", field)[0] for field in ("reference", "solution"))
     span = {"vmin": -np.abs(u - p).max(), "vmax": np.abs(u - p).max(), "cmap": "RdBu_r"}
-    image(axes, problem, u - p, f"error, seed {results['nhpinn'][0]['task']['seed']}", **span)
+    image(axes, experiment.problem, u - p, f"error, seed {results['adam'][0]['task']['seed']}", **span)
 
 
-def corrector(axes, problem, results):
+def corrector(axes, experiment, results):
     """N on the cell of a problem in 1D."""
-    exact = at(results, "nhpinn", "fields", "corrector_reference")[0][0]
-    y = np.linspace(0, problem.period, len(exact))
+    exact = at(results, "adam", "fields", "corrector_reference")[0][0]
+    y = np.linspace(0, experiment.problem.period, len(exact))
     reference(axes, y, exact, "N, finite elements")
-    band(axes, y, np.stack(at(results, "nhpinn", "fields", "corrector"))[:, 0], GREEN, "corrector N")
+    band(axes, y, np.stack(at(results, "adam", "fields", "corrector"))[:, 0], GREEN, "corrector N")
     axes.set(xlabel="y", ylabel="N", title="N on its cell")
 
 
-def effective(axes, problem, results, order):
+def effective(axes, experiment, results, order):
     """The homogenized coefficient in 1D, or its derivative, learned and exact, by splines as in step 3."""
-    samples = np.stack(at(results, "nhpinn", "coefficients", "tensor"))[:, :, 0, 0]
+    problem = experiment.problem
+    samples = np.stack(at(results, "adam", "coefficients", "tensor"))[:, :, 0, 0]
     x, points = (np.linspace(*problem.domain[0], count) for count in (801, samples.shape[1]))
     reference(axes, x, CubicSpline(x, problem.effective(x[:, None]))(x, order), "exact")
     band(axes, x, CubicSpline(points, samples.T)(x, order).T, BLUE, "NH-PINN")
     axes.set(xlabel="x", ylabel="da*/dx" if order else "a*", title="its derivative" if order else "coefficient a*(x)")
 
 
-def bounds(axes, problem, results, gap):
+def bounds(axes, experiment, results, gap):
     """Bounds of the homogenized tensor while the correctors train, a line for each seed."""
     pairs = zip(*(at(results, "sharp", "history", "bounds", side) for side in ("lower", "upper")), strict=True)
     for lower, upper in pairs:
@@ -234,14 +239,12 @@ def bounds(axes, problem, results, gap):
         log_scale(axes)
 
 
-def error_in_time(axes, problem, results, error):
-    """A corrector's error against time: both recipes, a line for each seed, and saved curves of other software."""
+def error_in_time(axes, experiment, results, error):
+    """A corrector's error against time: both recipes, a line for each seed."""
     lines = []
-    for label, method, part, color in (("sharp", "sharp", "sharp_cell1", BLUE), ("adam", "nhpinn", "cell", VERMILION)):
+    for label, method, part, color in (("sharp", "sharp", "sharp_cell1", BLUE), ("adam", "adam", "cell", VERMILION)):
         seconds, values = at(results, method, "clock", part), at(results, method, "history", part, "errors", error)
         lines += [(f"nhpinn, {label}", color, *pair) for pair in zip(seconds, values, strict=True)]
-    others = results["others"][0].items() if "others" in results else ()
-    lines += [(label, color, *np.transpose(p)) for color, (label, p) in zip(COLORS, others, strict=False)]
     for label, color, seconds, values in lines:
         axes.plot(seconds, values, color=color, label=label)
     axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="corrector", xscale="log")
@@ -249,7 +252,7 @@ def error_in_time(axes, problem, results, error):
     log_scale(axes)
 
 
-def study(axes, problem, results, method, across, quantities, where=()):
+def study(axes, experiment, results, method, across, quantities, where=()):
     """Quantities in the rows of a study for each value of one column, a dot for each row.
 
     where: (column, value) of the rows that are drawn; the value is the title.
@@ -293,10 +296,10 @@ RECONSTRUCTED = {
 }
 
 
-def dots(axes, problems, found, marks, log=False, ylabel="relative L2 error"):
+def dots(axes, experiments, found, marks, log=False, ylabel="relative L2 error"):
     """Quantities of every problem, mean and range of the seeds; there has to be the first of them."""
     for place, ((quantity, recipe), (label, color, marker)) in enumerate(marks.items()):
-        values = [values_of(found.get(name, {}), problem, quantity, recipe) for name, problem in problems.items()]
+        values = [values_of(found.get(name, {}), each, quantity, recipe) for name, each in experiments.items()]
         if place == 0 and not any(values):
             raise Missing(quantity)
         for column, here in enumerate(values):
@@ -304,19 +307,19 @@ def dots(axes, problems, found, marks, log=False, ylabel="relative L2 error"):
                 x = column + 0.12 * (place - (len(marks) - 1) / 2)
                 axes.plot([x, x], [min(here), max(here)], color=color, lw=1)
                 axes.plot(x, np.mean(here), color=color, marker=marker, ls="", ms=5, label=label)
-    axes.set_xticks(range(len(problems)), problems, rotation=20)
+    axes.set_xticks(range(len(experiments)), experiments, rotation=20)
     axes.set_ylabel(ylabel)
     if log:
         log_scale(axes)
 
 
-def against_eps(axes, problems, found, quantity, points=None, order=None, ylabel="relative L2 error"):
+def against_eps(axes, experiments, found, quantity, points=None, order=None, ylabel="relative L2 error"):
     """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope.
 
     points: another quantity, drawn as open markers without a line where there is one.
     """
     lines = {}  # (quantity, problem, recipe) -> eps -> values of the seeds
-    for name in problems:
+    for name in experiments:
         for result in (result for seeds in found.get(name, {}).values() for result in seeds):
             for row in result.get("study", ()):
                 for shown in [q for q in (quantity, points) if "eps" in row and q in row]:
@@ -325,7 +328,7 @@ def against_eps(axes, problems, found, quantity, points=None, order=None, ylabel
     if quantity not in {shown for shown, _, _ in lines}:
         raise Missing(f"{quantity} against eps")
     for (shown, name, recipe), line in lines.items():
-        color, marker = list(zip(COLORS, "os^vD", strict=True))[list(problems).index(name) % len(COLORS)]
+        color, marker = list(zip(COLORS, "os^vD", strict=True))[list(experiments).index(name) % len(COLORS)]
         eps = np.array(sorted(line))
         values = np.array([np.mean(line[e]) for e in eps])
         if shown == points:

@@ -15,13 +15,13 @@ from itertools import product
 import numpy as np
 
 import adam
-from lab import experiments
-from lab.settings import BUDGETS, few, stream, training
 import fem
 import jets
 import losses
 import nhpinn
 import sharp
+from lab import experiments
+from lab.settings import BUDGETS, few, stream, training
 
 # ---------------------------------------------------------------------------------------------------
 # The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating

@@ -52,7 +52,7 @@ def applies(method, experiment):
 
 
 def plan(chosen, methods, seeds, budget):
-    """All tasks, short ones first.  chosen: {name: Experiment}; methods: names, each for problems that it applies to."""
+    """All tasks, short ones first.  chosen: {name: Experiment}; methods: names, for the problems that they apply to."""
     tasks = [
         Task(name, method, seed, budget)
         for name, experiment in chosen.items()

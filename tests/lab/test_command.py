@@ -1,7 +1,6 @@
 """The command, as a user calls it, and the data that it runs on."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -12,21 +11,17 @@ import pytest
 from test_trust import InThisProcess
 
 import adam
-from lab import experiments
 import fem
-from lab import files
 import jets
 import problems
-from lab import command
-from lab import runner
-from lab import studies
-from lab import tables
-from problems import PROBLEMS
+from lab import command, experiments, files, runner, tables, tasks
+from lab.settings import BUDGETS, Task, stream
+from problems import EXPERIMENTS, PROBLEMS
 
 ROOT = Path(__file__).parents[2]
 
 
-def command(*arguments, timeout=120):
+def call(*arguments, timeout=120):
     return subprocess.run(
         [sys.executable, ROOT / "run_all.py", *map(str, arguments)], capture_output=True, text=True, timeout=timeout
     )
@@ -36,7 +31,7 @@ def command(*arguments, timeout=120):
 def smoke(tmp_path_factory):
     """One run of every code path, and what it wrote."""
     out = tmp_path_factory.mktemp("smoke")
-    return command("--budget", "smoke", "--out", out), out
+    return call("--budget", "smoke", "--out", out), out
 
 
 def test_smoke_runs_every_problem_and_writes_its_results(smoke):
@@ -46,12 +41,12 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     assert all(set(row) == {"problem", "quantity", "recipe", "value", "std", "worst", "paper", "seeds"} for row in rows)
     assert all(np.isfinite(row["value"]) and row["seeds"] == 1 for row in rows)
     found = {(row["problem"], row["quantity"]) for row in rows}
-    for name, problem in PROBLEMS.items():
+    for name, experiment in EXPERIMENTS.items():
         assert found >= {(name, q) for q in ("e1", "e2", "e3", "e4", "e_a", "classical", "transfer")}
-        assert found >= {(name, quantity) for quantity in problem.paper}
+        assert found >= {(name, quantity) for quantity in experiment.paper}
     assert len(list((out / "tasks").glob("*.json"))) == 31
     text = (out / "tables.md").read_text()
-    assert all(f"{value:g}" in text for problem in PROBLEMS.values() for value in problem.paper.values())
+    assert all(f"{value:g}" in text for each in EXPERIMENTS.values() for value in each.paper.values())
     assert text in run.stdout
 
 
@@ -69,7 +64,7 @@ def test_references_do_not_depend_on_the_budget(smoke):
 
 
 def test_tasks_carry_what_a_reader_needs(smoke):
-    for path in (smoke[1] / "tasks").glob("*nhpinn*.json"):
+    for path in (smoke[1] / "tasks").glob("*adam*.json"):
         result = json.loads(path.read_text())
         assert (
             result["task"]["seed"] == 0 and result["seconds"] > 0 and set(result["versions"]) >= {"numpy", "autograd"}
@@ -88,7 +83,7 @@ def results_of(out, method):
 
 def test_errors_are_those_of_section_5_1(smoke):
     """e1, e2 and e3 once more from the saved solutions and coefficients; w by quadratic elements."""
-    for name, result in results_of(smoke[1], "nhpinn").items():
+    for name, result in results_of(smoke[1], "adam").items():
         problem, a = PROBLEMS[name], np.array(result["coefficients"]["tensor"])
         p, u = (np.array(result["fields"][field]) for field in ("solution", "reference"))
         errors = result["history"]["homogenized"]["errors"]
@@ -101,13 +96,13 @@ def test_errors_are_those_of_section_5_1(smoke):
             field = fem.solve_elliptic(*coefficients, mesh)
         else:
             field = fem.solve_parabolic(*coefficients, problem.initial, 1.0, 1000, mesh, lambda x, r=r: 0 * x[:, 0] + r)
-        w = field.on_grid(*experiments.axes_of(problem))
+        w = field.on_grid(*experiments.test_axes(EXPERIMENTS[name]))
         np.testing.assert_allclose(result["quantities"]["e2"], np.linalg.norm(w - u) / np.linalg.norm(u), rtol=1e-2)
         np.testing.assert_allclose(errors["e3"][-1], np.linalg.norm(p - w) / np.linalg.norm(w), rtol=1e-2)
 
 
 def test_transfer_learning_starts_from_the_network_of_step_three(smoke):
-    for result in results_of(smoke[1], "nhpinn").values():
+    for result in results_of(smoke[1], "adam").values():
         history = result["history"]
         assert history["transfer"]["errors"]["transfer"][0] == history["homogenized"]["errors"]["e1"][-1]
 
@@ -125,13 +120,13 @@ def test_the_error_of_a_corrector_does_not_see_a_constant():
 
 
 def test_random_streams_differ_between_problems_parts_and_seeds():
-    tasks = [Task(name, "nhpinn", seed, "smoke") for name in PROBLEMS for seed in range(3)]
-    streams = {tuple(experiments.stream(task, part)) for task in tasks for part in ("nhpinn", "transfer", "classical")}
+    every = [Task(name, "adam", seed, "smoke") for name in PROBLEMS for seed in range(3)]
+    streams = {tuple(stream(task, part)) for task in every for part in ("nhpinn", "transfer", "classical")}
     assert len(streams) == 9 * len(PROBLEMS)
 
 
 def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(smoke, tmp_path):
-    again = command("--budget", "smoke", "--jobs", 1, "--only", "const1d", "reaction50", "--out", tmp_path)
+    again = call("--budget", "smoke", "--jobs", 1, "--only", "const1d", "reaction50", "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     paths = list((tmp_path / "tasks").glob("*.json"))
     assert len(paths) == 12
@@ -139,15 +134,15 @@ def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(s
         one, other = (files.read(folder / "tasks" / path.name) for folder in (tmp_path, smoke[1]))
         assert runner.repeatable(one) == runner.repeatable(other)
     before = {path: path.stat().st_mtime_ns for path in paths}
-    kept = command("--budget", "smoke", "--only", "const1d", "reaction50", "--out", tmp_path)
+    kept = call("--budget", "smoke", "--only", "const1d", "reaction50", "--out", tmp_path)
     assert "12 of 12 results are in" in kept.stdout
     assert before == {path: path.stat().st_mtime_ns for path in paths}
 
 
 def test_seeds_are_averaged(tmp_path):
-    run = command("--budget", "smoke", "--only", "const1d", "--seeds", 2, "--seed", 3, "--out", tmp_path)
+    run = call("--budget", "smoke", "--only", "const1d", "--seeds", 2, "--seed", 3, "--out", tmp_path)
     assert run.returncode == 0, run.stderr
-    values = [json.loads(p.read_text()) for p in (tmp_path / "tasks").glob("*nhpinn*.json")]
+    values = [json.loads(p.read_text()) for p in (tmp_path / "tasks").glob("*adam*.json")]
     assert sorted(v["task"]["seed"] for v in values) == [3, 4]
     row = next(r for r in json.loads((tmp_path / "summary.json").read_text()) if r["quantity"] == "e1")
     found = [v["quantities"]["e1"] for v in values]
@@ -166,30 +161,35 @@ def test_seeds_are_averaged(tmp_path):
         (["--jobs", "-1"], "--jobs: found -1, expected at least 1"),
         (["--seed", "-1"], "--seed: found -1, expected at least 0"),
         (["--out", "/dev/null/results"], "--out: cannot write to /dev/null/results"),
+        (["--out", ""], "--out: found '', expected the name of a folder"),
+        (["--only", "nonsense"], "--only: unknown problem 'nonsense'. Known: const1d"),
+        (["--methods", "clasical"], "--methods: unknown method 'clasical'; did you mean 'classical'?"),
+        (["--verify", "not/there"], "--verify: found no results in 'not/there', expected a folder that --out has"),
+        (["--problem", "not/there.py"], "cannot be read (No such file or directory)"),
     ],
 )
 def test_bad_arguments_get_one_clear_sentence(arguments, message):
-    run = command(*arguments)
+    run = call(*arguments)
     assert run.returncode == 2 and message in run.stderr and "Traceback" not in run.stderr
 
 
 def test_list_names_every_problem_budget_and_recipe():
-    run = command("--list")
+    run = call("--list")
     assert run.returncode == 0
-    assert all(name in run.stdout for name in [*PROBLEMS, *command.BUDGETS, "adam", "sharp", "fem"])
+    assert all(name in run.stdout for name in [*PROBLEMS, *BUDGETS, "adam", "sharp", "fem"])
 
 
 def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
     """A loss that is not finite: the others finish, the summary says which failed, the exit status is 1."""
-    broken = PROBLEMS["const1d"]
+    broken = EXPERIMENTS["const1d"]
     broken = broken._replace(homogenized=problems.fixed(**{**broken.homogenized, "rate": 1e30}))
-    monkeypatch.setitem(PROBLEMS, "const1d", broken)
+    monkeypatch.setitem(EXPERIMENTS, "const1d", broken)
     monkeypatch.setattr(runner, "new_process", InThisProcess)
     with np.errstate(all="ignore"):
         status = command.main(["--budget", "smoke", "--only", "const1d", "--out", str(tmp_path)])
     printed = capsys.readouterr()
     assert status == 1
-    assert "failed: const1d nhpinn seed 0: FloatingPointError: the loss is" in printed.err
+    assert "failed: const1d adam seed 0: FloatingPointError: the loss is" in printed.err
     assert "### Failed" in (tmp_path / "tables.md").read_text()
     assert {p.name.split("-")[1] for p in (tmp_path / "tasks").glob("*.json")} == {
         "fem",
@@ -203,64 +203,28 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("damaged", ['{"task": ', "{}", "[]", '{"task": {}, "seconds": 1}', "\x00"])
 def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "new_process", InThisProcess)
-    monkeypatch.setattr(studies, "METHODS", {"fem": lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}}})
+    made = tasks.METHODS["fem"]._replace(run=lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}})
+    monkeypatch.setitem(tasks.METHODS, "fem", made)
     task = Task("const1d", "fem", 0, "smoke")
-    monkeypatch.setattr(command, "plan", lambda *_: [task])
-    path = files.result_path(tmp_path, files.name_of(task))
+    path = files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["const1d"]))
     files.write(path, damaged)
-    assert command.main(["--budget", "smoke", "--out", str(tmp_path)]) == 0
+    arguments = ["--budget", "smoke", "--only", "const1d", "--methods", "fem", "--out", str(tmp_path)]
+    assert command.main(arguments) == 0
     assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}
 
 
 def test_the_problems_are_consistent_data():
-    for name, problem in PROBLEMS.items():
-        assert problem.name == name and len(problem.domain) == problem.dim
+    for name, experiment in EXPERIMENTS.items():
+        problem = experiment.problem
+        assert problem.name == name and len(problem.domain) == problem.dim and problem is PROBLEMS[name]
         with pytest.raises(TypeError):
-            problem.paper["e1"] = 0.0
+            experiment.paper["e1"] = 0.0
         points = np.random.default_rng(0).uniform(0, 1, (5, problem.dim))
         assert problem.coefficient(points, points / problem.eps).shape == (5,)
         assert problem.source(points).shape == (5,)
         for part in ("cell", "homogenized", "classical"):
-            assert abs(sum(adam.Training(**getattr(problem, part)).weights) - 1) < 1e-12
-        assert set(problem.paper) <= set(tables.QUANTITIES)
-
-
-def test_modules_depend_on_each_other_in_one_direction():
-    allowed = {
-        "problems": set(),
-        "jets": set(),
-        "fem": set(),
-        "losses": {"jets"},
-        "adam": {"jets", "losses", "coefficients"},
-        "coefficients": {"losses"},
-        "sharp": {"jets", "losses", "adam", "coefficients"},
-        "nhpinn": {"jets", "losses", "adam", "coefficients", "sharp"},
-        "experiments": {"fem", "jets", "losses", "adam", "coefficients", "sharp", "nhpinn"},
-        "panels": set(),
-        "figures": {"panels"},
-        "report": set(),
-        "tables": {"problems"},
-        "studies": {"fem", "jets", "losses", "adam", "sharp", "nhpinn", "experiments"},
-        "claims": {"experiments", "files", "problems", "tables"},
-        "files": {"experiments", "problems", "sharp", "studies"},
-        "runner": {
-            "experiments",
-            "studies",
-            "problems",
-            "files",
-            "jets",
-            "adam",
-            "losses",
-            "coefficients",
-            "sharp",
-            "nhpinn",
-            "fem",
-        },
-    }
-    ours = {path.stem for path in ROOT.glob("*.py")}
-    for module, known in allowed.items():
-        source = (ROOT / f"{module}.py").read_text()
-        assert {other for other in ours if re.search(rf"^(import|from) {other}\b", source, re.M)} <= known
+            assert abs(sum(adam.Training(**getattr(experiment, part)).weights) - 1) < 1e-12
+        assert set(experiment.paper) <= set(tables.QUANTITIES)
 
 
 def test_ctrl_c_keeps_finished_tasks_and_says_how_to_go_on(tmp_path):
@@ -280,17 +244,25 @@ def test_other_data_of_a_problem_is_another_task(monkeypatch):
     def laminate(k):
         return lambda x, y: 2 + np.sin(k * y[:, 0])
 
-    task = Task("const1d", "nhpinn", 0, "smoke")
-    names = {files.settings_hash(task)}
+    task, whole = Task("const1d", "adam", 0, "smoke"), EXPERIMENTS["const1d"]
+    changed = [whole, whole._replace(cell={**whole.cell, "rate": 0.1}), whole._replace(test_points=11)]
     for change in (
         {"eps": 1 / 16},
         {"coefficient": PROBLEMS["elliptic2d"].coefficient},
         {"coefficient": laminate(1)},
         {"coefficient": laminate(2)},
-        {"cell": problems.fixed(**{**PROBLEMS["const1d"].cell, "rate": 0.1})},
     ):
-        monkeypatch.setitem(PROBLEMS, "const1d", PROBLEMS["const1d"]._replace(**change))
-        names.add(files.settings_hash(task))
+        changed.append(whole._replace(problem=whole.problem._replace(**change)))
+    names = {tasks.name_of(task, experiment) for experiment in changed}
     monkeypatch.setattr(experiments, "STEPS", experiments.STEPS + 1)
-    names.add(files.settings_hash(task))
-    assert len(names) == 7
+    names.add(tasks.name_of(task, whole))
+    assert len(names) == 8
+
+
+def test_estimates_of_time_and_texts_are_no_settings(monkeypatch):
+    """Whoever corrects them keeps the results."""
+    every = [Task("elliptic2d", method, 0, "paper") for method in tasks.METHODS]
+    before = [tasks.name_of(task, EXPERIMENTS["elliptic2d"]) for task in every]
+    monkeypatch.setattr(tasks, "TRAININGS", {})
+    monkeypatch.setattr(tasks, "METHODS", {n: m._replace(text="", study=False) for n, m in tasks.METHODS.items()})
+    assert [tasks.name_of(task, EXPERIMENTS["elliptic2d"]) for task in every] == before

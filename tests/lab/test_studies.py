@@ -9,12 +9,12 @@ from scipy.integrate import solve_bvp
 
 import adam
 import coefficients
-from lab import experiments
 import fem
 import jets
 import losses
-from lab import studies
-from problems import PROBLEMS
+from lab import experiments, studies, tasks
+from lab.settings import Task
+from problems import EXPERIMENTS, PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
 TAU = 2 * np.pi
@@ -76,8 +76,8 @@ def test_the_minimiser_solves_an_equation_of_second_order(name, tolerance):
         fem.Mesh(problem.domain, 32),
         lambda x: np.full(len(x), beta),
     )
-    axes = experiments.axes_of(problem)
-    coarse, fine = (studies.classical_minimiser(problem, n).on_grid(*axes) for n in (12, 24))
+    axes = experiments.test_axes(EXPERIMENTS[name])
+    coarse, fine = (studies.classical_minimiser(EXPERIMENTS[name], n).on_grid(*axes) for n in (12, 24))
     assert fem.relative_error(fine, v.on_grid(*axes)) < tolerance
     if problem.dim == 2:
         assert fem.relative_error(fine, v.on_grid(*axes)) < fem.relative_error(coarse, v.on_grid(*axes)) / 2
@@ -85,7 +85,7 @@ def test_the_minimiser_solves_an_equation_of_second_order(name, tolerance):
 
 def test_the_minimiser_for_a_slow_coefficient_solves_its_euler_equation():
     """slow1d: with v = u', int m2 v'^2 + 2 m1 v v' + m0 v^2 + 2 (p v' + q v) f is least, and int v = 0 by symmetry."""
-    problem, eps = PROBLEMS["slow1d"], PROBLEMS["slow1d"].eps
+    eps = PROBLEMS["slow1d"].eps
 
     def means(x):  # of a^2, a a_x, a_x^2, a, a_x over y, with a_x = cos x + pi / eps cos(2 pi y)
         s, c = 2 + np.sin(x), np.cos(x)
@@ -98,36 +98,37 @@ def test_the_minimiser_for_a_slow_coefficient_solves_its_euler_equation():
 
     x = np.linspace(0, np.pi, 200)
     v = solve_bvp(equation, lambda left, right: np.array([left[1], right[1]]), x, np.zeros((2, 200)), tol=1e-8).sol
-    slope = studies.classical_minimiser(problem, 48).on_grid(x, along=(0,))
+    slope = studies.classical_minimiser(EXPERIMENTS["slow1d"], 48).on_grid(x, along=(0,))
     assert fem.relative_error(slope, v(x)[0]) < 1e-5
 
 
 def test_a_constant_coefficient_leaves_the_exact_solution():
-    problem = PROBLEMS["const1d"]._replace(coefficient=lambda x, y: 2.0 + 0 * y[:, 0])
+    whole = EXPERIMENTS["const1d"]
+    constant = whole._replace(problem=whole.problem._replace(coefficient=lambda x, y: 2.0 + 0 * y[:, 0]))
     x = np.linspace(0, np.pi, 50)
     for sampled in (False, True):
-        assert studies.classical_minimiser(problem, 16, sampled).on_grid(x) == pytest.approx(np.sin(x) / 2, abs=1e-6)
+        assert studies.classical_minimiser(constant, 16, sampled).on_grid(x) == pytest.approx(np.sin(x) / 2, abs=1e-6)
 
 
 def test_the_predicted_error_approaches_one_as_eps_squared():
     def rest(eps):
-        problem = PROBLEMS["const1d"]._replace(eps=eps)
-        return 1 - fem.relative_error(studies.predicted(problem), studies.fine_values(problem))
+        at = studies.at_eps(EXPERIMENTS["const1d"], eps)
+        return 1 - fem.relative_error(studies.predicted(at), studies.fine_values(at))
 
     assert rest(1 / 16) / rest(1 / 64) == pytest.approx(16, rel=0.03)
 
 
 def test_a_fine_enough_space_finds_the_solution_by_the_same_loss():
     """The loss is least at the solution: what fails is its minimum over functions that do not oscillate."""
-    problem = PROBLEMS["elliptic2d"]
-    u = studies.fine_values(problem)
-    coarse, fine = (fem.relative_error(studies.predicted(problem, True, n), u) for n in (1, 8))
+    experiment = EXPERIMENTS["elliptic2d"]
+    u = studies.fine_values(experiment)
+    coarse, fine = (fem.relative_error(studies.predicted(experiment, True, n), u) for n in (1, 8))
     assert coarse > 0.85 and fine < 0.01
 
 
 def test_more_unknowns_than_points_are_refused():
     with pytest.raises(ValueError, match="rules: found fewer points than unknowns"):
-        studies.predicted(PROBLEMS["const1d"], True, 6)
+        studies.predicted(EXPERIMENTS["const1d"], True, 6)
 
 
 @settings(max_examples=10)
@@ -190,8 +191,8 @@ def test_predictions_minimise_the_averaged_losses(name):
         inner = np.concatenate([inner, len(B[0]) + np.arange(len(B[0]))])
     nodal = np.zeros(len(load))
     nodal[inner] = np.linalg.solve(A[np.ix_(inner, inner)], load[inner])
-    u = fem.Field(mesh, nodal[: B.shape[1]]).on_grid(*experiments.axes_of(problem))
-    assert fem.relative_error(studies.predicted_by(problem, name), u) < 1e-6
+    u = fem.Field(mesh, nodal[: B.shape[1]]).on_grid(*experiments.test_axes(EXPERIMENTS["const1d"]))
+    assert fem.relative_error(studies.predicted_by(EXPERIMENTS["const1d"], name), u) < 1e-6
 
 
 def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else():
@@ -207,12 +208,12 @@ def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else(
 
 
 def test_variants_of_periodicity_have_weights_that_sum_to_one():
-    settings = adam.Training(**PROBLEMS["elliptic2d"].cell)
+    settings = adam.Training(**EXPERIMENTS["elliptic2d"].cell)
     for variant, _ in studies.cell_variants(settings).values():
         assert sum(variant.weights) == pytest.approx(1) and variant.weights[0] in (1.0, settings.weights[0])
 
 
 @pytest.mark.parametrize("name, method", [("const1d", "law"), ("const1d", "losses"), ("elliptic2d", "layers")])
 def test_studies_are_methods_like_the_others(name, method):
-    result = studies.METHODS[method](PROBLEMS[name], experiments.Task(name, method, 0, "smoke"))
+    result = tasks.METHODS[method].run(EXPERIMENTS[name], Task(name, method, 0, "smoke"))
     assert result["study"] and {"recipe", "quantities"} <= set(result)
