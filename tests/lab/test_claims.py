@@ -73,4 +73,4 @@ def test_results_of_other_settings_do_not_count_and_numbers_reach_the_text(tmp_p
 def test_an_empty_folder_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         claims.main(["--from", str(tmp_path)])
-    assert "--from: no results" in capsys.readouterr().err
+    assert "--from: found no results" in capsys.readouterr().err
