@@ -26,6 +26,7 @@ import losses
 import nhpinn
 import sharp
 from coefficients import coefficient_at, tensor_of
+from lab import averages
 from lab.settings import stream, training
 
 # ---------------------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ def run_fem(experiment, task, checkpoints=adam.no_checkpoints):
     )
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
     if problem.name == "const1d":
-        ratio, error = fem.coarse_mesh_failure()
+        ratio, error = averages.coarse_mesh_failure()
         result["coarse_mesh"] = {"ratio": ratio, "error": error}
     return result
 
@@ -209,7 +210,11 @@ def run_adam(experiment, task, checkpoints=adam.no_checkpoints):
     u0, slope, second = jets.network_derivatives(params, test_inputs(experiment))
     homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
     found |= corrected_errors(experiment, fine, homogenized_at_end, correctors.expansion(x, x / problem.eps))
-    found |= averages(history, homogenized) | averages(correctors.history, cell) | averages(transfer, classical)
+    found |= (
+        final_averages(history, homogenized)
+        | final_averages(correctors.history, cell)
+        | final_averages(transfer, classical)
+    )
     return {
         "recipe": "adam",
         "quantities": found,
@@ -327,7 +332,7 @@ def saved_history(training):
     return {name: value for name, value in training._asdict().items() if name not in ("seconds", "path")}
 
 
-def averages(history, settings):
+def final_averages(history, settings):
     """The errors of a training as the captions of the paper report them."""
     return {name: adam.final_average(history, name, settings.average) for name in history.errors}
 
@@ -349,7 +354,7 @@ def run_plain(experiment, task, checkpoints=adam.no_checkpoints):
     history = nhpinn.solve_cells(problem, settings, rng, slow, errors, checkpoint).history
     return {
         "recipe": "adam",
-        "quantities": {f"{name}_plain": value for name, value in averages(history, settings).items()},
+        "quantities": {f"{name}_plain": value for name, value in final_averages(history, settings).items()},
         "settings": {"cell_plain": settings._asdict()},
         "history": {"cell_plain": saved_history(history)},
     }
@@ -361,7 +366,7 @@ def run_classical(experiment, task, checkpoints=adam.no_checkpoints):
     params, history = train_classical(experiment, task, "classical", u, None, checkpoints("classical"))
     return {
         "recipe": "adam",
-        "quantities": averages(history, settings),
+        "quantities": final_averages(history, settings),
         "settings": {"classical": settings._asdict()},
         "history": {"classical": saved_history(history)},
         "fields": {"solution": jets.network(params, test_inputs(experiment)), "reference": u},

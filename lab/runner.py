@@ -34,7 +34,7 @@ import losses
 import nhpinn
 import problems
 import sharp
-from lab import experiments, files, one_blas_thread, own, settings, studies, tasks
+from lab import averages, experiments, files, one_blas_thread, own, settings, studies, tasks
 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
 PATIENCE = 5  # seconds that processes have for their last checkpoints when they are asked to end
@@ -57,7 +57,7 @@ def versions():
 
 
 # All that makes a number
-COMPUTING = (problems, jets, losses, adam, coefficients, sharp, nhpinn, fem, settings, experiments, studies)
+COMPUTING = (problems, jets, losses, adam, coefficients, sharp, nhpinn, fem, settings, averages, experiments, studies)
 
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.
 SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)]))

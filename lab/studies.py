@@ -20,7 +20,7 @@ import jets
 import losses
 import nhpinn
 import sharp
-from lab import experiments
+from lab import averages, experiments
 from lab.settings import BUDGETS, few, stream, training
 
 # ---------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ REFINEMENT = {1: 1.0, 2: 0.25, 3: 0.5}  # of fine solutions, for errors of order
 
 
 def derivatives_in(problem):
-    """The derivatives of u in the multiscale equation, as in `fem.Field.on_grid`; time is the last axis."""
+    """The derivatives of u in the multiscale equation, as in `averages.Field.on_grid`; time is the last axis."""
     dim = range(problem.dim)
     timed = [(problem.dim,)] if problem.initial else []
     return [(i, j) for i in dim for j in dim] + [(j,) for j in dim] + timed + ([()] if problem.reaction else [])
@@ -81,7 +81,7 @@ def shifted(problem, shift):
 
 
 def classical_minimiser(experiment, elements, sampled=False):
-    """The minimiser of the loss of the classical PINN over functions that do not oscillate: fem.Field.
+    """The minimiser of the loss of the classical PINN over functions that do not oscillate: averages.Field.
 
     Averaged over y, on a mesh fine enough to be exact; or the loss as it is, sampled at its points, over splines with
     so few elements that they cannot follow the fast variable.  Where there is time, it is the last axis.
@@ -96,17 +96,17 @@ def classical_minimiser(experiment, elements, sampled=False):
     def zero(x):
         return np.zeros(len(x))
 
-    sides = [fem.Side(i, end, w2 * lengths[i] / volume / (2 * problem.dim), zero) for i in space for end in (0, 1)]
+    sides = [averages.Side(i, end, w2 * lengths[i] / volume / (2 * problem.dim), zero) for i in space for end in (0, 1)]
     if timed:
-        sides.append(fem.Side(problem.dim, 0, w3[0] * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1])))
+        sides.append(averages.Side(problem.dim, 0, w3[0] * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1])))
     rules = None
     if sampled:
         axes = [np.linspace(low, high, settings["points"])[1:-1] for low, high in problem.domain]
         axes += [np.linspace(*bounds[-1], settings["points"])[1:]] if timed else []
         rules = [(x, np.full(len(x), length / len(x))) for x, length in zip(axes, lengths, strict=True)]
-    mesh = fem.Mesh(bounds, elements, smooth=True)
+    splines = averages.Splines(bounds, elements)
     gram = lambda x: w1 / volume * gram_at(problem, x, sampled)  # noqa: E731
-    return fem.averaged_minimiser(gram, derivatives_in(problem), sides, mesh, rules)
+    return averages.averaged_minimiser(gram, derivatives_in(problem), sides, splines, rules)
 
 
 def at_eps(experiment, eps):
@@ -169,7 +169,7 @@ def law_at(experiment, task, checkpoints):
         x = experiments.test_inputs(experiment)
         v = jets.network(params, x)
         shape = fem.relative_error(v - v[losses.on_boundary(x, problem.domain)].mean(), u)
-        row |= experiments.averages(history, settings) | {"classical_shape": shape, "points": settings.points}
+        row |= experiments.final_averages(history, settings) | {"classical_shape": shape, "points": settings.points}
     return row
 
 
@@ -221,7 +221,7 @@ def loss_terms(problem, name, axes):
 
     u = phi N.  The jet has channels value, d_1, ..., Laplacian; a term mixes them output after output.
     """
-    x, dim = fem.product(axes), range(problem.dim)
+    x, dim = fem.tensor_grid(axes), range(problem.dim)
     a, b, _ = nhpinn.multiscale_at(problem)(x)
     k, f, u = a[:, 0, 0], problem.source(x), bubble_channels(problem, x)
     jet = jets.operator_jet(x, np.broadcast_to(np.eye(problem.dim), a.shape), np.zeros(x.shape))
@@ -276,7 +276,7 @@ def run_losses(experiment, task, checkpoints=adam.no_checkpoints):
 
         start = jets.init_network((problem.dim, *settings.hidden, outputs), rng)
         history = adam.train(start, terms, settings, rng, errors, checkpoints(name))[1]
-        rows.append(row | {"optimizer": "Adam"} | experiments.averages(history, settings))
+        rows.append(row | {"optimizer": "Adam"} | experiments.final_averages(history, settings))
 
         start = jets.init_network((problem.dim, *SMALL, outputs), rng)
         iterations = max(1, round(ITERATIONS * BUDGETS[task.budget].epochs))
@@ -383,7 +383,7 @@ def run_layers(experiment, task, checkpoints=adam.no_checkpoints):
     settings, rows, histories = training(experiment, "cell", task), [], {}
     for label, (variant, matching) in cell_variants(settings).items():
         history = train_cell(experiment.problem, variant, matching, stream(task, "nhpinn"), checkpoints(label))
-        rows.append({"periodicity": label, **experiments.averages(history, variant)})
+        rows.append({"periodicity": label, **experiments.final_averages(history, variant)})
         histories[label] = experiments.saved_history(history)
     return {
         "recipe": "adam",
@@ -408,7 +408,7 @@ def run_robustness(experiment, task, checkpoints=adam.no_checkpoints):
         weights = (w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1)
         variant, name = settings._replace(layers=layers, rate=rate, weights=weights), f"{layers} {rate:g} {w1:g}"
         history = train_cell(experiment.problem, variant, "values", stream(task, "nhpinn"), checkpoints(name))
-        rows.append({"layers": layers, "rate": rate, "weight": w1, **experiments.averages(history, variant)})
+        rows.append({"layers": layers, "rate": rate, "weight": w1, **experiments.final_averages(history, variant)})
     return {"recipe": "adam", "quantities": {}, "settings": {"robustness": settings._asdict()}, "study": rows}
 
 
