@@ -1,0 +1,65 @@
+"""Installing takes no name that is not ours, and gives the modules to any script, wherever it lies."""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEFT_OUT = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "results*", "docs")
+
+
+def run(*command, cwd):
+    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the sources in a folder that is named as the package is."""
+    return shutil.copytree(ROOT, tmp_path / "nhpinn", ignore=LEFT_OUT)
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A new environment that sees the libraries of this one: its Python and its site-packages."""
+    venv.create(tmp_path / "env", symlinks=True)
+    python = tmp_path / "env" / "bin" / "python"
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=tmp_path).strip())
+    (site / "libraries.pth").write_text(sysconfig.get_paths()["purelib"])
+    (site / "tables.py").write_text("owner = 'PyTables'\n")
+    return python, site
+
+
+def install(fresh, *what, cwd):
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    run(sys.executable, "-m", "pip", "--python", fresh[0], "install", *options, *what, cwd=cwd)
+
+
+def test_a_wheel_holds_the_method_and_nothing_else(clone, fresh, tmp_path):
+    install(fresh, clone, cwd=tmp_path)
+    ours = {path.name for path in [*ROOT.glob("nhpinn*.py"), ROOT / "fem.py"]}
+    record = next(fresh[1].glob("nhpinn-*.dist-info")) / "RECORD"
+    installed = {line.split(",")[0] for line in record.read_text().splitlines()}
+    assert {name for name in installed if "/" not in name} == ours
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code = "import tables, nhpinn, fem; print(tables.owner, nhpinn.homogenize.__name__, nhpinn.__file__)"
+    owner, name, file = run(fresh[0], "-c", code, cwd=elsewhere).split()
+    assert (owner, name, Path(file)) == ("PyTables", "homogenize", fresh[1] / "nhpinn.py")
+    snippets = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S))
+    (elsewhere / "snippets.py").write_text(snippets)
+    assert run(fresh[0], "snippets.py", cwd=elsewhere)
+
+
+def test_an_editable_install_serves_a_script_beside_the_clone(clone, fresh, tmp_path):
+    """There Python sees a folder `nhpinn` without __init__.py, which must not pass for the module."""
+    install(fresh, "--editable", clone, cwd=tmp_path)
+    (tmp_path / "script.py").write_text("import nhpinn, tables; print(nhpinn.homogenize.__name__, tables.owner)")
+    assert run(fresh[0], "script.py", cwd=tmp_path).split() == ["homogenize", "PyTables"]
