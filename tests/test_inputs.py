@@ -9,12 +9,11 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import adam
+import experiments
 import fem
 import nhpinn
 import sharp
-from lab import experiments
-from lab.settings import Task, stream, training
-from problems import EXPERIMENTS, PROBLEMS
+from problems import PROBLEMS
 
 TAU = 2 * np.pi
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # a training is too slow an example to shrink
@@ -364,12 +363,12 @@ def test_homogenize_meets_its_accuracy_on_every_seed(seed):
 @pytest.mark.parametrize("name", ["const1d", "slow1d", "reaction10", "reaction50"])
 def test_cell_problems_meet_their_accuracy_on_every_seed(name, seed):
     """Steps 1 and 2 of `experiments.run_sharp`, with its settings and its random numbers."""
-    problem, task = PROBLEMS[name], Task(name, "sharp", seed, "paper")
-    rng, _ = nhpinn.generators(stream(task, "sharp"))
-    settings = training(EXPERIMENTS[name], "sharp_cell", task)
+    problem, task = PROBLEMS[name], experiments.Task(name, "sharp", seed, "paper")
+    rng, _ = nhpinn.generators(experiments.stream(task, "sharp"))
+    settings = experiments.training(problem, "sharp_cell", task)
     correctors = sharp.solve_cells(problem, settings, rng, experiments.sharp_corrector_errors(problem))
     found = nhpinn.sharp_coefficients(problem, correctors)
-    slow = nhpinn.slow_points(problem, training(EXPERIMENTS[name], "homogenized", task))
+    slow = nhpinn.slow_points(problem, experiments.training(problem, "homogenized", task))
     assert experiments.coefficient_error(problem, found, slow, *experiments.fem_coefficients(problem)) <= 1e-7
     for fit in correctors.fits:
         assert all(errors[-1] <= {"N": 1e-8}.get(quantity, 1e-7) for quantity, errors in fit.errors.items())

@@ -14,7 +14,7 @@ import fem
 import jets
 import losses
 import nhpinn
-from problems import EXPERIMENTS, PROBLEMS
+from problems import PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
 dims = st.integers(1, 3)
@@ -95,7 +95,7 @@ def test_same_seed_same_numbers(seed, dtype, batch):
 
 def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
     problem = PROBLEMS["elliptic2d"]
-    training = adam.Training(**EXPERIMENTS[problem.name].homogenized)
+    training = adam.Training(**problem.homogenized)
     points = losses.grid(problem.domain, 21)
     term = nhpinn.equation_terms(problem, nhpinn.multiscale_at(problem), training, points)[0]
     params = jets.init_network((2, 8, 1), np.random.default_rng(0))
@@ -108,7 +108,7 @@ def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
     problem = PROBLEMS["elliptic2d"]
-    training = adam.Training(**EXPERIMENTS[problem.name].homogenized)._replace(rate=1e30, epochs=50)
+    training = adam.Training(**problem.homogenized)._replace(rate=1e30, epochs=50)
     with pytest.raises(FloatingPointError, match=r"epoch \d+ of 50"):
         nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), training, np.random.default_rng(0))
 
@@ -274,7 +274,7 @@ def test_residuals_are_those_of_the_equation_in_conservative_form(name, multisca
 
     bounds = [*problem.domain, (0.0, problem.final_time)] if timed else problem.domain
     points = losses.grid(bounds, 6)
-    training = adam.Training(**EXPERIMENTS[problem.name].classical)
+    training = adam.Training(**problem.classical)
     equation, known = nhpinn.equation_terms(problem, coefficients, training, points)
     inner = equation.jet[0]
 
@@ -428,7 +428,7 @@ def test_a_reaction_whose_mean_is_not_zero_is_refused():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_bad_sources_and_initial_values_are_named(name, function):
     problem = PROBLEMS["reaction10"]._replace(**{name: function})
-    training = adam.Training(**EXPERIMENTS[problem.name].classical)._replace(points=5)
+    training = adam.Training(**problem.classical)._replace(points=5)
     with pytest.raises(ValueError, match=f"{name}: returned .* expected"):
         nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), training, np.random.default_rng(0))
 

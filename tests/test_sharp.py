@@ -10,14 +10,13 @@ from autograd import elementwise_grad, grad
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+import experiments
 import fem
 import jets
 import losses
 import nhpinn
 import sharp
-from lab import experiments
-from lab.settings import Task
-from problems import EXPERIMENTS, PROBLEMS
+from problems import PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
 dims = st.integers(1, 3)
@@ -314,9 +313,7 @@ def test_a_problem_is_solved_from_the_first_start_that_does_not_fail(failing, mo
         return real(params, terms, 1 if len(calls) == 1 else iterations, **options)
 
     monkeypatch.setattr(sharp, "levenberg_marquardt", sometimes)
-    correctors = sharp.solve_cells(
-        problem, sharp.Sharp(**EXPERIMENTS[problem.name].sharp_cell), np.random.default_rng(0)
-    )
+    correctors = sharp.solve_cells(problem, sharp.Sharp(**problem.sharp_cell), np.random.default_rng(0))
     assert correctors.fits[0].starts == len(calls) == failing + 1
     tensor = sharp.tensor_at(problem, correctors, np.zeros((1, 1)))[0]
     np.testing.assert_allclose(tensor, problem.effective(np.zeros((1, 1)))[0], rtol=1e-9)
@@ -386,9 +383,9 @@ def test_an_image_of_tensors():
     ],
 )
 def test_the_problems_are_solved_to_the_digits_promised(name, least):
-    found = experiments.run_sharp(EXPERIMENTS[name], Task(name, "sharp", 0, "paper"))["quantities"]
+    found = experiments.run_sharp(PROBLEMS[name], experiments.Task(name, "sharp", 0, "paper"))["quantities"]
     assert all(found[quantity] <= bound for quantity, bound in least.items()), found
-    exact = experiments.run_fem(EXPERIMENTS[name], Task(name, "fem", 0, "paper"))["quantities"]
+    exact = experiments.run_fem(PROBLEMS[name], experiments.Task(name, "fem", 0, "paper"))["quantities"]
     for quantity, reference in (("e1", exact["e4"]), ("e1_corrected", exact["e1_corrected"])):
         assert abs(found[quantity] / reference - 1) < 0.05
     assert abs(found["e1"] / exact["e4"] - 1) < 0.01
@@ -400,7 +397,7 @@ def test_the_reconstruction_is_several_times_below_the_bound_of_the_paper():
     For chi_j d_j u_0, which does not vanish there, the error stays of order eps; gradients need it all the same.
     """
     for name in ("const1d", "reaction50"):
-        found = experiments.run_fem(EXPERIMENTS[name], Task(name, "fem", 0, "paper"))["quantities"]
+        found = experiments.run_fem(PROBLEMS[name], experiments.Task(name, "fem", 0, "paper"))["quantities"]
         assert found["h1_corrected_interior"] < found["h1_interior"] / 3
     assert found["e1_corrected"] < found["e4"] / 3
 
@@ -423,8 +420,7 @@ def test_the_reconstruction_is_several_times_below_the_bound_of_the_paper():
 def test_problems_outside_the_theory_are_refused_as_by_the_other_recipe(name, change, message):
     problem = PROBLEMS[name]._replace(**change)
     cell, homogenized = (
-        sharp.Sharp(**part)._replace(iterations=2)
-        for part in (EXPERIMENTS[name].sharp_cell, EXPERIMENTS[name].sharp_homogenized)
+        sharp.Sharp(**part)._replace(iterations=2) for part in (problem.sharp_cell, problem.sharp_homogenized)
     )
     with pytest.raises(ValueError, match=message):
         nhpinn.nh_pinn_sharp(problem, cell, homogenized, 0)
