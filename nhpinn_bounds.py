@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
+from scipy.interpolate import CubicHermiteSpline
 from scipy.linalg import LinAlgError, eigh
 
 from nhpinn_checks import tensor_of
@@ -171,3 +172,60 @@ def relative_size(difference, tensor):
         return float(np.abs(eigh(difference, tensor, eigvals_only=True)).max())
     except LinAlgError:  # lost in rounding
         return np.inf
+
+
+# ---------------------------------------------------------------------------------------------------
+# One dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not
+# ---------------------------------------------------------------------------------------------------
+
+PIECES, MOST_PIECES = 4096, 10**6  # of the cell: to begin with, and at most
+LEAST_PIECE = 1e-13
+
+
+def harmonic_mean(field, tolerance):
+    """Bounds of 1 / mean(1 / a), and the corrector, for a field on the unit cell of one dimension.
+
+    Pieces of the cell are halved until Lobatto's rule on each agrees with that on its halves; those in which a jumps
+    end as short as rounding allows.  Raises ValueError where that takes more than MOST_PIECES.
+    -> Bounds, corrector: y (n, 1) -> (1, n), with mean zero
+    """
+    ends = np.linspace(0, 1, PIECES + 1)
+    open_, closed, error, largest = np.stack([ends[:-1], ends[1:]]), [], 0.0, 0.0
+    while open_.shape[1]:
+        halves = np.stack([open_[0], open_.mean(axis=0), open_[1]])
+        rough, (first, second) = inverse_integrals(field, open_), inverse_integrals(field, halves)
+        length, size = open_[1] - open_[0], rough.sum() + sum(part[1].sum() for part in closed)
+        short, miss = length < LEAST_PIECE, np.abs(first + second - rough)
+        largest = max(largest, (rough / length).max())
+        miss = np.where(short, length * largest, miss)  # where a jumps, 1 / a may be anything below
+        good = short | (miss <= tolerance * size * length)
+        closed.append((np.hstack([halves[:2, good], halves[1:, good]]), np.append(first[good], second[good])))
+        error += miss[good].sum()
+        open_ = np.hstack([halves[:2, ~good], halves[1:, ~good]])
+        if open_.shape[1] > MOST_PIECES:
+            raise ValueError(
+                f"coefficient: varies faster than {MOST_PIECES} pieces of the cell resolve, expected one that is "
+                "smooth but for some jumps"
+            )
+    pieces, integrals = np.hstack([part[0] for part in closed]), np.concatenate([part[1] for part in closed])
+    order = np.argsort(pieces[0])
+    ends, integrals = np.append(pieces[0, order], 1.0), np.append(0.0, np.cumsum(integrals[order]))
+    mean, error = 1 / integrals[-1], error / integrals[-1] + ROUNDING
+    slopes = mean / tensor_of(field, ends[:, None])[:, 0, 0] - 1
+    chi = CubicHermiteSpline(ends, mean * integrals - ends, slopes)
+    offset = chi.integrate(0, 1)
+    found = Bounds(*(np.full((1, 1), mean * (1 + side * error)) for side in (-1, 1)), 2 * error, 0.0)
+    return found, lambda y: chi(y[:, 0] % 1)[None] - offset
+
+
+def inverse_integrals(field, ends):
+    """The integrals of 1 / a over the pieces between ends (k + 1, n): (k, n), or (n,) for k = 1.
+
+    By Lobatto's rule of 5 points: with both ends among them, no jump in a piece can hide behind the last point.
+    """
+    t, w = np.array([-1, -np.sqrt(3 / 7), 0, np.sqrt(3 / 7), 1]), np.array([9, 49, 64, 49, 9]) / 90
+    low, length = ends[:-1], np.diff(ends, axis=0)
+    points = low[..., None] + length[..., None] * (t + 1) / 2
+    values = 1 / tensor_of(field, points.reshape(-1, 1))[:, 0, 0].reshape(points.shape)
+    found = values @ w * length / 2
+    return found[0] if len(low) == 1 else found

@@ -18,9 +18,8 @@ from numpy.polynomial import chebyshev
 from scipy import fft, linalg
 
 from nhpinn_bounds import Bounds, inverse, scattered_means, tensor_bounds
-from nhpinn_checks import tensor_and_divergence, tensor_of
+from nhpinn_checks import depends_on_x, tensor_and_divergence, tensor_of
 from nhpinn_networks import Correctors, affine, coordinate_jet, midpoints, operator_jet, tanh_jet, tensor_grid
-
 
 # ---------------------------------------------------------------------------------------------------
 # Random features and their least squares
@@ -174,7 +173,10 @@ def solve_cells(problem, tolerance, rng):
     the gap meets the tolerance where the contrast is largest, and the same features serve every x.
     """
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    slow = chebyshev_points(problem, tolerance) if problem.slow else None
+    slow = problem.slow
+    if slow is None:
+        slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
+    slow = chebyshev_points(problem, tolerance) if slow else None
     nodes = np.zeros((1, dim)) if slow is None else slow.points
     fields = [on_unit_cell(lambda y, x=x: problem.coefficient(0 * y + x, y), period) for x in nodes]
     if problem.reaction is not None:
@@ -192,7 +194,7 @@ def solve_cells(problem, tolerance, rng):
         C = np.stack([solve_cell(found.features, y, a, b, b.T) for a, b in data], axis=1)
     mean = np.tensordot(found.features.jet(y[None])[0].mean(axis=0), C, 1)
     cells = Cells(found.features, C, mean, period, scale)
-    return Correctors(cells, constant_weights if slow is None else slow.weights, nodes, problem.period)
+    return Correctors(cells, one_node if slow is None else slow.weights, nodes, problem.period)
 
 
 def contrast(field, dim, count=16):
@@ -258,11 +260,6 @@ class Chebyshev(NamedTuple):
             chebyshev.chebvander(t, count - 1) @ cardinal,
             chebyshev.chebvander(t, max(count - 2, 0)) @ slope * 2 / (high - low),
         )
-
-
-def constant_weights(x):
-    """The weights of one node."""
-    return np.ones((len(x), 1)), np.zeros((len(x), 1, x.shape[1]))
 
 
 def chebyshev_points(problem, tolerance):
