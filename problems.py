@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     coefficient: Callable  # a(x, y), periodic in y
     source: Callable  # f(x)
     period: float = 1.0
-    slow: bool = False  # True: a depends on x as well
+    slow: bool | None = False  # True: a depends on x as well; None: to be found out
     reaction: Callable | None = None  # r(y), with mean zero
     initial: Callable | None = None  # u at t = 0; None: no time derivative
     final_time: float = 1.0
@@ -44,12 +44,11 @@ class Problem(NamedTuple):
 class Experiment(NamedTuple):
     problem: Problem
     test_points: int  # points per axis of the grid on which errors are measured
-    cell: Mapping  # settings of the cell problems, see adam.Training
+    cell: Mapping  # settings of the cell problems, see nhpinn.Training and lab/training.py
     homogenized: Mapping  # settings of the homogenized equation
     classical: Mapping  # settings of the classical PINN and of transfer learning
     plain: Mapping | None = None  # best settings found for cell problems without oversampling
-    sharp_cell: Mapping = fixed(hidden=(24, 24), points=64)  # of the recipe `sharp`, see sharp.Sharp; all ours
-    sharp_homogenized: Mapping = fixed(hidden=(16, 16), points=(32,), iterations=80)
+    tolerance: float = 1e-6  # of the recipe `sharp`; ours
     paper: Mapping = fixed()  # the numbers that it prints, by quantity
     file: str = ""  # the text of the file that a problem of one's own comes from
 
@@ -72,8 +71,6 @@ def experiment(problem, **settings):
         "cell": {**CELL_1D, "points": {1: 101, 2: 23, 3: 11}[dim], "epochs": 4000 if dim == 1 else 8000},
         "homogenized": {**equation, "rate": 1e-3 if timed or dim == 1 else 5e-3, "decay": 0.1, "epochs": 4000},
         "classical": {**equation, "points": {1: 101, 2: 100, 3: 21, 4: 11}[inputs], "rate": 1e-4, "epochs": 4000},
-        "sharp_cell": {"hidden": (32, 32), "points": 24} if dim > 1 else {"hidden": (24, 24), "points": 64},
-        "sharp_homogenized": {"hidden": (24, 24), "points": (32 if inputs == 1 else 24 if inputs < 4 else 8,) * inputs},
     }
     merged = {
         name: fixed(**{**defaults.get(name, {}), **value}) if isinstance(value, Mapping) else value
@@ -198,8 +195,6 @@ of_elliptic2d = Experiment(
         epochs=8000,  # ours
         average=300,  # Figs. 4 and 5
     ),
-    sharp_cell=fixed(hidden=(32, 32), points=24, iterations=180),
-    sharp_homogenized=fixed(hidden=(32, 32), points=(24, 24), iterations=80),
     paper=fixed(
         e1=0.082994,  # Table 2
         e2=0.0212534,  # Table 2
@@ -238,7 +233,6 @@ of_slow1d = Experiment(
         epochs=1000,  # Fig. 10
         average=100,  # Fig. 10
     ),
-    sharp_cell=fixed(hidden=(24, 24), points=32, slow_points=16),
     paper=fixed(
         e1=0.005819,  # Table 3
         e2=0.007668,  # Table 3
@@ -294,7 +288,6 @@ of_reaction10 = Experiment(
         epochs=10000,  # Fig. 15
         average=100,  # Fig. 15
     ),
-    sharp_homogenized=fixed(hidden=(24, 24), points=(64, 24), iterations=200),
     paper=fixed(
         e1=0.012388,  # Table 4
         e2=0.0012916,  # Table 4

@@ -12,13 +12,13 @@ import timing  # first: it sets the number of threads
 import argparse
 import time
 
-import numpy as np
-
-import fem
 import jets
-import nhpinn
+import numpy as np
 from adam import Training, final_average
 from coefficients import tensor_and_divergence
+
+import fem
+import nhpinn
 from lab import experiments
 from problems import EXPERIMENTS, PROBLEMS
 

@@ -2,7 +2,7 @@
 
     fem        references: fine-scale solution, homogenization error e4, and their refinement
     sharp      the three steps by the recipe `sharp`
-    nhpinn     the three steps by the paper's recipe; then transfer learning: the classical PINN from step 3 on
+    adam       the three steps by the paper's recipe; then transfer learning: the classical PINN from step 3 on
     plain      cell problems without oversampling
     classical  the PINN on the multiscale equation
 
@@ -16,18 +16,17 @@ A method is a function of (experiment, task, checkpoints) that returns a diction
 """
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
-import adam
 import fem
-import jets
-import losses
 import nhpinn
-import sharp
-from coefficients import coefficient_at, tensor_of
-from lab import averages
+from lab.averages import coarse_mesh_failure
 from lab.settings import stream, training
+from lab.training import final_average, no_checkpoints, recorder
+from nhpinn_networks import Correctors, grid, midpoints, network
+from nhpinn_sharp import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
 # References
@@ -35,7 +34,7 @@ from lab.settings import stream, training
 
 ORDER = 4  # of all finite elements below
 CELL_ELEMENTS = 16  # per axis of a cell problem
-HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # per axis, by dimension; of the fine-scale solution at least as many
+HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # along the longest axis; of the fine-scale solution at least as many
 STEPS = 2000  # in time
 ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
 
@@ -46,7 +45,13 @@ def test_axes(experiment):
 
 def test_grid(experiment):
     """The test points (n, dim), last axis fastest."""
-    return losses.grid(experiment.problem.domain, experiment.test_points)
+    return grid(experiment.problem.domain, experiment.test_points)
+
+
+def test_inputs(experiment):
+    """The test points as inputs of a network: with the final time where there is time."""
+    problem, points = experiment.problem, test_grid(experiment)
+    return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
 
 
 def derivatives_of(field, axes):
@@ -88,21 +93,29 @@ def fine_solution(problem, refinement=1.0):
     return u, elements
 
 
+def at_slow_point(problem, x):
+    """The coefficient of the cell problem at the slow point x: a function of y."""
+    return lambda y: problem.coefficient(np.broadcast_to(np.asarray(x, dtype=float), y.shape), y)
+
+
 def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
     """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
+    dim, period, r = problem.dim, problem.period, 0.0
 
-    def tensor_at(x):
-        return fem.homogenized_tensor(
-            coefficient_at(problem, x), problem.dim, cell_elements, period=problem.period, order=ORDER
-        )
+    def tensors(points):
+        options = {"period": period, "order": ORDER}
+        each = (fem.homogenized_tensor(at_slow_point(problem, x), dim, cell_elements, **options) for x in points)
+        return np.stack(list(each))
 
-    r = 0.0
     if problem.reaction is not None:
-        mesh = fem.cell_mesh(problem.dim, cell_elements, problem.period, ORDER)
-        r = fem_reaction_corrector(problem, mesh)[1]
+        r = fem_reaction_corrector(problem, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
+    if problem.slow and dim > 1:  # too many points to solve a cell problem at each
+        nodes = chebyshev_points(problem, 1e-8)
+        samples = tensors(nodes.points)
+        return lambda x: np.einsum("nx,xij->nij", nodes.weights(x)[0], samples), r
     if problem.slow:
-        return lambda x: np.stack([tensor_at(point) for point in x]), r
-    tensor = tensor_at(np.zeros(problem.dim))
+        return tensors, r
+    tensor = tensors(np.zeros((1, dim)))[0]
     return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
 
 
@@ -118,276 +131,86 @@ def homogenized_solution(problem, tensor, r, refinement=1.0):
 
 
 def cell_fields(problem, x):
-    """The correctors of the cell problem at one point x (dim,), by finite elements: a Field, columns chi_j, or N."""
+    """The correctors of the cell problem at one point x (dim,), by finite elements: a Field, columns chi_j, or N.
+
+    Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector.
+    """
+    mesh = fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, 2 * ORDER)
     if problem.reaction is not None:
-        field = fem_reaction_corrector(problem, corrector_mesh(problem))[0]
+        field = fem_reaction_corrector(problem, mesh)[0]
         return field._replace(nodal=field.nodal[:, None])
-    return fem.correctors(coefficient_at(problem, x), corrector_mesh(problem))[0]
+    return fem.correctors(at_slow_point(problem, x), mesh)[0]
 
 
-def corrector_mesh(problem):
-    """Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector."""
-    return fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, 2 * ORDER)
+def fem_correctors(problem, nodes):
+    """The correctors at the slow points `nodes` (X, dim), by finite elements."""
+    fields = [cell_fields(problem, x) for x in nodes]
+
+    def cells(y):
+        jets = [field.at(y) for field in fields]
+        return np.stack([value.T for value, _, _ in jets]), np.stack([np.swapaxes(slope, 0, 1) for _, slope, _ in jets])
+
+    return Correctors(cells, nhpinn.spline_weights(nodes), nodes, problem.period)
 
 
-def fem_expansion(experiment, slow):
-    """The correctors at the test points, by finite elements, as Correctors.expansion."""
-    problem = experiment.problem
-    axes = [x / problem.eps for x in test_axes(experiment)]
-    fields = [cell_fields(problem, x) for x in slow]
-    chi = np.stack([field.on_grid(*axes).T for field in fields])
-    chi_y = np.stack([np.stack([f.on_grid(*axes, along=(i,)).T for i in range(problem.dim)], -1) for f in fields])
-    return nhpinn.expanded(slow, chi, chi_y, test_grid(experiment))
+# ---------------------------------------------------------------------------------------------------
+# Errors
+# ---------------------------------------------------------------------------------------------------
 
 
-def reference_correctors(problem, axes):
-    """chi_j, or N, by finite elements on a grid of the cell: (J, n)."""
-    return cell_fields(problem, np.zeros(problem.dim)).on_grid(*axes).T
-
-
-def corrected_errors(experiment, fine, homogenized, expansion):
+def corrected_errors(experiment, fine, homogenized, correctors):
     """Errors of the first-order reconstruction, and of gradients with it (h1_corrected) and without (h1).
 
     fine, homogenized: (values, gradient, second derivatives) at the test points.  Relative, in the discrete L2
     norm, over the whole domain and over its interior, one period away from the boundary.
+    -> {name: error}, values of the reconstruction
     """
-    problem, (u, u_slope, _), (u0, slope, second) = experiment.problem, fine, homogenized
-    value, corrected_slope = nhpinn.reconstruct(problem, u0, slope, second, expansion)
-    x, (low, high) = test_grid(experiment), np.transpose(problem.domain)
-    layer = problem.eps * problem.period * (1 - 1e-9)
+    problem, x, (u, u_slope, _) = experiment.problem, test_grid(experiment), fine
+    expansion = correctors.expansion(x, x / problem.eps)
+    value, corrected_slope = nhpinn.reconstruct(problem, *homogenized, expansion)
+    (low, high), slope = np.transpose(problem.domain), homogenized[1]
+    layer = problem.eps * np.broadcast_to(problem.period, problem.dim) * (1 - 1e-9)
     interior = np.all((x - low >= layer) & (high - x >= layer), axis=1)
     found = {}
     for suffix, where in (("", slice(None)), ("_interior", interior)):
         found["e1_corrected" + suffix] = fem.relative_error(value[where], u[where])
         found["h1" + suffix] = fem.relative_error(slope[where], u_slope[where])
         found["h1_corrected" + suffix] = fem.relative_error(corrected_slope[where], u_slope[where])
-    return found
+    return found, value
 
 
-# ---------------------------------------------------------------------------------------------------
-# Methods.  `checkpoints(name)` keeps the state of the training of that name, see adam.Checkpoint.
-# ---------------------------------------------------------------------------------------------------
-
-
-def run_fem(experiment, task, checkpoints=adam.no_checkpoints):
-    """The references, three times refined, so that a reader sees which digits stand still."""
-    problem, checks, axes = experiment.problem, [], test_axes(experiment)
-    for refinement in (0.5, 1.0, 2.0):
-        fine, elements = fine_solution(problem, refinement)
-        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
-        v = homogenized_solution(problem, tensor, r, refinement)
-        checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
-    slow = nhpinn.slow_points(problem, training(experiment, "homogenized", task))
-    corrected = corrected_errors(
-        experiment, derivatives_of(fine, axes), derivatives_of(v, axes), fem_expansion(experiment, slow)
-    )
-    result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
-    if problem.name == "const1d":
-        ratio, error = averages.coarse_mesh_failure()
-        result["coarse_mesh"] = {"ratio": ratio, "error": error}
-    return result
-
-
-def run_adam(experiment, task, checkpoints=adam.no_checkpoints):
-    problem, axes = experiment.problem, test_axes(experiment)
-    cell, homogenized, classical = (training(experiment, part, task) for part in ("cell", "homogenized", "classical"))
-    fine, reference = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
-    found, u = {}, fine[0]
-
-    def solution_errors(coefficients):
-        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
-        found["e2"] = fem.relative_error(w, u)
-        return errors_at_test_points(experiment, {"e1": u, "e3": w})
-
-    start = time.perf_counter()
-    correctors, coefficients, params, history = nhpinn.nh_pinn(
-        problem, cell, homogenized, stream(task, "nhpinn"), corrector_errors(problem), solution_errors, checkpoints
-    )
-    middle = time.perf_counter()
-    transfer = train_classical(experiment, task, "transfer", u, params, checkpoints("transfer"))[1]
-    found["e_a"] = coefficient_error(problem, coefficients, correctors.slow, *reference)
-    x, dim = test_grid(experiment), problem.dim
-    u0, slope, second = jets.network_derivatives(params, test_inputs(experiment))
-    homogenized_at_end = u0, slope[:, :dim], second[:, :dim, :dim]
-    found |= corrected_errors(experiment, fine, homogenized_at_end, correctors.expansion(x, x / problem.eps))
-    found |= (
-        final_averages(history, homogenized)
-        | final_averages(correctors.history, cell)
-        | final_averages(transfer, classical)
-    )
-    return {
-        "recipe": "adam",
-        "quantities": found,
-        "settings": {"cell": cell._asdict(), "homogenized": homogenized._asdict(), "classical": classical._asdict()},
-        "seconds_by_part": {"nhpinn": middle - start, "transfer": time.perf_counter() - middle},
-        "history": {
-            "cell": saved_history(correctors.history),
-            "homogenized": saved_history(history),
-            "transfer": saved_history(transfer),
-        },
-        "clock": {"cell": correctors.history.seconds},
-        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
-        "fields": {"solution": u0, "reference": u, **corrector_fields(problem, correctors)},
-    }
-
-
-def run_sharp(experiment, task, checkpoints=adam.no_checkpoints):
-    """The three steps by the recipe `sharp`, in seconds."""
-    problem, axes = experiment.problem, test_axes(experiment)
-    cell, homogenized = (training(experiment, part, task) for part in ("sharp_cell", "sharp_homogenized"))
-    fine, reference = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
-    found, u, inputs = {}, fine[0], test_inputs(experiment)
-    values_only = jets.coordinate_jet(inputs, np.zeros((0, *inputs.shape)), np.zeros(inputs.shape))
-
-    def solution_errors(coefficients):
-        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
-        found["e2"] = fem.relative_error(w, u)
-
-        def errors(trial):
-            p = sharp.trial_jet(trial, values_only)[0]
-            return {"e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
-
-        return errors
-
-    start, cell_errors = time.perf_counter(), sharp_corrector_errors(problem)
-    correctors, coefficients, trial, fit = nhpinn.nh_pinn_sharp(
-        problem, cell, homogenized, stream(task, "sharp"), cell_errors, solution_errors, checkpoints
-    )
-    seconds = time.perf_counter() - start
-    fits = {f"sharp_cell{j + 1}": each for j, each in enumerate(correctors.fits)} | {"sharp_homogenized": fit}
-    for each in fits.values():
-        found |= {name: values[-1] for name, values in each.errors.items()}
-    x = test_grid(experiment)
-    slow = nhpinn.slow_points(problem, training(experiment, "homogenized", task))
-    found["e_a"] = coefficient_error(problem, coefficients, slow, *reference)
-    u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), inputs)
-    homogenized_at_end = u0, slope[:, : problem.dim], second[:, : problem.dim, : problem.dim]
-    expansion = correctors.expansion(x, x / problem.eps)
-    found |= corrected_errors(experiment, fine, homogenized_at_end, expansion)
-    history = {part: saved_history(each) for part, each in fits.items()}
-    if not problem.slow and problem.reaction is None:
-        history["bounds"] = bounds_in_training(problem, correctors)
-    corrected, _ = nhpinn.reconstruct(problem, *homogenized_at_end, expansion)
-    return {
-        "recipe": "sharp",
-        "quantities": found,
-        "settings": {"sharp_cell": cell._asdict(), "sharp_homogenized": homogenized._asdict()},
-        "seconds_by_part": {"sharp": seconds},
-        "history": history,
-        "clock": {part: each.seconds for part, each in fits.items()},
-        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
-        "fields": {"solution": u0, "reference": u, "corrected": corrected},
-    }
-
-
-def bounds_in_training(problem, correctors, count=64):
-    """How the bounds of the homogenized tensor close in, iteration by iteration, to the end of the shortest fit."""
-    y = losses.cell_midpoints(problem.dim, 1.0, count)
-    a = coefficients_at(problem, y)
-    history = {"lower": [], "upper": []}
-    for vectors in zip(*(fit.path for fit in correctors.fits), strict=False):
-        pairs = zip(correctors.trials, vectors, strict=True)
-        trials = [trial._replace(params=jets.unflatten(vector, trial.params)) for trial, vector in pairs]
-        lower, upper = sharp.bounds(a, sharp.value_and_slope(trials, y)[1], count)
-        history["lower"].append(lower.tolist())
-        history["upper"].append(upper.tolist())
-    return history
-
-
-def coefficients_at(problem, y):
-    """The coefficient, as a tensor, at points of the unit cell."""
-    return tensor_of(lambda p: problem.coefficient(0 * p, problem.period * p), y)
-
-
-def sharp_corrector_errors(problem):
-    """j -> a function of the Trial of chi_j: its error on the cell; None for a slow one."""
-    if problem.slow:
-        return None
-    axes = cell_axes(problem)
-    references = reference_correctors(problem, axes)
-    y = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
-    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
-
-    def of_corrector(j):
-        def errors(trial):
-            correctors = sharp.Correctors([trial], problem.period, False, [])
-            return {names[j]: fem.relative_error(correctors.expansion(None, y)[0][0], references[j])}
-
-        return errors
-
-    return of_corrector
-
-
-def corrector_fields(problem, correctors):
-    """The correctors on a grid of the cell, learned and by finite elements; nothing for a slow coefficient."""
-    if problem.slow:
-        return {}
-    axes = cell_axes(problem)
-    y = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
-    return {"corrector": correctors(y)[0], "corrector_reference": reference_correctors(problem, axes)}
-
-
-def saved_history(training):
-    """What a result keeps of an adam.History or a sharp.Fit; its seconds, other in every run, belong under "clock"."""
-    return {name: value for name, value in training._asdict().items() if name not in ("seconds", "path")}
-
-
-def final_averages(history, settings):
-    """The errors of a training as the captions of the paper report them."""
-    return {name: adam.final_average(history, name, settings.average) for name in history.errors}
-
-
-def train_classical(experiment, task, name, u, params, checkpoint):
-    """The PINN on the multiscale equation, from scratch or from a trained network; its error against u is `name`."""
-    problem, rng = experiment.problem, np.random.default_rng(stream(task, name))
-    errors = errors_at_test_points(experiment, {name: u})
-    settings = training(experiment, "classical", task)
-    return nhpinn.solve_equation(problem, nhpinn.multiscale_at(problem), settings, rng, errors, params, checkpoint)
-
-
-def run_plain(experiment, task, checkpoints=adam.no_checkpoints):
-    """Cell problems without oversampling, under the best settings found without."""
-    problem, settings = experiment.problem, training(experiment, "plain", task)
-    rng, _ = nhpinn.generators(stream(task, "nhpinn"))  # the start of the oversampled run
-    slow = nhpinn.slow_points(problem, training(experiment, "homogenized", task))
-    errors, checkpoint = corrector_errors(problem), checkpoints("cell_plain")
-    history = nhpinn.solve_cells(problem, settings, rng, slow, errors, checkpoint).history
-    return {
-        "recipe": "adam",
-        "quantities": {f"{name}_plain": value for name, value in final_averages(history, settings).items()},
-        "settings": {"cell_plain": settings._asdict()},
-        "history": {"cell_plain": saved_history(history)},
-    }
-
-
-def run_classical(experiment, task, checkpoints=adam.no_checkpoints):
-    settings = training(experiment, "classical", task)
-    u = fine_solution(experiment.problem)[0].on_grid(*test_axes(experiment))
-    params, history = train_classical(experiment, task, "classical", u, None, checkpoints("classical"))
-    return {
-        "recipe": "adam",
-        "quantities": final_averages(history, settings),
-        "settings": {"classical": settings._asdict()},
-        "history": {"classical": saved_history(history)},
-        "fields": {"solution": jets.network(params, test_inputs(experiment)), "reference": u},
-    }
-
-
-def test_inputs(experiment):
-    """The test grid as inputs of a network: with the final time where there is time."""
-    problem, points = experiment.problem, test_grid(experiment)
-    return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
-
-
-def errors_at_test_points(experiment, references):
-    """A function of a network's parameters: its relative errors against each reference."""
+def solution_errors(experiment, references):
+    """A function of a network's parameters: its relative errors against each reference on the test grid."""
     points = test_inputs(experiment)
 
     def errors(params):
-        u = jets.network(params, points.astype(params[0][0].dtype))
+        u = network(params, points.astype(params[0][0].dtype))
         return {name: fem.relative_error(u, reference) for name, reference in references.items()}
 
     return errors
+
+
+def cell_grid(problem):
+    """The grid of the cell on which errors of correctors are measured, as fine as the paper's test grids."""
+    count = {1: 401, 2: 101, 3: 21}[problem.dim]
+    return [np.linspace(0, length, count) for length in np.broadcast_to(problem.period, problem.dim)]
+
+
+class CellReference(NamedTuple):
+    """chi_1, chi_2, ... or N by finite elements on a grid of the cell."""
+
+    names: list
+    points: np.ndarray  # (n, dim)
+    values: np.ndarray  # (J, n)
+
+    def errors(self, values):
+        return {name: fem.relative_error(*pair) for name, *pair in zip(self.names, values, self.values, strict=True)}
+
+
+def cell_reference(problem):
+    axes = cell_grid(problem)
+    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
+    return CellReference(names, fem.tensor_grid(axes), cell_fields(problem, np.zeros(problem.dim)).on_grid(*axes).T)
 
 
 def corrector_errors(problem, inputs=lambda y: y):
@@ -398,29 +221,164 @@ def corrector_errors(problem, inputs=lambda y: y):
     """
     if problem.slow:
         return None
-    axes = cell_axes(problem)
-    points = losses.grid([(0, problem.period)] * problem.dim, len(axes[0]))
-    inside = losses.cell_midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim])  # for the mean
-    points, inside = inputs(points), inputs(inside)
-    references = reference_correctors(problem, axes)
-    names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
+    reference = cell_reference(problem)
+    points = inputs(reference.points)
+    inside = inputs(midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim]))  # for the mean
 
     def errors(params):
         dtype = params[0][0].dtype
-        values = jets.network(params, points.astype(dtype))[0]
-        values = values - jets.network(params, inside.astype(dtype))[0].mean(-1, keepdims=True)
-        return {name: fem.relative_error(*pair) for name, *pair in zip(names, values, references, strict=True)}
+        values = network(params, points.astype(dtype))[0]
+        return reference.errors(values - network(params, inside.astype(dtype))[0].mean(-1, keepdims=True))
 
     return errors
 
 
-def cell_axes(problem):
-    """The grid of the cell on which errors of correctors are measured, as fine as the paper's test grids."""
-    return [np.linspace(0, problem.period, {1: 401, 2: 101, 3: 21}[problem.dim])] * problem.dim
-
-
-def coefficient_error(problem, coefficients, slow, tensor, r):
+def coefficient_error(problem, coefficients, nodes, tensor, r):
     """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
     if problem.reaction is not None:
         return abs(coefficients.reaction - r) / abs(r)
-    return fem.relative_error(coefficients.tensor(slow), tensor(slow))
+    return fem.relative_error(coefficients.tensor(nodes), tensor(nodes))
+
+
+def final_averages(history, options):
+    """The errors of a training as the captions of the paper report them."""
+    return {name: final_average(history, name, options.average) for name in history.errors}
+
+
+def saved_history(history):
+    """What a result keeps of a History; its seconds, other in every run, belong under "clock"."""
+    return {name: value for name, value in history._asdict().items() if name != "seconds"}
+
+
+def described(settings, options):
+    return settings._asdict() | options._asdict()
+
+
+# ---------------------------------------------------------------------------------------------------
+# Methods.  `checkpoints(name)` keeps the state of the training of that name, see training.Checkpoint.
+# ---------------------------------------------------------------------------------------------------
+
+
+def run_fem(experiment, task, checkpoints=no_checkpoints):
+    """The references, three times refined, so that a reader sees which digits stand still."""
+    problem, checks, axes = experiment.problem, [], test_axes(experiment)
+    for refinement in (0.5, 1.0, 2.0):
+        fine, elements = fine_solution(problem, refinement)
+        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
+        v = homogenized_solution(problem, tensor, r, refinement)
+        checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
+    correctors = fem_correctors(problem, nhpinn.slow_nodes(problem, experiment.homogenized["points"]))
+    corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
+    result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
+    if problem.name == "const1d":
+        ratio, error = coarse_mesh_failure()
+        result["coarse_mesh"] = {"ratio": ratio, "error": error}
+    return result
+
+
+def three_steps(experiment, recipe, seed, errors):
+    """The three steps by a recipe: quantities, fields, coefficients and seconds of a result, and u_0.
+
+    errors: is given the errors that a training of step 3 can record, see training.recorder.
+    """
+    problem, axes = experiment.problem, test_axes(experiment)
+    fine, (tensor, r) = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
+    found, u, dim = {}, fine[0], problem.dim
+
+    def equation(problem, coefficients, rng):
+        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
+        found["e2"] = fem.relative_error(w, u)
+        errors["homogenized"] = solution_errors(experiment, {"e1": u, "e3": w})
+        u0 = recipe.equation(problem, coefficients, rng)
+        p = u0(test_inputs(experiment))
+        found.update(e1=fem.relative_error(p[0], u), e3=fem.relative_error(p[0], w))
+        return u0
+
+    start = time.perf_counter()
+    correctors, coefficients, u0 = nhpinn.nh_pinn(problem, recipe._replace(equation=equation), seed)
+    seconds = time.perf_counter() - start
+    nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
+    found["e_a"] = coefficient_error(problem, coefficients, nodes, tensor, r)
+    p, slope, second = u0(test_inputs(experiment))
+    at_end = p, slope[:, :dim], second[:, :dim, :dim]
+    corrected, values = corrected_errors(experiment, fine, at_end, correctors)
+    fields = {"solution": p, "reference": u, "corrected": values}
+    if not problem.slow:
+        reference = cell_reference(problem)
+        chi = correctors.cells(reference.points)[0][0]
+        found |= reference.errors(chi)
+        fields |= {"corrector": chi, "corrector_reference": reference.values}
+    result = {
+        "quantities": found | corrected,
+        "fields": fields,
+        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
+        "seconds_by_part": {"nhpinn": seconds},
+    }
+    return result, u0
+
+
+def run_sharp(experiment, task, checkpoints=no_checkpoints):
+    """The three steps by the recipe `sharp`."""
+    tolerance = experiment.tolerance
+    result, _ = three_steps(experiment, nhpinn.sharp_recipe(tolerance), stream(task, "sharp"), {})
+    return {"recipe": "sharp", **result, "settings": {"sharp": {"tolerance": tolerance}}}
+
+
+def run_adam(experiment, task, checkpoints=no_checkpoints):
+    """The three steps by the paper's recipe, and transfer learning."""
+    problem = experiment.problem
+    trainings = {part: training(experiment, part, task) for part in ("cell", "homogenized", "classical")}
+    options = {part: options for part, (_, options) in trainings.items()} | {"transfer": trainings["classical"][1]}
+    (cell, _), (homogenized, _), (classical, _) = trainings.values()
+    errors, histories = {"cell": corrector_errors(problem)}, {}
+
+    def train(name, *rest):
+        return recorder(options[name], errors, histories, checkpoints)(name, *rest)
+
+    recipe = nhpinn.paper_recipe(cell, homogenized, train=train)
+    result, u0 = three_steps(experiment, recipe, stream(task, "nhpinn"), errors)
+    middle = time.perf_counter()
+    errors["transfer"] = solution_errors(experiment, {"transfer": result["fields"]["reference"]})
+    rng = np.random.default_rng(stream(task, "transfer"))
+    nhpinn.classical_pinn(problem, classical, rng, u0.params, lambda name, *rest: train("transfer", *rest))
+    result["seconds_by_part"]["transfer"] = time.perf_counter() - middle
+    for name, history in histories.items():  # in place of the errors at the end
+        result["quantities"] |= final_averages(history, options[name])
+    return {
+        "recipe": "adam",
+        **result,
+        "settings": {part: described(*pair) for part, pair in trainings.items()},
+        "history": {name: saved_history(history) for name, history in histories.items()},
+        "clock": {"cell": histories["cell"].seconds},
+    }
+
+
+def run_plain(experiment, task, checkpoints=no_checkpoints):
+    """Cell problems without oversampling, under the best settings found without."""
+    problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "plain", task)
+    rng, _ = np.random.default_rng(stream(task, "nhpinn")).spawn(2)  # the start of the oversampled run
+    nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
+    train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
+    nhpinn.solve_cells(problem, settings, rng, nodes, train)
+    errors = final_averages(histories["cell"], options)
+    return {
+        "recipe": "adam",
+        "quantities": {f"{name}_plain": value for name, value in errors.items()},
+        "settings": {"cell_plain": described(settings, options)},
+        "history": {"cell_plain": saved_history(histories["cell"])},
+    }
+
+
+def run_classical(experiment, task, checkpoints=no_checkpoints):
+    """The PINN on the multiscale equation."""
+    problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "classical", task)
+    u, rng = fine_solution(problem)[0].on_grid(*test_axes(experiment)), np.random.default_rng(stream(task, "classical"))
+    errors = {"classical": solution_errors(experiment, {"classical": u})}
+    trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
+    return {
+        "recipe": "adam",
+        "quantities": final_averages(histories["classical"], options),
+        "settings": {"classical": described(settings, options)},
+        "history": {"classical": saved_history(histories["classical"])},
+        "fields": {"solution": network(trained.params, test_inputs(experiment)), "reference": u},
+    }

@@ -133,7 +133,7 @@ def lock(out):
 
 
 # ---------------------------------------------------------------------------------------------------
-# Checkpoints: states of trainings, see adam.Checkpoint
+# Checkpoints: states of trainings, see training.Checkpoint
 # ---------------------------------------------------------------------------------------------------
 
 

@@ -10,9 +10,17 @@ import sys
 import traceback
 from pathlib import Path
 
-import adam
-import sharp
-from coefficients import check_integer, check_problem
+from lab.settings import split
+from lab.training import Options, check_options
+from nhpinn import Training
+from nhpinn_checks import (
+    check_cell_training,
+    check_equation_training,
+    check_integer,
+    check_positive,
+    check_problem,
+    depends_on_x,
+)
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
 
@@ -63,24 +71,30 @@ def checked(value):
     if not (isinstance(problem, Problem) and isinstance(problem.name, str) and problem.name.isidentifier()):
         raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
     check_problem(problem)
-    own = experiment(value) if isinstance(value, Problem) else value
+    if problem.slow is None:
+        slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
+        problem = problem._replace(slow=slow)
+    own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
     check_integer("test_points", own.test_points, 3, 10**4)
-    timed = problem.initial is not None
-    names = {"cell": ("equation", "periodic", "oversampling")[: 3 if own.cell.get("layers") else 2]}
-    names |= {"plain": ("equation", "periodic")} if own.plain is not None else {}
-    names |= dict.fromkeys(("homogenized", "classical"), ("equation", "boundary", "initial")[: 3 if timed else 2])
-    for part, weights in names.items():
-        adam.checked_weights(record(part, adam.Training, getattr(own, part)), weights)
-    sharp.checked(record("sharp_cell", sharp.Sharp, own.sharp_cell))
-    sharp.checked(record("sharp_homogenized", sharp.Sharp, own.sharp_homogenized), problem.dim + timed)
+    check_positive("tolerance", own.tolerance, 1.0)
+    for part in ("cell", "plain", "homogenized", "classical"):
+        if (given := getattr(own, part)) is not None:
+            check_part(part, given, problem)
     return own
 
 
-def record(part, kind, settings):
+def check_part(part, given, problem):
+    """Raises ValueError or TypeError for settings of one training, in a sentence that begins with the field."""
     try:
-        return kind(**settings)
+        settings, options = split(given)
     except TypeError as error:
-        raise TypeError(f"{part}: {error.args[0].split(' ', 1)[-1]}, expected {', '.join(kind._fields)}") from error
+        fields = ", ".join(Training._fields + Options._fields)
+        raise TypeError(f"{part}: {error.args[0].split(' ', 1)[-1]}; expected {fields}") from error
+    check_options(options)
+    if part in ("cell", "plain"):
+        check_cell_training(settings, problem.dim)
+    else:
+        check_equation_training(settings, problem.dim, problem.initial is not None)
 
 
 def line_of(error, path):

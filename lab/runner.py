@@ -26,15 +26,14 @@ from queue import Empty, SimpleQueue
 import numpy as np
 import scipy
 
-import adam
-import coefficients
 import fem
-import jets
-import losses
 import nhpinn
+import nhpinn_bounds
+import nhpinn_checks
+import nhpinn_networks
+import nhpinn_sharp
 import problems
-import sharp
-from lab import averages, experiments, files, one_blas_thread, own, settings, studies, tasks
+from lab import averages, experiments, files, one_blas_thread, own, settings, studies, tasks, training
 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
 PATIENCE = 5  # seconds that processes have for their last checkpoints when they are asked to end
@@ -57,7 +56,10 @@ def versions():
 
 
 # All that makes a number
-COMPUTING = (problems, jets, losses, adam, coefficients, sharp, nhpinn, fem, settings, averages, experiments, studies)
+COMPUTING = (
+    *(problems, fem, nhpinn, nhpinn_networks, nhpinn_checks, nhpinn_sharp, nhpinn_bounds),
+    *(training, settings, averages, experiments, studies),
+)
 
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.
 SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)]))
@@ -75,7 +77,7 @@ def run_task(task, stem=None, problem_files=()):
     stem: the path of its checkpoints without the ending, if that is in a folder that this machine can see.
     problem_files: where problems of one's own are, see own.py.
     """
-    jets.reuse_freed_memory()
+    training.reuse_freed_memory()
     started, start, earlier = datetime.now(timezone.utc).isoformat(timespec="seconds"), clock(), [(0.0, 0.0)]
 
     def spent():
@@ -83,7 +85,7 @@ def run_task(task, stem=None, problem_files=()):
 
     keeps = stem is not None and stem.parent.is_dir()
     with ALONE, asked_to_end(keeps) as end:
-        checkpoints = keep_at(stem, earlier, spent, end) if keeps else adam.no_checkpoints
+        checkpoints = keep_at(stem, earlier, spent, end) if keeps else training.no_checkpoints
         try:
             result = tasks.METHODS[task.method].run(own.known(problem_files)[task.problem], task, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
@@ -114,7 +116,7 @@ def clock():
 
 
 def keep_at(stem, earlier, spent, end):
-    """A function that gives the adam.Checkpoint of each training of a task by the training's name.
+    """A function that gives the training.Checkpoint of each training of a task by the training's name.
 
     A checkpoint holds what the task has spent() so far; one that is loaded adds that to `earlier`.  Once the event
     `end` is set, the next call of `save` is the last thing that this process does.
@@ -140,7 +142,7 @@ def keep_at(stem, earlier, spent, end):
             if end.is_set():
                 os._exit(1)
 
-        return adam.Checkpoint(load, save)
+        return training.Checkpoint(load, save)
 
     return checkpoint
 

@@ -1,10 +1,10 @@
-"""Settings of a task: its budget, its trainings under that budget, its random numbers."""
+"""Settings of a task: its budget, its trainings, its random numbers."""
 
 import zlib
 from typing import NamedTuple
 
-import adam
-import sharp
+from lab.training import Options
+from nhpinn import Training
 
 
 class Budget(NamedTuple):
@@ -28,29 +28,26 @@ class Task(NamedTuple):
     budget: str
 
 
+def split(given):
+    """A mapping of an Experiment as Training and Options."""
+    options = {name: value for name, value in given.items() if name in Options._fields}
+    return Training(**{name: value for name, value in given.items() if name not in options}), Options(**options)
+
+
 def training(experiment, part, task):
-    """The settings of one training of an experiment under the task's budget: adam.Training or sharp.Sharp."""
-    budget = BUDGETS[task.budget]
-    if part.startswith("sharp"):
-        settings = sharp.Sharp(**getattr(experiment, part))
-        return settings._replace(iterations=2, starts=1) if tries(task) else settings  # seconds: no need to save more
-    settings = adam.Training(**getattr(experiment, part))
-    return settings._replace(
-        epochs=max(1, round(settings.epochs * budget.epochs)),
-        average=max(1, round(settings.average * budget.epochs)),
-        batch=budget.batch,
-        every=budget.every,
+    """Training and Options of one part of an experiment under the task's budget."""
+    (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
+    return (
+        settings._replace(epochs=max(1, round(settings.epochs * budget.epochs))),
+        options._replace(
+            average=max(1, round(options.average * budget.epochs)), batch=budget.batch, every=budget.every
+        ),
     )
-
-
-def tries(task):
-    """Whether the budget only tries the code."""
-    return BUDGETS[task.budget].epochs < 0.5
 
 
 def few(values, task):
     """All values, or the first in a budget that only tries the code."""
-    return values[:1] if tries(task) else values
+    return values if BUDGETS[task.budget].epochs >= 0.5 else values[:1]
 
 
 def stream(task, label):

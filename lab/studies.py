@@ -14,14 +14,14 @@ from itertools import product
 
 import numpy as np
 
-import adam
 import fem
-import jets
-import losses
 import nhpinn
-import sharp
-from lab import averages, experiments
-from lab.settings import BUDGETS, few, stream, training
+from lab import averages, experiments, training
+from lab.experiments import described, final_averages, saved_history
+from lab.settings import few, stream
+from lab.settings import training as settings_of
+from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
+from nhpinn_sharp import waves
 
 # ---------------------------------------------------------------------------------------------------
 # The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating
@@ -55,7 +55,7 @@ def derivatives_in(problem):
 
 def equation_at(problem, x):
     """The coefficients of these derivatives, and of f, in the residual at x (n, dim): (n, K + 1)."""
-    a, b, c = nhpinn.multiscale_at(problem)(x)
+    a, b, c = nhpinn.multiscale(problem)(x)
     one = np.ones((len(x), 1))
     timed = [-one] if problem.initial else []
     return np.hstack([a.reshape(len(x), -1), b, *timed, *([-c[:, None]] if problem.reaction else []), one])
@@ -64,7 +64,7 @@ def equation_at(problem, x):
 def gram_at(problem, points, sampled=False):
     """mean_y l l^T for the coefficients l of `equation_at` and f, or l l^T at y = x / eps if sampled."""
     x = points[:, : problem.dim]
-    shifts = np.zeros((1, problem.dim)) if sampled else losses.cell_midpoints(problem.dim, problem.period, SHIFTS)
+    shifts = np.zeros((1, problem.dim)) if sampled else midpoints(problem.dim, problem.period, SHIFTS)
     at = x if sampled or problem.slow else x[:1]
     everywhere = shifted(problem, np.tile(shifts, (len(at), 1)))  # a mean over y is one over all positions of the cells
     rows = equation_at(everywhere, np.repeat(at, len(shifts), axis=0)).reshape(len(at), len(shifts), -1)
@@ -126,7 +126,7 @@ def predicted(experiment, sampled=False, a_period=1.0):
     return classical_minimiser(experiment, elements, sampled).on_grid(*axes)
 
 
-def run_law(experiment, task, checkpoints=adam.no_checkpoints):
+def run_law(experiment, task, checkpoints=training.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
     u, v = fine_values(experiment), predicted(experiment)
     error = {n: fem.relative_error(predicted(experiment, True, n), u) for n in few(resolutions(experiment), task)}
@@ -159,17 +159,16 @@ def law_at(experiment, task, checkpoints):
     u = fine_values(experiment, REFINEMENT[problem.dim])
     row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(experiment), u)}
     if problem.initial is None:
-        settings = training(experiment, "classical", task)
-        batch = 1024 if problem.dim > 1 else settings.batch
-        settings = settings._replace(points=max(settings.points, 8 * cells(problem) + 1), batch=batch)
-        rng, name = np.random.default_rng(stream(task, "law")), f"eps {problem.eps:g}"
-        errors = experiments.errors_at_test_points(experiment, {"classical": u})
-        equation = nhpinn.multiscale_at(problem)
-        params, history = nhpinn.solve_equation(problem, equation, settings, rng, errors, None, checkpoints(name))
-        x = experiments.test_inputs(experiment)
-        v = jets.network(params, x)
-        shape = fem.relative_error(v - v[losses.on_boundary(x, problem.domain)].mean(), u)
-        row |= experiments.final_averages(history, settings) | {"classical_shape": shape, "points": settings.points}
+        (settings, options), histories = settings_of(experiment, "classical", task), {}
+        settings = settings._replace(points=max(settings.points, 8 * cells(problem) + 1))
+        options = options._replace(batch=1024 if problem.dim > 1 else options.batch)
+        errors = {"classical": experiments.solution_errors(experiment, {"classical": u})}
+        train = training.recorder(options, errors, histories, lambda _: checkpoints(f"eps {problem.eps:g}"))
+        rng, x = np.random.default_rng(stream(task, "law")), experiments.test_inputs(experiment)
+        v = network(nhpinn.classical_pinn(problem, settings, rng, None, train).params, x)
+        shape = fem.relative_error(v - v[on_boundary(x, problem.domain)].mean(), u)
+        row |= final_averages(histories["classical"], options)
+        row |= {"classical_shape": shape, "points": settings.points}
     return row
 
 
@@ -192,7 +191,6 @@ def law_at(experiment, task, checkpoints):
 
 LOSSES = ("strong form", "energy", "first order")
 LOSS_TRAINING = {"rate": 2e-3, "decay": 0.1}  # of all three, ours
-SMALL, ITERATIONS = (24, 24), 100  # network and most iterations of Levenberg-Marquardt
 POINTS_A_CELL = {1: 24, 2: 8}  # per axis: residuals that oscillate are small between few points, and large elsewhere
 
 
@@ -216,30 +214,30 @@ def bubble_channels(problem, x):
     return u
 
 
-def loss_terms(problem, name, axes):
+def averaged_loss(problem, name, axes):
     """A loss on a grid, for a network with outputs N, sigma_1, ... (the latter for the system of first order).
 
     u = phi N.  The jet has channels value, d_1, ..., Laplacian; a term mixes them output after output.
     """
     x, dim = fem.tensor_grid(axes), range(problem.dim)
-    a, b, _ = nhpinn.multiscale_at(problem)(x)
+    a, b, _ = nhpinn.multiscale(problem)(x)
     k, f, u = a[:, 0, 0], problem.source(x), bubble_channels(problem, x)
-    jet = jets.operator_jet(x, np.broadcast_to(np.eye(problem.dim), a.shape), np.zeros(x.shape))
+    jet = operator_jet(x, np.broadcast_to(np.eye(problem.dim), a.shape), np.zeros(x.shape))[..., None, :]
 
     def term(target, of_u, of_sigma=None):
-        mix = of_u if of_sigma is None else np.concatenate([of_u[:, None], of_sigma], axis=1)
-        return losses.Term(jet, True, mix.reshape(-1, len(x)), target, np.full(len(x), 1 / len(x)))
+        mix = of_u[..., None] if of_sigma is None else np.stack([of_u, *np.swapaxes(of_sigma, 0, 1)], axis=-1)
+        return Term(jet, mix, target, np.full(len(x), 1 / len(x)))
 
     if name == "strong form":
-        return [term(-f, k * u[-1] + sum(b[:, i] * u[1 + i] for i in dim))]
+        return Loss((term(-f, k * u[-1] + sum(b[:, i] * u[1 + i] for i in dim)),))
     if name == "energy":
         g = poisson_flux(problem, axes)
-        return [term(g[i] / np.sqrt(k), np.sqrt(k) * u[1 + i]) for i in dim]
+        return Loss(tuple(term(g[i] / np.sqrt(k), np.sqrt(k) * u[1 + i]) for i in dim))
     sigma = np.zeros((problem.dim + 1, problem.dim + 2, problem.dim, len(x)))  # of which residual, channel, component
     for i in dim:
         sigma[i, 0, i], sigma[-1, 1 + i, i] = 1 / k, 1
     zero = np.zeros(len(x))
-    return [*(term(zero, -u[1 + i], sigma[i]) for i in dim), term(-f, np.zeros_like(u[0]), sigma[-1])]
+    return Loss((*(term(zero, -u[1 + i], sigma[i]) for i in dim), term(-f, np.zeros_like(u[0]), sigma[-1])))
 
 
 def poisson_flux(problem, axes):
@@ -253,7 +251,7 @@ def predicted_by(experiment, name):
     if name == "strong form":
         return predicted(experiment)
     problem = experiment.problem
-    y = losses.cell_midpoints(problem.dim, problem.period, 64)
+    y = midpoints(problem.dim, problem.period, 64)
     a = problem.coefficient(0 * y, y)
     m, V = np.mean(1 / a), np.var(1 / a)
     k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
@@ -261,42 +259,27 @@ def predicted_by(experiment, name):
     return v.on_grid(*experiments.test_axes(experiment))
 
 
-def run_losses(experiment, task, checkpoints=adam.no_checkpoints):
-    """Errors of networks trained on the three losses, by Adam and by Levenberg-Marquardt, beside those predicted."""
-    problem = experiment.problem
-    settings = training(experiment, "classical", task)._replace(weights=(1.0,), batch=1024, **LOSS_TRAINING)
-    u, count = fine_values(experiment), POINTS_A_CELL[problem.dim] * cells(problem)
+def run_losses(experiment, task, checkpoints=training.no_checkpoints):
+    """Errors of networks trained on the three losses by Adam, beside those predicted."""
+    problem, u = experiment.problem, fine_values(experiment)
+    settings, options = settings_of(experiment, "classical", task)
+    settings, options = settings._replace(weights=(1.0,), **LOSS_TRAINING), options._replace(batch=1024)
+    count, rows, histories = POINTS_A_CELL[problem.dim] * cells(problem), [], {}
     axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
-    rows, histories, clock = [], {}, {}
     for name in LOSSES:
-        v, terms = predicted_by(experiment, name), loss_terms(problem, name, axes)
-        errors = errors_of_u(experiment, {"trained": u, "from_predicted": v})
-        rng, outputs = np.random.default_rng(stream(task, name)), len(terms[0].mix) // len(terms[0].jet)
+        v, loss = predicted_by(experiment, name), averaged_loss(problem, name, axes)
+        errors, rng = errors_of_u(experiment, {"trained": u, "from_predicted": v}), stream(task, name)
+        rng, outputs = np.random.default_rng(rng), loss.terms[0].mix.shape[-1]
+        start = init_network((problem.dim, *settings.hidden, outputs), rng)
+        history = training.run(loss, start, settings, options, rng, errors, checkpoints(name))[1]
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
-
-        start = jets.init_network((problem.dim, *settings.hidden, outputs), rng)
-        history = adam.train(start, terms, settings, rng, errors, checkpoints(name))[1]
-        rows.append(row | {"optimizer": "Adam"} | experiments.final_averages(history, settings))
-
-        start = jets.init_network((problem.dim, *SMALL, outputs), rng)
-        iterations = max(1, round(ITERATIONS * BUDGETS[task.budget].epochs))
-        fit = sharp.levenberg_marquardt(
-            start, lambda _, terms=terms: terms, iterations, errors=errors, checkpoint=checkpoints(name + " sharp")
-        )[1]
-        end = {name: values[-1] for name, values in fit.errors.items()}
-        closest = min(fit.errors["from_predicted"])
-        rows.append(row | {"optimizer": "Levenberg-Marquardt"} | end | {"closest": closest})
-        histories[name] = {
-            "adam": experiments.saved_history(history),
-            "levenberg_marquardt": experiments.saved_history(fit),
-        }
-        clock[name] = fit.seconds
+        rows.append(row | {"minimiser": "Adam"} | final_averages(history, options))
+        histories[name] = saved_history(history)
     return {
         "recipe": "adam",
         "quantities": {},
-        "settings": {"losses": settings._asdict()},
+        "settings": {"losses": described(settings, options)},
         "history": histories,
-        "clock": clock,
         "study": rows,
     }
 
@@ -307,7 +290,7 @@ def errors_of_u(experiment, references):
     phi = bubble(experiment.problem, x)[0]
 
     def errors(params):
-        u = phi * jets.network_jet(params, x[None].astype(params[0][0].dtype))[0, :, 0]
+        u = phi * network(params, x.astype(params[0][0].dtype))
         return {name: fem.relative_error(u, reference) for name, reference in references.items()}
 
     return errors
@@ -323,72 +306,70 @@ def errors_of_u(experiment, references):
 # ---------------------------------------------------------------------------------------------------
 
 DISTANCE = 0.01  # of the central difference, in periods; a periodic function meets the condition exactly
+OTHER_WAYS = ("derivatives * h", "derivatives", "features")
 
 
-def cell_variants(settings):
-    """Ways to ask for periodicity: label -> (settings, matching), with weights that sum to one."""
-    w1, rest = settings.weights[0], 1 - settings.weights[0]
-    variants = {}
-    for layers in range(5):
-        weights = (w1, rest / 2, rest / 2) if layers else (w1, rest)
-        variants[f"{layers} layers"] = settings._replace(layers=layers, weights=weights), "values"
-    for label in ("derivatives * h", "derivatives"):
-        variants[label] = settings._replace(layers=0, weights=(w1, rest / 2, rest / 2)), label
-    variants["features"] = settings._replace(layers=0, weights=(1.0,)), "features"
-    return variants
+def with_layers(settings, layers, w1):
+    """Settings of a cell problem with so many ghost layers, and w1 the weight of the equation."""
+    return settings._replace(layers=layers, weights=(w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1))
 
 
-def cell_terms(problem, settings, matching):
-    """The loss of the cell problems, eq. (12), with periodicity asked for by values (and ghost layers), by values and
-    normal derivatives (times h), or built into the inputs sin and cos of 2 pi y / period."""
-    dim, period, weights = problem.dim, problem.period, settings.weights
-    y = losses.grid([(0.0, period)] * dim, settings.points)
-    a, b, f = nhpinn.cell_data(problem, np.zeros((1, dim)), y)
-    equation = losses.equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0])
-    if matching == "features":
-        return [equation._replace(jet=sharp.periodic_features(equation.jet[0, 0] / period)[None, None])]
-    pairs = losses.periodic_pairs(dim, period, settings.points, settings.layers)
-    terms = [equation, losses.periodic_term(pairs, weights[1], weights[2] if settings.layers else 0.0)]
-    if matching.startswith("derivatives"):
-        h = period / (settings.points - 1) if matching.endswith("h") else 1.0
-        terms.append(slope_term(pairs[0], DISTANCE * period, weights[2] * h**2))
-    return terms
+def asked_by(way, problem, loss, start, rng):
+    """The loss of eq. (12) without layers, and a network, changed to ask for periodicity in another way: by values and
+    normal derivatives (times h), half of the weight each, or by inputs sin and cos of 2 pi y / period, built in."""
+    equation, pairs = loss.terms
+    if way == "features":
+        jet = waves(equation.jet[0, 0, :, :, 0] / problem.period)[None, None, :, :, None]
+        widths = [W.shape[-1] for W, _ in start]
+        built_in = equation._replace(jet=jet, weight=equation.weight / equation.weight.sum())
+        return Loss((built_in,)), init_network((2 * problem.dim, *widths), rng, (1, problem.dim))
+    faces, weight = np.swapaxes(pairs.jet[0], 0, 1), pairs.weight.sum() / 2
+    if way == "derivatives * h":
+        weight = weight * np.ptp(equation.jet[0, 0, 0, :2, 0, -1]) ** 2
+    slopes = slope_term(faces, DISTANCE * problem.period, weight)
+    return Loss((equation, pairs._replace(weight=pairs.weight / 2), slopes)), start
 
 
 def slope_term(faces, distance, weight):
     """weight * mean |d_n u at one face - d_n u at the other|^2, by central differences, for pairs (2, n, d)."""
-    normal = distance * (faces[1] != faces[0])
-    points = np.stack([faces[0] + normal, faces[0] - normal, faces[1] + normal, faces[1] - normal])
-    n = points.shape[1]
-    mix = np.array([[1.0], [-1.0], [-1.0], [1.0]]) / (2 * distance) * np.ones(n)
-    return losses.Term(points, False, mix, np.zeros(n), np.full(n, weight / n))
+    normal, n = distance * (faces[1] != faces[0]), faces.shape[1]
+    points = np.stack([faces[0] + normal, faces[0] - normal, faces[1] + normal, faces[1] - normal], axis=1)
+    mix = np.array([1.0, -1.0, -1.0, 1.0]) / (2 * distance) * np.ones((1, n, 1))
+    return Term(points[None], mix, np.zeros(n), np.full(n, weight / n))
 
 
-def train_cell(problem, settings, matching, seed, checkpoint):
-    """Errors of the correctors over the training of one variant: History."""
-    featured = matching == "features"
+def cell_history(problem, settings, options, seed, checkpoint, way=None):
+    """The History of the correctors under some settings, periodicity asked for by layers or in another way."""
+    found = []
 
-    def inputs(points):
-        angles = 2 * np.pi / problem.period * points
-        return np.hstack([np.sin(angles), np.cos(angles)]) if featured else points
+    def train(name, loss, start, settings, rng):
+        begin, inputs = start, lambda y: y
+        if way is not None:
+            loss, begin = asked_by(way, problem, loss, start, np.random.default_rng(seed).spawn(2)[0])
+        if way == "features":
+            inputs = lambda y: waves(y[None] / problem.period)[0]  # noqa: E731
+        errors = experiments.corrector_errors(problem, inputs)
+        found.append(training.run(loss, begin, settings, options, rng, errors, checkpoint)[1])
+        return start  # the correctors themselves are not asked for
 
-    rng, _ = nhpinn.generators(seed)
-    start = jets.init_network((problem.dim * (1 + featured), *settings.hidden, 1), rng, (1, problem.dim))
-    errors = experiments.corrector_errors(problem, inputs)
-    return adam.train(start, cell_terms(problem, settings, matching), settings, rng, errors, checkpoint)[1]
+    rng = np.random.default_rng(seed).spawn(2)[0]
+    nhpinn.solve_cells(problem, settings, rng, np.zeros((1, problem.dim)), train)
+    return found[0]
 
 
-def run_layers(experiment, task, checkpoints=adam.no_checkpoints):
+def run_layers(experiment, task, checkpoints=training.no_checkpoints):
     """Errors of the correctors against the number of ghost layers, and with other ways to periodicity."""
-    settings, rows, histories = training(experiment, "cell", task), [], {}
-    for label, (variant, matching) in cell_variants(settings).items():
-        history = train_cell(experiment.problem, variant, matching, stream(task, "nhpinn"), checkpoints(label))
-        rows.append({"periodicity": label, **experiments.final_averages(history, variant)})
-        histories[label] = experiments.saved_history(history)
+    (settings, options), rows, histories = settings_of(experiment, "cell", task), [], {}
+    variants = {f"{layers} layers": (layers, None) for layers in range(5)} | {way: (0, way) for way in OTHER_WAYS}
+    for label, (layers, way) in variants.items():
+        variant, seed = with_layers(settings, layers, settings.weights[0]), stream(task, "nhpinn")
+        history = cell_history(experiment.problem, variant, options, seed, checkpoints(label), way)
+        rows.append({"periodicity": label, **final_averages(history, options)})
+        histories[label] = saved_history(history)
     return {
         "recipe": "adam",
         "quantities": {},
-        "settings": {"layers": settings._asdict()},
+        "settings": {"layers": described(settings, options)},
         "history": histories,
         "study": rows,
     }
@@ -397,19 +378,19 @@ def run_layers(experiment, task, checkpoints=adam.no_checkpoints):
 RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
 
 
-def run_robustness(experiment, task, checkpoints=adam.no_checkpoints):
+def run_robustness(experiment, task, checkpoints=training.no_checkpoints):
     """Errors of the correctors for several learning rates and weights, with ghost layers and without.
 
     A quarter of the epochs each, with a decay of the learning rate over them.
     """
-    settings, rows = training(experiment, "cell", task), []
+    (settings, options), rows = settings_of(experiment, "cell", task), []
     settings = settings._replace(epochs=max(1, settings.epochs // 4))
     for layers, rate, w1 in product((settings.layers, 0), few(RATES, task), few(WEIGHTS, task)):
-        weights = (w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1)
-        variant, name = settings._replace(layers=layers, rate=rate, weights=weights), f"{layers} {rate:g} {w1:g}"
-        history = train_cell(experiment.problem, variant, "values", stream(task, "nhpinn"), checkpoints(name))
-        rows.append({"layers": layers, "rate": rate, "weight": w1, **experiments.final_averages(history, variant)})
-    return {"recipe": "adam", "quantities": {}, "settings": {"robustness": settings._asdict()}, "study": rows}
+        variant, name = with_layers(settings, layers, w1)._replace(rate=rate), f"{layers} {rate:g} {w1:g}"
+        history = cell_history(experiment.problem, variant, options, stream(task, "nhpinn"), checkpoints(name))
+        rows.append({"layers": layers, "rate": rate, "weight": w1, **final_averages(history, options)})
+    settings = {"robustness": described(settings, options)}
+    return {"recipe": "adam", "quantities": {}, "settings": settings, "study": rows}
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -424,31 +405,26 @@ SWEEP_REFINEMENT = {1: 1.0, 2: 0.67, 3: 0.5}
 SWEEP_POINTS = {1: 16, 2: 8, 3: 4}  # of the test grid at least, an axis and a period: gradients oscillate
 
 
-def run_sweep(experiment, task, checkpoints=adam.no_checkpoints):
+def run_sweep(experiment, task, checkpoints=training.no_checkpoints):
     """Errors and times of NH-PINN by the recipe `sharp` against eps, and the rates at which the errors fall."""
-    cell, homogenized = (training(experiment, part, task) for part in ("sharp_cell", "sharp_homogenized"))
-    problem, start = experiment.problem, time.perf_counter()
-    correctors, _, trial, _ = nhpinn.nh_pinn_sharp(
-        problem, cell, homogenized, stream(task, "sharp"), checkpoints=checkpoints
-    )
+    problem, tolerance, start = experiment.problem, experiment.tolerance, time.perf_counter()
+    correctors, _, u0 = nhpinn.nh_pinn(problem, nhpinn.sharp_recipe(tolerance), stream(task, "sharp"))
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
     for eps in few(EPS, task):
         at, start = at_eps(experiment, eps), time.perf_counter()
         at = at._replace(test_points=max(experiment.test_points, SWEEP_POINTS[dim] * cells(at.problem) + 1))
-        x, axes = experiments.test_grid(at), experiments.test_axes(at)
         field, _ = experiments.fine_solution(at.problem, SWEEP_REFINEMENT[dim])
         clock.append({"seconds of NH-PINN": seconds, "of finite elements": time.perf_counter() - start})
-        fine = experiments.derivatives_of(field, axes)
-        u0, slope, second = jets.derivatives(lambda jet: sharp.trial_jet(trial, jet), experiments.test_inputs(at))
-        ours = u0, slope[:, :dim], second[:, :dim, :dim]
-        errors = experiments.corrected_errors(at, fine, ours, correctors.expansion(x, x / eps))
-        errors = {"e1": fem.relative_error(u0, fine[0]), **errors}
-        rows.append({"eps": eps, **errors})
+        fine = experiments.derivatives_of(field, experiments.test_axes(at))
+        p, slope, second = u0(experiments.test_inputs(at))
+        at_end = p, slope[:, :dim], second[:, :dim, :dim]
+        errors, _ = experiments.corrected_errors(at, fine, at_end, correctors)
+        rows.append({"eps": eps, "e1": fem.relative_error(p, fine[0]), **errors})
     logs = np.log([row["eps"] for row in rows])
     rates = {
         name: float(np.polyfit(logs, np.log([row[name] for row in rows]), 1)[0]) if len(rows) > 1 else float("nan")
         for name in rows[0]
         if name.startswith(("e1", "h1"))
     }
-    settings = {"sharp_cell": cell._asdict(), "sharp_homogenized": homogenized._asdict()}
+    settings = {"sharp": {"tolerance": tolerance}}
     return {"recipe": "sharp", "quantities": {}, "settings": settings, "study": rows, "clock": clock, "rates": rates}

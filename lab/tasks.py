@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-import sharp
-from lab import experiments, studies
+from lab import averages, experiments, studies
 from lab.settings import Task, training
 
 
@@ -23,22 +22,20 @@ class Method(NamedTuple):
 
 METHODS = {
     "fem": Method(experiments.run_fem, ("homogenized",), "references by finite elements", once=True),
-    "sharp": Method(
-        experiments.run_sharp, ("sharp_cell", "sharp_homogenized", "homogenized"), "NH-PINN by the recipe sharp"
-    ),
+    "sharp": Method(experiments.run_sharp, ("homogenized",), "NH-PINN by the recipe sharp"),
     "classical": Method(experiments.run_classical, ("classical",), "the PINN on the multiscale equation"),
     "plain": Method(experiments.run_plain, ("plain", "homogenized"), "cell problems without oversampling"),
     "adam": Method(
         experiments.run_adam, ("cell", "homogenized", "classical"), "NH-PINN by the paper's recipe; transfer learning"
     ),
     "law": Method(studies.run_law, ("classical",), "why the classical PINN fails", once=True),
-    "sweep": Method(studies.run_sweep, ("sharp_cell", "sharp_homogenized"), "errors against eps", once=True),
+    "sweep": Method(studies.run_sweep, (), "errors against eps", once=True),
     "losses": Method(studies.run_losses, ("classical",), "which average a loss learns", study=True),
     "layers": Method(studies.run_layers, ("cell",), "ways to ask for periodicity", study=True),
     "robustness": Method(studies.run_robustness, ("cell",), "learning rates and weights", study=True),
 }
 # For estimates of time alone: how often a method trains each of its parts, where that is not once
-TRAININGS = {"fem": 0, "law": 3, "losses": 6, "layers": 8, "robustness": 5}
+TRAININGS = {"fem": 0, "sharp": 0, "law": 3, "losses": 6, "layers": 8, "robustness": 5}
 
 
 def applies(method, experiment):
@@ -67,14 +64,11 @@ def work(task, experiment):
     """A rough measure of a task's work: multiplications an epoch and a width, times epochs, plus overhead."""
     problem, total = experiment.problem, 0.0
     for part in METHODS[task.method].parts:
-        t = training(experiment, part, task)
-        if part.startswith("sharp"):
-            total += 1e5 * t.iterations
-            continue
+        t, options = training(experiment, part, task)
         cell = part in ("cell", "plain")
         inputs = problem.dim + (problem.initial is not None and not cell)
         networks = (t.points if problem.slow else problem.dim) if cell else 1
-        points = min(t.batch or np.inf, t.points**inputs)
+        points = min(options.batch or np.inf, t.points**inputs)
         total += t.epochs * (5e3 + networks * points * (problem.dim + 2) * len(t.hidden))
     return 1e6 + TRAININGS.get(task.method, 1) * total
 
@@ -91,10 +85,10 @@ def name_of(task, experiment):
 
 def settings_hash(task, experiment):
     """Names a task's data, functions included, so that results under other settings are never taken for its own."""
-    settings = [training(experiment, part, task)._asdict() for part in METHODS[task.method].parts]
+    settings = [training(experiment, part, task) for part in METHODS[task.method].parts]
     others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
     data = others | {"problem": experiment.problem._asdict()}
-    modules = [experiments, sharp] + ([studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
+    modules = [experiments] + ([averages, studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
     text = json.dumps([task, data, settings, *map(constants, modules)], default=described)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

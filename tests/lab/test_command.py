@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import adam
+import jets
 import numpy as np
 import pytest
 from test_trust import InThisProcess
 
-import adam
 import fem
-import jets
 import problems
 from lab import command, experiments, files, runner, tables, tasks
 from lab.settings import BUDGETS, Task, stream

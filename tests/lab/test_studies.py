@@ -1,6 +1,10 @@
 """The law of the classical PINN's failure, the averages that losses learn, and periodicity asked for in other ways."""
 
+import adam
 import autograd.numpy as anp
+import coefficients
+import jets
+import losses
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,11 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_bvp
 from scipy.interpolate import BSpline
 
-import adam
-import coefficients
 import fem
-import jets
-import losses
 from lab import experiments, studies, tasks
 from lab.settings import Task
 from problems import EXPERIMENTS, PROBLEMS

@@ -14,15 +14,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 import adam
 import jets
 import losses
+import numpy as np
+import pytest
 import sharp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from lab import command, files, runner, tasks
 from lab.settings import Task
 from problems import EXPERIMENTS
