@@ -36,6 +36,7 @@ ORDER = 4  # of all finite elements below
 CELL_ELEMENTS = 16  # per axis of a cell problem
 HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # along the longest axis; of the fine-scale solution at least as many
 STEPS = 2000  # in time
+CELL_CONVERGENCE = [(order, n) for order in (1, 2, 4, 8) for n in (4, 8, 16, 32) if order * n <= 64]
 ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
 
 
@@ -130,12 +131,12 @@ def homogenized_solution(problem, tensor, r, refinement=1.0):
     return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements, steps)
 
 
-def cell_fields(problem, x):
+def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):
     """The correctors of the cell problem at one point x (dim,), by finite elements: a Field, columns chi_j, or N.
 
     Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector.
     """
-    mesh = fem.cell_mesh(problem.dim, CELL_ELEMENTS, problem.period, 2 * ORDER)
+    mesh = fem.cell_mesh(problem.dim, elements, problem.period, order)
     if problem.reaction is not None:
         field = fem_reaction_corrector(problem, mesh)[0]
         return field._replace(nodal=field.nodal[:, None])
@@ -270,10 +271,23 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
     correctors = fem_correctors(problem, nhpinn.slow_nodes(problem, experiment.homogenized["points"]))
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
+    if not problem.slow and problem.dim < 3:
+        result["cells"], result["clock"] = cell_convergence(problem)
     if problem.name == "const1d":
         ratio, error = coarse_mesh_failure()
         result["coarse_mesh"] = {"ratio": ratio, "error": error}
     return result
+
+
+def cell_convergence(problem):
+    """Finite elements on the cell problem, what networks have to be compared with: errors, {"cells": seconds}."""
+    reference, axes, rows, seconds = cell_reference(problem), cell_grid(problem), [], []
+    for order, elements in CELL_CONVERGENCE:
+        start = time.perf_counter()
+        field = cell_fields(problem, np.zeros(problem.dim), elements, order)
+        seconds.append(time.perf_counter() - start)
+        rows.append({"order": order, "elements": elements, **reference.errors(field.on_grid(*axes).T)})
+    return rows, {"cells": seconds}
 
 
 def three_steps(experiment, recipe, seed, errors):
@@ -283,7 +297,13 @@ def three_steps(experiment, recipe, seed, errors):
     """
     problem, axes = experiment.problem, test_axes(experiment)
     fine, (tensor, r) = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
-    found, u, dim = {}, fine[0], problem.dim
+    found, u, dim, seconds = {}, fine[0], problem.dim, {}
+
+    def cells(problem, rng):
+        start = time.perf_counter()
+        correctors = recipe.cells(problem, rng)
+        seconds["cell"] = time.perf_counter() - start
+        return correctors
 
     def equation(problem, coefficients, rng):
         w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
@@ -295,8 +315,8 @@ def three_steps(experiment, recipe, seed, errors):
         return u0
 
     start = time.perf_counter()
-    correctors, coefficients, u0 = nhpinn.nh_pinn(problem, recipe._replace(equation=equation), seed)
-    seconds = time.perf_counter() - start
+    correctors, coefficients, u0 = nhpinn.nh_pinn(problem, recipe._replace(cells=cells, equation=equation), seed)
+    seconds["nhpinn"] = time.perf_counter() - start
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
     found["e_a"] = coefficient_error(problem, coefficients, nodes, tensor, r)
     p, slope, second = u0(test_inputs(experiment))
@@ -312,7 +332,7 @@ def three_steps(experiment, recipe, seed, errors):
         "quantities": found | corrected,
         "fields": fields,
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
-        "seconds_by_part": {"nhpinn": seconds},
+        "seconds_by_part": seconds,
     }
     return result, u0
 

@@ -16,7 +16,7 @@ from lab.panels import (
     RECONSTRUCTED,
     Missing,
     against_eps,
-    bounds,
+    bandwidth,
     by_problem,
     coefficient,
     corrector,
@@ -116,14 +116,12 @@ def drawings(experiments):
             rows.append(Drawing(f"fig{i:02}", name, f"Fig. {i} of the paper. {name}: {caption}", panels))
         corrected = [partial(reconstruction, distance=distance) for distance in (False, True)]
         rows.append(Drawing(f"{name}-corrected", name, f"{name}: first-order reconstruction", corrected))
-    gap = [partial(bounds, gap=gap) for gap in (False, True)]
     layers = [partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2"))]
     layers1d = [partial(study, method="layers", across="periodicity", quantities=("chi1",))]
     robustness = [partial(study, method="robustness", across="layers", quantities=("chi1", "chi2"))]
-    optimizers = [("optimizer", "Adam"), ("optimizer", "Levenberg-Marquardt")]
     losses = [
-        partial(study, method="losses", across="loss", quantities=("predicted", "trained"), where=where)
-        for where in optimizers
+        partial(study, method="losses", across="minimiser", quantities=("predicted", "trained"), where=("loss", loss))
+        for loss in ("strong form", "energy", "first order")
     ]
     time = [partial(error_in_time, error="chi1")]
     law = [partial(dots, marks=LAW)]
@@ -131,7 +129,7 @@ def drawings(experiments):
     eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected_interior")]
     inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
     rows += [
-        Drawing("bounds", "elliptic2d", "Bounds of the homogenized tensor closing in", gap),
+        Drawing("law-bandwidth", "const1d", "The classical PINN's loss, minimised exactly", [bandwidth]),
         Drawing("time", "elliptic2d", "Error of chi1 against time", time),
         Drawing("layers", "elliptic2d", "Ways to ask for periodicity", layers),
         Drawing("const1d-layers", "const1d", "Ways to ask for periodicity in one dimension", layers1d),

@@ -221,34 +221,32 @@ def effective(axes, experiment, results, order):
     axes.set(xlabel="x", ylabel="da*/dx" if order else "a*", title="its derivative" if order else "coefficient a*(x)")
 
 
-def bounds(axes, experiment, results, gap):
-    """Bounds of the homogenized tensor while the correctors train, a line for each seed."""
-    pairs = zip(*(at(results, "sharp", "history", "bounds", side) for side in ("lower", "upper")), strict=True)
-    for lower, upper in pairs:
-        iteration = np.arange(len(lower))
-        if gap:
-            axes.plot(iteration, np.linalg.norm(upper - lower, 2, axis=(1, 2)), color=GREEN, label="gap")
-        else:
-            axes.plot(iteration[:40], upper[:40, 0, 0], color=VERMILION, label="upper bound")
-            axes.plot(iteration[:40], lower[:40, 0, 0], color=BLUE, label="lower bound")
-            end = upper[-1, 0, 0]
-            axes.set_ylim(0.9 * end, 1.1 * end)  # the first iterations are far outside
-    axes.set(xlabel="iteration", ylabel="norm of upper - lower" if gap else "a*, first entry")
-    axes.set_title("gap of the bounds" if gap else "bounds")
-    if gap:
-        log_scale(axes)
-
-
 def error_in_time(axes, experiment, results, error):
-    """A corrector's error against time: both recipes, a line for each seed."""
-    lines = []
-    for label, method, part, color in (("sharp", "sharp", "sharp_cell1", BLUE), ("adam", "adam", "cell", VERMILION)):
-        seconds, values = at(results, method, "clock", part), at(results, method, "history", part, "errors", error)
-        lines += [(f"nhpinn, {label}", color, *pair) for pair in zip(seconds, values, strict=True)]
-    for label, color, seconds, values in lines:
-        axes.plot(seconds, values, color=color, label=label)
+    """A corrector's error against time: a line for each seed of adam, dots for sharp and for finite elements."""
+    pairs = zip(
+        at(results, "adam", "clock", "cell"), at(results, "adam", "history", "cell", "errors", error), strict=True
+    )
+    for seconds, errors in pairs:
+        axes.plot(seconds, errors, color=VERMILION, label="nhpinn, adam")
+    sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", error)
+    axes.plot(*sharp, "o", color=BLUE, label="nhpinn, sharp")
+    elements = [row[error] for row in results["fem"][0]["cells"]] if at(results, "fem", "clock", "cells") else []
+    axes.plot(results["fem"][0]["clock"]["cells"], elements, "x", color=BLACK, label="finite elements")
     axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="corrector", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
+    log_scale(axes)
+
+
+def bandwidth(axes, experiment, results):
+    """The error of the exact minimiser of the classical PINN's loss against the bandwidth of the functions."""
+    at(results, "law", "seconds")
+    rows = results["law"][0].get("bandwidth")
+    if not rows:
+        raise Missing("law: bandwidth")
+    for points, color in zip(dict.fromkeys(row["points"] for row in rows), (VERMILION, BLUE), strict=False):
+        line = [(row["bandwidth"], row["error"]) for row in rows if row["points"] == points]
+        axes.plot(*zip(*line, strict=True), "o-", ms=4, color=color, label=f"{points} points")
+    axes.set(xlabel="bandwidth", ylabel="relative L2 error", title="exact minimiser of the loss", xscale="log")
     log_scale(axes)
 
 

@@ -21,7 +21,7 @@ from lab.experiments import described, final_averages, saved_history
 from lab.settings import few, stream
 from lab.settings import training as settings_of
 from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
-from nhpinn_sharp import waves
+from nhpinn_sharp import Features, least_squares, waves
 
 # ---------------------------------------------------------------------------------------------------
 # The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating
@@ -41,6 +41,7 @@ from nhpinn_sharp import waves
 # equation.
 # ---------------------------------------------------------------------------------------------------
 
+LAW_BANDWIDTHS = (1, 2, 5, 10, 20, 40, 80, 160)
 SHIFTS = 16  # per axis of the cell, in means over y
 EPS = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 REFINEMENT = {1: 1.0, 2: 0.25, 3: 0.5}  # of fine solutions, for errors of order one
@@ -135,8 +136,24 @@ def run_law(experiment, task, checkpoints=training.no_checkpoints):
         "quantities": {"classical_predicted": fem.relative_error(v, u), "classical_predicted_points": error[1]},
         "study": [law_at(at_eps(experiment, eps), task, checkpoints) for eps in few(EPS, task)],
         "resolution": [{"elements a period": n, "error": error[n]} for n in error],
+        "bandwidth": law_of_bandwidth(experiment, u, task),
         "fields": {"solution": v, "reference": u},
     }
+
+
+def law_of_bandwidth(experiment, u, task):
+    """Error and loss of the exact minimiser of the classical PINN's loss over functions of growing bandwidth, on its
+    own points and on ten times as many; in one dimension without time, where so many features cost nothing."""
+    problem, (settings, _) = experiment.problem, settings_of(experiment, "classical", task)
+    if problem.dim > 1 or problem.initial is not None:
+        return []
+    x, rows = experiments.test_grid(experiment), []
+    for points in (settings.points, 10 * (settings.points - 1) + 1):
+        loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), settings._replace(points=points))
+        for bandwidth in few(LAW_BANDWIDTHS, task):
+            least = exact_minimiser(loss, problem.domain, bandwidth, 800, np.random.default_rng(0))
+            rows.append({"points": points, "bandwidth": bandwidth, "error": fem.relative_error(least(x)[0], u)})
+    return rows
 
 
 def resolutions(experiment):
@@ -190,6 +207,8 @@ def law_at(experiment, task, checkpoints):
 
 
 LOSSES = ("strong form", "energy", "first order")
+BANDWIDTHS = (1, 4, 16)  # of exact minimisers
+FEATURES = {1: 400, 2: 600}  # of them
 LOSS_TRAINING = {"rate": 2e-3, "decay": 0.1}  # of all three, ours
 POINTS_A_CELL = {1: 24, 2: 8}  # per axis: residuals that oscillate are small between few points, and large elsewhere
 
@@ -259,8 +278,31 @@ def predicted_by(experiment, name):
     return v.on_grid(*experiments.test_axes(experiment))
 
 
+def exact_minimiser(loss, domain, bandwidth, count, rng):
+    """Points -> (outputs, n): the functions tanh(z W + b) C that make a loss least, W and b random and z in [-1, 1].
+
+    bandwidth: of the features, W normal with variance bandwidth^2 / dim, b uniform up to it; count: of features.
+    """
+    low, high = np.transpose(domain)
+
+    def scaled(jet):
+        z = 2 * jet / (high - low)
+        z[0] -= (high + low) / (high - low)
+        return z
+
+    W, b = rng.standard_normal((len(low), count)) / np.sqrt(len(low)), rng.uniform(-1, 1, count)
+    features = Features(bandwidth * W, bandwidth * b, scaled)
+    rows, targets = [], []
+    for term in loss.terms:  # each residual at one point alone
+        A = np.einsum("cno,cnN->noN", term.mix, features.jet(term.jet[..., 0, :]))
+        rows.append(np.sqrt(term.weight)[:, None] * A.reshape(len(A), -1))
+        targets.append(np.sqrt(term.weight) * term.target)
+    C = least_squares(np.concatenate(rows), np.concatenate(targets)[:, None]).reshape(-1, count)
+    return lambda x: C @ features.jet(x[None])[0].T
+
+
 def run_losses(experiment, task, checkpoints=training.no_checkpoints):
-    """Errors of networks trained on the three losses by Adam, beside those predicted."""
+    """Errors of networks trained on the three losses by Adam, and of exact minimisers, beside those predicted."""
     problem, u = experiment.problem, fine_values(experiment)
     settings, options = settings_of(experiment, "classical", task)
     settings, options = settings._replace(weights=(1.0,), **LOSS_TRAINING), options._replace(batch=1024)
@@ -268,12 +310,16 @@ def run_losses(experiment, task, checkpoints=training.no_checkpoints):
     axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
     for name in LOSSES:
         v, loss = predicted_by(experiment, name), averaged_loss(problem, name, axes)
-        errors, rng = errors_of_u(experiment, {"trained": u, "from_predicted": v}), stream(task, name)
+        errors_of, rng = errors_of_u(experiment, {"trained": u, "from_predicted": v}), stream(task, name)
         rng, outputs = np.random.default_rng(rng), loss.terms[0].mix.shape[-1]
+        errors = lambda params, of=errors_of: of(lambda x: network(params, x.astype(params[0][0].dtype)))  # noqa: E731
         start = init_network((problem.dim, *settings.hidden, outputs), rng)
         history = training.run(loss, start, settings, options, rng, errors, checkpoints(name))[1]
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
         rows.append(row | {"minimiser": "Adam"} | final_averages(history, options))
+        for bandwidth in few(BANDWIDTHS, task):
+            least = exact_minimiser(loss, problem.domain, bandwidth, FEATURES[problem.dim], np.random.default_rng(0))
+            rows.append(row | {"minimiser": f"bandwidth {bandwidth}"} | errors_of(lambda x, least=least: least(x)[0]))
         histories[name] = saved_history(history)
     return {
         "recipe": "adam",
@@ -285,12 +331,12 @@ def run_losses(experiment, task, checkpoints=training.no_checkpoints):
 
 
 def errors_of_u(experiment, references):
-    """A function of a network's parameters: relative errors of u = phi N against each reference."""
+    """A function of a function N of points: relative errors of u = phi N against each reference."""
     x = experiments.test_inputs(experiment)
     phi = bubble(experiment.problem, x)[0]
 
-    def errors(params):
-        u = phi * network(params, x.astype(params[0][0].dtype))
+    def errors(N):
+        u = phi * N(x)
         return {name: fem.relative_error(u, reference) for name, reference in references.items()}
 
     return errors
@@ -344,10 +390,10 @@ def cell_history(problem, settings, options, seed, checkpoint, way=None):
 
     def train(name, loss, start, settings, rng):
         begin, inputs = start, lambda y: y
-        if way is not None:
-            loss, begin = asked_by(way, problem, loss, start, np.random.default_rng(seed).spawn(2)[0])
         if way == "features":
-            inputs = lambda y: waves(y[None] / problem.period)[0]  # noqa: E731
+            rng, inputs = np.random.default_rng(seed).spawn(2)[0], lambda y: waves(y[None] / problem.period)[0]
+        if way is not None:
+            loss, begin = asked_by(way, problem, loss, start, rng)
         errors = experiments.corrector_errors(problem, inputs)
         found.append(training.run(loss, begin, settings, options, rng, errors, checkpoint)[1])
         return start  # the correctors themselves are not asked for

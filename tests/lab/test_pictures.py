@@ -58,11 +58,10 @@ def results_of(name, seed):
         "homogenized": training(rng, experiment.homogenized["epochs"], ["e1", "e3"]),
         "transfer": training(rng, experiment.classical["epochs"], ["transfer"], 0.9),
     }
-    gap = (np.array(cell["errors"][correctors[0]])[:, None, None] if correctors else 1.0) ** 2 * np.eye(2)
-    both = {"lower": (1.935 * np.eye(2) - gap).tolist(), "upper": (1.935 * np.eye(2) + gap).tolist()}
     eps = [1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
     quantities = {"classical_predicted": 0.9, "e4": 0.01, "e1_corrected": 1e-3, "e1_corrected_interior": 1e-4}
     quantities |= {"h1": 0.2, "h1_corrected": 0.05, "h1_corrected_interior": 0.01}
+    fem_cells = {"cells": [dict.fromkeys(correctors, 1e-4)], "clock": {"cells": [0.1]}}
     rows = [
         {
             "eps": e,
@@ -101,12 +100,14 @@ def results_of(name, seed):
             name,
             "sharp",
             seed,
-            history={"sharp_cell1": cell, "bounds": both},
-            clock={"sharp_cell1": cell["seconds"]},
+            seconds_by_part={"cell": 1.5},
             fields=fields,
+            quantities=dict.fromkeys(correctors, 1e-8),
         ),
-        *([result(name, "fem", 0, quantities=quantities)] if seed == 0 else []),
-        result(name, "law", seed, study=rows),
+        *([result(name, "fem", 0, quantities=quantities, **fem_cells)] if seed == 0 else []),
+        result(
+            name, "law", seed, study=rows, bandwidth=[{"points": 101, "bandwidth": b, "error": 0.9} for b in (1, 2)]
+        ),
     ]
     if correctors:
         made.append(result(name, "plain", seed, history=plain))
@@ -116,9 +117,9 @@ def results_of(name, seed):
         ]
         made.append(result(name, "robustness", seed, study=robust))
     losses = [
-        {"loss": loss, "optimizer": optimizer, "predicted": 0.5, "trained": 0.51}
+        {"loss": loss, "minimiser": minimiser, "predicted": 0.5, "trained": 0.51}
         for loss in ("strong form", "energy", "first order")
-        for optimizer in ("Adam", "Levenberg-Marquardt")
+        for minimiser in ("Adam", "bandwidth 1")
     ]
     made += [result(name, "layers", seed, study=layers), result(name, "losses", seed, study=losses)]
     return made
@@ -145,7 +146,7 @@ def test_every_figure_of_the_paper_is_drawn_and_nothing_is_missing(no_files, tmp
     pictures, skipped = figures.draw(all_results(), EXPERIMENTS, tmp_path)
     assert skipped == []
     names = {path.stem for path, _ in pictures}
-    assert names >= {f"fig{i:02}" for i in range(1, 24)} | {"bounds", "time", "law", "law-eps", "eps", "layers"}
+    assert names >= {f"fig{i:02}" for i in range(1, 24)} | {"time", "law", "law-eps", "law-bandwidth", "eps", "layers"}
     assert names >= {*EXPERIMENTS, *(f"{name}-corrected" for name in EXPERIMENTS), "reconstruction"}
 
 
@@ -171,7 +172,7 @@ def test_missing_results_skip_their_pictures_and_say_what_they_lack(no_files, tm
     results.append({"task": {**results[0]["task"], "method": "adam"}, "error": "ValueError: no"})
     pictures, skipped = figures.draw(results, EXPERIMENTS, tmp_path)
     assert [path.stem for path, _ in pictures] == ["fig10"]
-    assert {"fig09 (nhpinn)", "fig01 (classical)", "bounds (sharp)", "law (classical_predicted)"} <= set(skipped)
+    assert {"fig09 (adam)", "fig01 (classical)", "law-bandwidth (law)", "law (classical_predicted)"} <= set(skipped)
     assert figures.draw([], EXPERIMENTS, tmp_path)[0] == []
 
 

@@ -1,20 +1,20 @@
 """The law of the classical PINN's failure, the averages that losses learn, and periodicity asked for in other ways."""
 
-import adam
 import autograd.numpy as anp
-import coefficients
-import jets
-import losses
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_bvp
 from scipy.interpolate import BSpline
+from scipy.linalg import lstsq
 
 import fem
+import nhpinn
 from lab import experiments, studies, tasks
-from lab.settings import Task
+from lab.settings import Task, split
+from nhpinn_checks import tensor_and_divergence
+from nhpinn_networks import grid, init_network, midpoints, network_jet, periodic_pairs
 from problems import EXPERIMENTS, PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
@@ -50,9 +50,9 @@ def test_the_averaged_functional_is_the_mean_of_the_squared_residual(seed, dim, 
     x = rng.uniform(0.1, 0.9, (3, dim))
     slope, second, u, u_t = rng.standard_normal((3, dim)), rng.standard_normal((dim, dim)), *rng.standard_normal((2, 3))
     second = second + second.T
-    total, shifts = 0, losses.cell_midpoints(dim, problem.period, 11)
+    total, shifts = 0, midpoints(dim, problem.period, 11)
     for shift in shifts:
-        a, b = coefficients.tensor_and_divergence(lambda p, s=shift: problem.coefficient(p, p / problem.eps + s), x)
+        a, b = tensor_and_divergence(lambda p, s=shift: problem.coefficient(p, p / problem.eps + s), x)
         residual = np.einsum("nij,ij->n", a, second) + np.sum(b * slope, 1) + problem.source(x)
         if reaction:
             residual = residual - u_t - problem.reaction(x / problem.eps + shift) / problem.eps * u
@@ -68,8 +68,8 @@ def test_the_minimiser_solves_an_equation_of_second_order(name, tolerance):
     """-mean(a^2) lap u + beta u = mean(a) f for a(y), by finite elements; in 2D f is not zero in the corners, where
     second derivatives have a logarithm that splines approach slowly."""
     problem = PROBLEMS[name]
-    y = losses.cell_midpoints(problem.dim, 1.0, 32)
-    a, b = coefficients.tensor_and_divergence(lambda p: problem.coefficient(0 * p, p), y)
+    y = midpoints(problem.dim, 1.0, 32)
+    a, b = tensor_and_divergence(lambda p: problem.coefficient(0 * p, p), y)
     k, beta = a[:, 0, 0], np.mean(b[:, 0] ** 2) / problem.eps**2
     v = fem.solve_elliptic(
         lambda x: np.full(len(x), np.mean(k**2)),
@@ -139,11 +139,11 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
     problem = PROBLEMS["const1d" if dim == 1 else "elliptic2d"]
     rng, h = np.random.default_rng(seed), 1e-4
     axes = [np.sort(rng.uniform(low + 0.1, high - 0.1, 3)) for low, high in problem.domain]
-    x, params = fem.tensor_grid(axes), jets.init_network((dim, 7, 1 + dim), rng)
+    x, params = fem.tensor_grid(axes), init_network((dim, 7, 1 + dim), rng)
     k = problem.coefficient(x, x / problem.eps)
 
     def fields(p):
-        out = jets.network_jet(params, p[None])[0]
+        out = network_jet(params, p[None])[0]
         return np.column_stack([studies.bubble(problem, p)[0] * out[:, 0], out[:, 1:]])
 
     steps = h * np.eye(dim)
@@ -151,16 +151,13 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
     sigma, f = fields(x)[:, 1:], problem.source(x)
     first = [np.mean((sigma[:, i] / k - slopes[:, 0, i]) ** 2) for i in range(dim)]
     last = np.mean((sum(slopes[:, 1 + i, i] for i in range(dim)) + f) ** 2)
-    terms = studies.loss_terms(problem, "first order", axes)
-    assert sum(np.sum(t.weight * losses.residual(params, t) ** 2) for t in terms) == pytest.approx(
-        sum(first) + last, rel=1e-5
-    )
+    expected = sum(first) + last
+    assert studies.averaged_loss(problem, "first order", axes)(params) == pytest.approx(expected, rel=1e-5)
 
     alone = [(W, b) if W.shape[1] == 7 else (W[:, :1], b[:1]) for W, b in params]
     g = studies.poisson_flux(problem, axes)
     energy = np.mean(sum((np.sqrt(k) * slopes[:, 0, i] - g[i] / np.sqrt(k)) ** 2 for i in range(dim)))
-    terms = studies.loss_terms(problem, "energy", axes)
-    assert sum(np.sum(t.weight * losses.residual(alone, t) ** 2) for t in terms) == pytest.approx(energy, rel=1e-5)
+    assert studies.averaged_loss(problem, "energy", axes)(alone) == pytest.approx(energy, rel=1e-5)
 
     def flow(p):
         return problem.coefficient(p, p / problem.eps)[:, None] * np.stack(
@@ -168,17 +165,38 @@ def test_terms_of_the_losses_are_their_formulas(seed, dim):
         )
 
     strong = sum((flow(x + e)[:, i] - flow(x - e)[:, i]) / (2 * h) for i, e in enumerate(steps)) + f
-    terms = studies.loss_terms(problem, "strong form", axes)
-    assert sum(np.sum(t.weight * losses.residual(alone, t) ** 2) for t in terms) == pytest.approx(
-        np.mean(strong**2), rel=1e-3
-    )
+    loss = studies.averaged_loss(problem, "strong form", axes)
+    assert loss(alone) == pytest.approx(np.mean(strong**2), rel=1e-3)
+
+
+def test_an_exact_minimiser_is_where_a_loss_does_not_change(monkeypatch):
+    """A network with the same features has the same loss, and no step in its last layer lowers it."""
+    problem, rng = PROBLEMS["const1d"], np.random.default_rng(0)
+    axes, kept = [np.linspace(0.1, 3, 60)], []
+    loss = studies.averaged_loss(problem, "energy", axes)
+    monkeypatch.setattr(studies, "least_squares", lambda A, b: kept.append(lstsq(A, b)[0]) or kept[0])
+    u = studies.exact_minimiser(loss, problem.domain, 2.0, 9, np.random.default_rng(1))
+    W, b = 2.0 * np.random.default_rng(1).standard_normal((1, 9)), np.zeros(9)
+    W, b = W * 2 / np.pi, 2.0 * uniform_after(1, 9) - W[0]  # of z = 2 x / pi - 1
+    best = [(W, b), (kept[0], np.zeros(1))]
+    np.testing.assert_allclose(u(axes[0][:, None])[0], network_jet(best, axes[0][None, :, None])[0, :, 0], rtol=1e-9)
+    for _ in range(5):
+        other = [(W, b), (kept[0] + 1e-3 * rng.standard_normal((9, 1)), np.zeros(1))]
+        assert loss(other) > loss(best)
+
+
+def uniform_after(seed, count):
+    """The biases that exact_minimiser draws after its weights in one dimension."""
+    rng = np.random.default_rng(seed)
+    rng.standard_normal((1, count))
+    return rng.uniform(-1, 1, count)
 
 
 @pytest.mark.parametrize("name", ["energy", "first order"])
 def test_predictions_minimise_the_averaged_losses(name):
     """const1d, by least squares over B-splines for u (and sigma) with coefficients averaged over y."""
     problem = PROBLEMS["const1d"]
-    a = problem.coefficient(None, losses.cell_midpoints(1, 1.0, 64))
+    a = problem.coefficient(None, midpoints(1, 1.0, 64))
     low, high = problem.domain[0]
     basis = BSpline(np.concatenate([[low] * 4, np.linspace(low, high, 25), [high] * 4]), np.eye(28), 4)
     x, weights = fem.gauss(np.linspace(low, high, 25), 5)
@@ -198,21 +216,30 @@ def test_predictions_minimise_the_averaged_losses(name):
 
 
 def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else():
-    faces, _ = losses.periodic_pairs(2, 1.0, 5, 0)
+    faces, _ = periodic_pairs(2, 1.0, 5, 0)
     term = studies.slope_term(faces, 0.01, 0.7)
 
     def loss(u):
-        values = u(term.jet.reshape(-1, 2)).reshape(term.jet.shape[:2])
-        return np.sum(term.weight * np.sum(term.mix * values, axis=0) ** 2)
+        values = u(term.jet.reshape(-1, 2)).reshape(term.jet.shape[:-1])
+        return np.sum(term.weight * np.sum(term.mix * values, axis=(0, 2)) ** 2)
 
     assert loss(lambda y: np.sin(TAU * y[:, 0]) * np.cos(TAU * y[:, 1])) == pytest.approx(0, abs=1e-20)
     assert loss(lambda y: y[:, 0] * (1 - y[:, 0])) == pytest.approx(0.7 * 2**2 / 2)  # on one axis of two
 
 
-def test_variants_of_periodicity_have_weights_that_sum_to_one():
-    settings = adam.Training(**EXPERIMENTS["elliptic2d"].cell)
-    for variant, _ in studies.cell_variants(settings).values():
-        assert sum(variant.weights) == pytest.approx(1) and variant.weights[0] in (1.0, settings.weights[0])
+@pytest.mark.parametrize("way", studies.OTHER_WAYS)
+def test_other_ways_to_periodicity_weigh_the_same_in_all(way):
+    """The equation keeps its weight, the rest is shared; what is built in leaves the equation all of it."""
+    problem, settings = PROBLEMS["elliptic2d"], studies.with_layers(split(EXPERIMENTS["elliptic2d"].cell)[0], 0, 0.02)
+    y = grid([(0, 1), (0, 1)], settings.points)
+    a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p), y)
+    loss = nhpinn.cell_loss(2, 1.0, settings, y, a[None], b[None], b.T[None])
+    changed, _ = studies.asked_by(
+        way, problem, loss, init_network((2, 4, 1), np.random.default_rng(0), (1, 2)), np.random.default_rng(0)
+    )
+    h = 1 / (settings.points - 1) if way == "derivatives * h" else 1.0
+    weights = [term.weight.sum() for term in changed.terms]
+    assert weights == pytest.approx([1.0] if way == "features" else [0.02, 0.49, 0.49 * h**2])
 
 
 @pytest.mark.parametrize("name, method", [("const1d", "law"), ("const1d", "losses"), ("elliptic2d", "layers")])

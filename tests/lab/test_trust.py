@@ -14,17 +14,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import adam
-import jets
-import losses
 import numpy as np
 import pytest
-import sharp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab import command, files, runner, tasks
+import nhpinn
+from lab import command, files, runner, tasks, training
 from lab.settings import Task
+from nhpinn_networks import Loss, equation_term, flatten, init_network, network, value_term
 from problems import EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -121,32 +119,22 @@ class Killed(Exception):
     pass
 
 
-def adam_training(seed, batches, checkpoint):
-    batch = 7 if batches else None
-    training = adam.Training((5,), 20, (0.5, 0.5), 0.01, 12, 4, decay=0.1, batch=batch, every=3)
+def small_training(seed, batches, checkpoint):
+    """Parameters and History of a training of 12 epochs, on random points or on all."""
     rng, y = np.random.default_rng(seed), np.linspace(0, 1, 20)[:, None]
-    terms = [
-        losses.equation_term(y, np.ones((20, 1, 1)), np.zeros((20, 1)), 0.0, np.sin(y[:, 0]), 0.5),
-        losses.value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25)),
-    ]
-    errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
-    params, history = adam.train(jets.init_network((1, 5, 1), rng), terms, training, rng, errors, checkpoint)
-    return jets.flatten(params), history._replace(seconds=[])
+    ones, zeros = np.ones((20, 1, 1)), np.zeros((20, 1))
+    known = value_term(y[[0, -1]], np.zeros(2), np.full(2, 0.25))
+    loss = Loss((equation_term(y, ones, zeros, 0.0, np.sin(y[:, 0]), 0.5), known))
+    settings = nhpinn.Training((5,), 20, (0.5, 0.5), 0.01, 12, decay=0.1)
+    options = training.Options(batch=7 if batches else None, every=3)
+    errors = lambda params: {"size": np.abs(network(params, y)).max()}  # noqa: E731
+    start = init_network((1, 5, 1), rng)
+    params, history = training.run(loss, start, settings, options, rng, errors, checkpoint)
+    return flatten(params), history._replace(seconds=[])
 
 
-def sharp_training(seed, moving, checkpoint):
-    rng, y = np.random.default_rng(seed), np.linspace(0, 1, 20)[:, None]
-    values = np.sin(6 * y[:, 0]) + rng.normal(0, 0.01, (13, 20))
-    terms = lambda i: [losses.value_term(y, values[i if moving else 0], np.full(20, 0.05))]  # noqa: E731
-    errors = lambda params: {"size": np.abs(jets.network(params, y)).max()}  # noqa: E731
-    start = jets.init_network((1, 5, 1), rng)
-    _, fit = sharp.levenberg_marquardt(start, terms, 12, stall=-9.0, errors=errors, checkpoint=checkpoint)
-    return fit.path, (fit.loss, fit.errors, fit.reason)
-
-
-@pytest.mark.parametrize("training", [adam_training, sharp_training])
 @given(stops=st.lists(st.integers(1, 13), max_size=4), random=st.booleans(), seed=st.integers(0, 99))
-def test_a_training_interrupted_anywhere_ends_with_the_same_bits(training, stops, random, seed, tmp_path_factory):
+def test_a_training_interrupted_anywhere_ends_with_the_same_bits(stops, random, seed, tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "state.npz"
 
     def killed_at(stop):
@@ -160,12 +148,13 @@ def test_a_training_interrupted_anywhere_ends_with_the_same_bits(training, stops
                 raise Killed
 
         load = lambda begin: (files.load_state(path, begin, ["test", "source"]) or [begin])[0]  # noqa: E731
-        return adam.Checkpoint(load, save)
+        return training.Checkpoint(load, save)
 
     for stop in stops:
         with suppress(Killed):
-            training(seed, random, killed_at(stop))
-    (whole, record), (again, same) = training(seed, random, adam.NO_CHECKPOINT), training(seed, random, killed_at(None))
+            small_training(seed, random, killed_at(stop))
+    whole, record = small_training(seed, random, training.NO_CHECKPOINT)
+    again, same = small_training(seed, random, killed_at(None))
     assert whole.tobytes() == again.tobytes() and record == same
 
 
@@ -273,16 +262,13 @@ def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
 def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
     def epochs_run():
         steps, (load, save) = [], runner.keep_at(tmp_path / "stem", [], lambda: [0, 0], threading.Event())("cell")
-        training = adam.Training((3,), 5, (0.5, 0.5), 0.01, 4, 1)
-        keep = adam.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
-        y = np.linspace(0, 1, 5)[:, None]
-        params = jets.init_network((1, 3, 1), np.random.default_rng(0))
-        adam.train(params, [losses.value_term(y, y[:, 0], y[:, 0])], training, np.random.default_rng(0), None, keep)
+        keep = training.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
+        small_training(0, False, keep)
         return len(steps)
 
-    assert (epochs_run(), epochs_run()) == (5, 0)
+    assert (epochs_run(), epochs_run()) == (12, 0)
     monkeypatch.setattr(runner, "SOURCE", "another")
-    assert epochs_run() == 5
+    assert epochs_run() == 12
     assert "made by another source" in capsys.readouterr().err
 
 
