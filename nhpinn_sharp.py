@@ -163,6 +163,13 @@ class Cells(NamedTuple):
         return found[..., 0] - (self.scale * self.mean)[..., None], found[..., 1:]
 
 
+def unit_cells(found):
+    """The Cells of one coefficient on the unit cell."""
+    dim = len(found.bounds.lower)
+    mean = found.features.jet(midpoints(dim, 1.0, found.points)[None])[0].mean(axis=0) @ found.C
+    return Cells(found.features, found.C[:, None], mean[None], np.ones(dim), np.ones(dim))
+
+
 def solve_cells(problem, tolerance, rng):
     """Step 1: the Correctors of a problem, for every x of its domain if the coefficient varies slowly.
 
@@ -287,3 +294,9 @@ def chebyshev_points(problem, tolerance):
             f"{tolerance:g}, expected at most {MOST_NODES}; try a larger tolerance"
         )
     return Chebyshev(tuple(problem.domain), tuple(counts))
+
+
+class TwoPhase(NamedTuple):
+    level_set: object
+    inside: object
+    outside: object
