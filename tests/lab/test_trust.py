@@ -1,5 +1,6 @@
 """Runs that are killed, continued, spread out or damaged give the same numbers, or say what is wrong."""
 
+import ctypes
 import errno
 import json
 import os
@@ -289,6 +290,24 @@ def test_every_module_that_makes_a_number_is_part_of_the_name_of_the_source():
     inside = {f"lab.{path.stem}" for path in (ROOT / "lab").glob("*.py") if path.stem not in others}
     ours = {path.stem for path in ROOT.glob("*.py")} - {"run_all"}
     assert {module.__name__ for module in runner.COMPUTING} == inside | ours
+
+
+def threads_of_blas():
+    """What numpy's own library says in the process that runs this; 0 where it cannot be asked."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "openblas" in line and (path := line.split()[-1]).startswith("/"):
+            for name in ("scipy_openblas_get_num_threads64_", "openblas_get_num_threads"):
+                with suppress(AttributeError, OSError):
+                    return getattr(ctypes.CDLL(path), name)()
+    return 0
+
+
+def test_the_order_of_imports_does_not_decide_on_the_threads(monkeypatch):
+    """numpy is loaded here, and the environment asks for two: a process for tasks has one all the same."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    with runner.new_process() as executor:
+        assert executor.submit(os.environ.get, "OPENBLAS_NUM_THREADS").result() == "1"
+        assert executor.submit(threads_of_blas).result() in (0, 1)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,99 @@
+"""Problems of one's own: found, run like the paper's, and refused with the line and the field."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab import command, experiments, own, tasks
+from lab.settings import Task
+from problems import EXPERIMENTS
+
+ROOT = Path(__file__).parents[2]
+HEAD = """import autograd.numpy as np
+from problems import Problem, experiment
+
+"""
+MINE = """mine = Problem(
+    name="mine",
+    title="mine",
+    dim=1,
+    domain=((0.0, 1.0),),
+    eps=0.125,
+    coefficient=lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]),
+    source=lambda x: 1 + 0 * x[:, 0],
+)
+"""
+
+
+def problem_file(folder, text):
+    path = folder / "mine.py"
+    path.write_text(HEAD + text)
+    return path
+
+
+def test_the_example_is_a_problem_and_an_experiment_whose_settings_replace_ours():
+    found = own.load(ROOT / "examples" / "problem_file.py")
+    assert list(found) == ["layers", "fast"]
+    assert found["fast"].cell == {**found["layers"].cell, "epochs": 1000} and found["fast"].test_points == 51
+
+
+def test_defaults_suit_every_dimension_with_time_and_without():
+    for dim in (1, 2, 3):
+        for initial in (None, lambda x: 0 * x[:, 0]):
+            a = lambda x, y: 2 + 0 * y[:, 0]  # noqa: E731
+            base = EXPERIMENTS["elliptic2d"].problem._replace(coefficient=a, source=lambda x: x[:, 0])
+            own.checked(base._replace(dim=dim, domain=((0.0, 1.0),) * dim, initial=initial, slow=None))
+
+
+def test_everything_runs_on_a_problem_of_ones_own(tmp_path):
+    """References, both recipes, classical PINN, transfer learning, tables, pictures and the report."""
+    out = tmp_path / "out"
+    arguments = ["--problem", str(problem_file(tmp_path, MINE)), "--budget", "smoke", "--jobs", "1", "--out", str(out)]
+    assert command.main(arguments) == 0
+    rows = json.loads((out / "summary.json").read_text())
+    assert {row["problem"] for row in rows} == {"mine"} and {row["paper"] for row in rows} == {None}
+    assert {row["quantity"] for row in rows} >= {"e1", "e2", "e3", "e4", "e_a", "chi1", "classical", "transfer"}
+    assert (out / "figures" / "mine.png").exists() and "mine: mine" in (out / "report.html").read_text()
+
+
+def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_path):
+    names = set()
+    for constant in (1, 2):
+        text = f"K = {constant}\n" + MINE.replace("2 + np.sin", "2 + K * np.sin").replace("2 + K", "3 + K")
+        found = own.load(problem_file(tmp_path, text))["mine"]
+        names.add(tasks.name_of(Task("mine", "fem", 0, "smoke"), found))
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("eps=0.125", "eps=-1", "line 9: eps: found -1, expected a positive number"),
+        ("dim=1", "dim=4", "line 7: dim: found 4"),
+        ("domain=((0.0, 1.0),)", "domain=((1.0, 0.0),)", "line 8: domain: found"),
+        ("2 + np.sin(2 *", "2 + np.sin(3 *", "line 10: coefficient: not periodic"),
+        ("2 + np.sin", "2 + np.sinus", "line 10: .*sinus"),
+        ("1 + 0 * x[:, 0]", "x", "line 11: source: returned"),
+        ("eps=0.125", "epsilon=0.125", "line 4: .*epsilon"),
+        ('name="mine"', 'name="my problem"', "line 5: name: found 'my problem'"),
+        ('name="mine"', 'name="const1d"', "name: found 'const1d' twice"),
+        ("mine = Problem(", "mine = Problem((", "line "),
+        ("mine = Problem(", "mine = dict(", "found no Problem and no Experiment"),
+        (MINE, MINE + 'b = experiment(mine, cell={"epoch": 3})\n', "line 13: cell: .*epoch"),
+        (MINE, MINE + 'b = experiment(mine, cell={"weights": (1, 1, 1)})\n', "line 13: weights: found"),
+        (MINE, MINE + "b = experiment(mine, tolerance=-1)\n", "line 13: tolerance: found -1"),
+        (MINE, MINE + "b = experiment(mine, cells={})\n", "line 13: .*cells"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_with_its_line_and_field(old, new, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        own.known([problem_file(tmp_path, MINE.replace(old, new))])
+
+
+def test_a_box_costs_what_its_area_needs():
+    square = EXPERIMENTS["elliptic2d"].problem
+    long = square._replace(domain=((0.0, 2.0), (0.0, 0.5)))
+    assert experiments.an_axis(square, 48) == 48 and experiments.an_axis(long, 96) == (96, 24)
+    u, elements = experiments.fine_solution(long._replace(eps=1 / 4), 0.5)
+    assert elements == (32, 8) and u.mesh.elements == elements
