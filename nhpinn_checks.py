@@ -242,6 +242,7 @@ def shown(value):
 
 def check_cell_training(training, dim, problems=1):
     """Settings of step 1, for so many cell problems that are trained together."""
+    check_integer("layers", training.layers, 0)
     check_training(training, ("equation", "periodic", "oversampling")[: 3 if training.layers else 2], dim, problems)
     if training.layers >= training.points - 2:
         raise ValueError(
@@ -257,7 +258,7 @@ def check_equation_training(training, dim, timed):
 
 def check_training(training, weights, inputs, problems=1):
     """weights: what they weigh, in eqs. (3) and (12).  All points, of a grid over the inputs, fit into the memory."""
-    for name, least, most in (("epochs", 1, 10**9), ("layers", 0, 10**9), ("points", 3, 10**4)):
+    for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
         check_integer(name, getattr(training, name), least, most)
     if (total := training.points**inputs * problems) > 10**7:
         raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
