@@ -480,7 +480,7 @@ def _inverse(lines, n, scale, fluxes=False):
             matrices = modes[i][1 if flags[i] else 2]
             matrices = _adjoint(matrices) if adjoint else matrices
             if P == 1:
-                X = X * matrices.reshape(along[i])
+                X *= matrices.reshape(along[i])
             else:
                 Y = np.moveaxis(X, (dim + i, i), (0, 1))
                 X = (matrices @ Y.reshape(len(Y), P, -1)).reshape(Y.shape)
@@ -519,19 +519,21 @@ def _descend(form, constant, u, delta, most=5000):
     force, total = _force(form, u, constant)
     energy = constant @ total + np.vdot(u, force)
     r = -force
-    p = z = form.inverse(r)
-    square, drops = np.vdot(r, z), []
+    p = form.inverse(r)
+    square, drops = np.vdot(r, p), []
     while square > 1e-15 * energy and len(drops) < most:  # below that a projected force is rounding error
         q = _force(form, p)
         step = square / np.vdot(p, q)
-        u, r = u + step * p, r - step * q
+        u += step * p
+        r -= np.multiply(q, step, out=q)
         drops.append(step * square)
         energy -= drops[-1]
         if sum(drops[-4:]) <= delta * energy:
             break
         z = form.inverse(r)
         square, last = np.vdot(r, z), square
-        p = z + square / last * p
+        p *= square / last
+        p += z
     return u
 
 
