@@ -1,5 +1,7 @@
 """References: orders of convergence, closed forms, and properties of the homogenized tensor."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -330,3 +332,162 @@ def test_bad_input_is_named():
         fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], lambda x: x[:, 0], fem.Mesh(UNIT, 4)).on_grid(np.array([1.5]))
     with pytest.raises(ValueError, match="mesh"):
         fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)
+
+
+TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
+shapes = st.sampled_from([(2, 2), (3, 4), (5, 3), (2, 2, 2), (3, 2, 4)])
+contrasts = st.floats(1, 1e4)
+
+
+def random_image(seed, shape, contrast=10.0, tensor=False):
+    """Two phases at random, or a random symmetric positive definite tensor in every voxel."""
+    rng = np.random.default_rng(seed)
+    if not tensor:
+        return np.where(rng.random(shape) < 0.5, 1.0, contrast)
+    root = rng.standard_normal((*shape, len(shape), len(shape)))
+    return root @ np.swapaxes(root, -1, -2) + 0.3 * np.eye(len(shape))
+
+
+def below(A, B, slack=1e-12):
+    """A <= B as symmetric matrices, up to rounding."""
+    return np.linalg.eigvalsh(B - A).min() > -slack * np.abs(B).max()
+
+
+def voxels(image, times):
+    for axis in range(image.ndim):
+        image = np.repeat(image, times, axis)
+    return image
+
+
+@given(seeds, shapes, contrasts, st.booleans(), st.sampled_from([1.0, (1.0, 2.0, 0.5)]))
+def test_bounds_of_an_image_are_ordered_and_refinement_tightens_them(seed, shape, contrast, tensor, period):
+    """Reuss <= lower <= finer lower <= tensor <= finer upper <= upper <= Voigt."""
+    image, dim = random_image(seed, shape, contrast, tensor), len(shape)
+    period = period if np.isscalar(period) else period[:dim]
+    coarse, fine = (fem.bounds(image, dim, period=period, tolerance=0, size=size) for size in (0, 1000))
+    full = image if tensor else image[..., None, None] * np.eye(dim)
+    voxel = tuple(range(dim))
+    chain = [np.linalg.inv(np.linalg.inv(full).mean(voxel)), coarse.lower, fine.lower, fine.tensor]
+    chain += [fine.upper, coarse.upper, full.mean(voxel)]
+    slack = 1e-6  # of the solver at least a hundredth of the gap: refined bounds may lose that much
+    assert all(below(A, B, max(slack, coarse.gap / 50)) for A, B in pairwise(chain))
+    assert below(coarse.lower, coarse.upper) and below(fine.lower, fine.upper)  # whatever the solver does
+    assert coarse.quadrature == fine.quadrature == 0
+
+
+@given(seeds, st.integers(1, 3), contrasts)
+def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, contrast):
+    layers = np.exp(np.random.default_rng(seed).uniform(0, np.log(contrast), 5))
+    image = np.broadcast_to(layers.reshape(5, *[1] * (dim - 1)), (5, 2, 3)[:dim])
+    found, expected = fem.bounds(image, dim), np.diag([1 / np.mean(1 / layers), *[layers.mean()] * (dim - 1)])
+    for tensor in (found.lower, found.upper, found.tensor):
+        np.testing.assert_allclose(tensor, expected, rtol=1e-12, atol=1e-12 * contrast)
+
+
+@given(st.floats(0.01, 100), st.integers(1, 3))
+def test_a_homogeneous_image_is_exact(k, dim):
+    found = fem.bounds(np.full((4, 3, 2)[:dim], k), dim)
+    np.testing.assert_allclose([found.lower, found.upper], [k * np.eye(dim)] * 2, rtol=1e-13, atol=1e-13 * k)
+    assert np.abs(found.corrector(np.random.default_rng(0).random((5, dim)))).max() < 1e-12
+
+
+@given(st.floats(1e-4, 1e4))
+def test_bounds_contain_closed_forms(s):
+    """A square inclusion (Obnosov): sqrt((1 + 3 s) / (3 + s)); the checkerboard (Keller, Dykhne): sqrt(s)."""
+    for image, exact in (([[s, 1], [1, 1]], np.sqrt((1 + 3 * s) / (3 + s))), ([[s, 1], [1, s]], np.sqrt(s))):
+        found = fem.bounds(image, 2, size=2000)
+        assert below(found.lower, exact * np.eye(2)) and below(exact * np.eye(2), found.upper)
+        np.testing.assert_allclose(found.tensor, exact * np.eye(2), rtol=1e-10, atol=1e-10 * exact)
+        assert found.gap < 1e-2 or image[1][1] == s
+
+
+@given(seeds, contrasts)
+def test_swapping_the_phases_gives_the_dual_bounds(seed, contrast):
+    """a* of a and of b = R^T a^-1 R: a*(a) = R a*(b)^-1 R^T, so that the intervals overlap (Keller, Mendelson)."""
+    image = random_image(seed, (4, 3), contrast)
+    one, two = fem.bounds(image, 2, size=500), fem.bounds(contrast / image, 2, size=500)
+    lower, upper = (contrast * TURN @ np.linalg.inv(A) @ TURN.T for A in (two.upper, two.lower))
+    assert below(lower, one.upper) and below(one.lower, upper)
+
+
+@given(seeds, st.integers(0, 2), st.integers(0, 3), st.floats(0.01, 100))
+def test_bounds_follow_shifts_turns_and_scales_of_the_image(seed, along, shift, factor):
+    image = random_image(seed, (3, 4))
+    found, moved = fem.bounds(image, 2, size=500), fem.bounds(factor * np.roll(image, shift, along % 2), 2, size=500)
+    np.testing.assert_allclose(moved.tensor, factor * found.tensor, rtol=1e-4, atol=1e-4 * factor)
+    turned = fem.bounds(np.rot90(image), 2, size=500, period=(4.0, 3.0))  # square voxels, as in the next line
+    image = fem.bounds(image, 2, size=500, period=(3.0, 4.0))
+    np.testing.assert_allclose(turned.tensor, TURN @ image.tensor @ TURN.T, rtol=1e-3, atol=1e-3)
+
+
+@given(seeds, shapes, contrasts)
+def test_a_larger_conductivity_never_lowers_the_bounds(seed, shape, more):
+    image = random_image(seed, shape)
+    found, raised = (fem.bounds(k, len(shape), size=500) for k in (image, np.where(image > 1, 10 * more, 1.0)))
+    assert below(found.lower, raised.upper)
+
+
+@given(seeds, st.sampled_from([(3, 2), (2, 2, 3)]))
+def test_bounds_do_not_depend_on_how_finely_an_image_is_sampled(seed, shape):
+    image = random_image(seed, shape)
+    one, two = (fem.bounds(k, len(shape), size=500) for k in (image, voxels(image, 2)))
+    assert below(one.lower, two.upper) and below(two.lower, one.upper)
+
+
+@pytest.mark.parametrize(
+    ("dim", "order", "cuts"), [(1, 3, (0, 1)), (2, 2, (0, 0.2, 1)), (2, 4, (0, 1)), (3, 2, (0, 1))]
+)
+@pytest.mark.parametrize("tensor", [False, True])
+def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, cuts, tensor):
+    a, bounds = random_coefficient(3, dim, tensor=tensor), ((0.0, 1.0), (0.0, 1.0), (0.0, 1.0))[:dim]
+    mesh = fem.Mesh(bounds, (4, 3, 2)[:dim], order, periodic=True, cuts=cuts)
+    s = fem.space(mesh)
+    full = a(s.points) if tensor else a(s.points)[:, None, None] * np.eye(dim)
+    A = fem.stiffness(s, full).toarray()
+    load = -np.stack([sum(s.D[i].T @ (s.weights * full[:, i, j]) for i in range(dim)) for j in range(dim)], axis=1)
+    exact = np.linalg.lstsq(A, load, rcond=1e-12)[0]
+    exact -= s.weights @ (s.B @ exact)
+    chi, found = fem.correctors(a, mesh)
+    np.testing.assert_allclose(chi.nodal, exact, atol=1e-6)
+    energy = np.einsum("q,qij->ij", s.weights, full) - exact.T @ A @ exact
+    np.testing.assert_allclose(found, energy, rtol=1e-11, atol=1e-11)
+
+
+@given(seeds, st.integers(1, 3), st.booleans())
+def test_bounds_of_a_smooth_function_close_upon_its_tensor(seed, dim, tensor):
+    a = random_coefficient(seed, dim, tensor=tensor)
+    found, n = fem.bounds(a, dim, 5), 5
+    assert below(found.lower, found.upper) and found.gap < 2e-3 and found.quadrature < 1e-3
+    exact = fem.homogenized_tensor(a, dim, 2 * n)
+    assert below(found.lower, exact, 1e-5) and below(exact, found.upper, 1e-5)
+
+
+def test_functions_that_jump_are_not_silent():
+    def disc(y):
+        return np.where(np.sum(((y - 0.5) % 1 - 0.5) ** 2, axis=1) < 0.1, 1.0, 10.0)
+
+    with pytest.warns(UserWarning, match="coefficient: two quadrature rules differ"):
+        fem.homogenized_tensor(disc, 2, 6)
+    assert fem.bounds(disc, 2, 6).quadrature > 1e-3
+
+
+@given(seeds, st.integers(1, 3), st.booleans())
+def test_fields_at_points_agree_with_those_on_grids(seed, dim, periodic):
+    rng = np.random.default_rng(seed)
+    mesh = fem.Mesh(((0.0, 2.0), (-1.0, 1.0), (0.0, 1.0))[:dim], (3, 2, 4)[:dim], 3, periodic, cuts=(0, 0.2, 1))
+    field = fem.Field(mesh, rng.standard_normal((fem.space(mesh).B.shape[1], 2)))
+    axes = [rng.uniform(low, high, 3) + (high - low) * periodic for low, high in mesh.bounds]
+    value, gradient, second = field.at(fem.tensor_grid(axes))
+    close = {"rtol": 1e-9, "atol": 1e-9 * np.abs(second).max()}
+    np.testing.assert_allclose(value, field.on_grid(*axes), **close)
+    for i in range(dim):
+        np.testing.assert_allclose(gradient[..., i], field.on_grid(*axes, along=(i,)), **close)
+        for j in range(dim):
+            np.testing.assert_allclose(second[..., i, j], field.on_grid(*axes, along=(i, j)), **close)
+
+
+def test_what_does_not_fit_the_memory_is_refused_before_it_is_tried():
+    with pytest.raises(ValueError, match="mesh: .*need .* GiB, expected at most"):
+        fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 3, 4000)
+    with pytest.raises(ValueError, match="coefficient: found shape"):
+        fem.bounds(np.ones((3, 3, 3)), 2)
