@@ -34,6 +34,7 @@ from jets import affine, derivatives, operator_jet, tanh_jet
 from losses import grid, on_boundary
 
 FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
+FEATURES_IN_TIME = {1: (40, 80, 160, 320), 2: (150, 300), 3: (300,)}
 CHECKS = {1: 1024, 2: 64, 3: 20}  # midpoints an axis of the box: a bump of width 0.02 is seen in one and two dimensions
 CUT, CUT_IN_TIME = 1e-13, 1e-12  # of singular values; in time what a slab leaves is added up
 
@@ -90,8 +91,10 @@ def solve_equation(problem, coefficients, tolerance, rng):
     The features double until the estimate of the relative error in L2 (at the final time) is below the tolerance; a
     warning says where that is not reached.
     """
-    solve, best = solve_stationary if problem.initial is None else solve_in_time, None
-    for count in FEATURES[problem.dim]:
+    solve, counts, best = solve_stationary, FEATURES, None
+    if problem.initial is not None:
+        solve, counts = solve_in_time, FEATURES_IN_TIME
+    for count in counts[problem.dim]:
         found = solve(problem, coefficients, random_features(problem.dim, count, rng))
         best = found if best is None or not found.error > best.error else best
         if best.error <= tolerance:
@@ -276,7 +279,7 @@ def eigenvalues(problem, coefficients, y):
 #     sum_j D_ij V c_j / h + A c_i = f_i      becomes      (l_j V / h + A) (T^-1 c)_j = (T^-1 f)_j
 # ---------------------------------------------------------------------------------------------------
 
-STAGES = 5  # of Radau in a slab
+STAGES, RATIO = 5, 0.5
 
 
 def solve_in_time(problem, coefficients, features):
@@ -346,7 +349,7 @@ def slab_times(final, rate, graded):
     there; after that slabs of equal length, for 40 relaxation times, when what moves is lost in rounding.
     """
     relaxation = min(final, 1 / abs(rate))
-    times = np.append(0, relaxation * 0.5 ** np.arange(graded, -1, -1.0))
+    times = np.append(0, relaxation * RATIO ** np.arange(graded, -1, -1.0))
     last = final if rate < 0 else min(final, 40 / rate)
     count = int(np.ceil((last - relaxation) / relaxation))
     return np.append(times, relaxation + (last - relaxation) * np.arange(1, count + 1) / max(count, 1)), relaxation
