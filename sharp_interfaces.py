@@ -30,6 +30,9 @@ from losses import grid
 from sharp import periodic_features, relative_size
 
 
+FINER = 1.0
+
+
 class TwoPhase(NamedTuple):
     """inside where level_set(y) > 0, outside elsewhere: numbers, tensors (d, d) or smooth functions of y (n, d)."""
 
@@ -236,11 +239,19 @@ def feature_jet(features, jet):
     return tanh_jet(affine(part_inputs(features.part, jet), features.W, features.b))[0]
 
 
-def random_features(part, points, count, scale, rng):
-    """tanh(w . (z - c)) with w normal and c at some of the points of the part."""
-    z = part_inputs(part, points[None])[0]
-    W = rng.standard_normal((z.shape[1], count)) * scale / np.sqrt(z.shape[1])
-    return Features(part, W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1))
+def random_features(part, points, normals, sizes, count, scale, rng):
+    """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part; sizes (n,) of their boxes.
+
+    Where boxes are small, as in gaps of width delta, there are more centres, and w is up to as many times larger across
+    the gap, and the root of that along it: fields there vary over delta and sqrt(delta).
+    """
+    chosen = rng.integers(len(points), size=count)
+    jet = part_inputs(part, np.stack([points[chosen], normals[chosen], 0 * points[chosen]]))
+    z, across = jet[0], jet[1] / np.linalg.norm(jet[1], axis=1, keepdims=True)
+    finer = (sizes.max() / sizes[chosen, None]) ** (FINER * rng.random((count, 1)))
+    W = rng.standard_normal(z.shape) * np.sqrt(finer) + rng.standard_normal((count, 1)) * (finer - 1) * across
+    W *= scale / np.sqrt(z.shape[1])
+    return Features(part, W.T, -np.sum(W * z, axis=1))
 
 
 # --- the least-squares problem and the bounds -------------------------------------------------------------
@@ -320,20 +331,23 @@ def features_at(s, features):
         yield k, f, np.flatnonzero(mine), inside, rim, feature_jet(f, operator_jet(s.rule.surface[rim], unit, np.zeros((len(rim), dim))))
 
 
-def system(s, features, weights):
-    """Rows: the equation, the flux, the value; their squares add up to the square of what the bounds miss."""
-    q, n, m = s.rule, len(s.rule.points), len(s.rule.surface)
-    A, start = np.zeros((n + 2 * m, sum(len(f.b) for f in features))), 0
-    w, area = np.sqrt(q.weights) / (2 * np.pi), np.sqrt(q.area)[:, None]
+def system(s, features, weights, h):
+    """Rows: the equation, the flux, the value, its slopes; their squares add up to the square of what the bounds miss."""
+    q, n, m, dim = s.rule, len(s.rule.points), len(s.rule.surface), s.rule.points.shape[1]
+    A, start = np.zeros((n + (1 + dim) * m, sum(len(f.b) for f in features))), 0
+    w, area, tangents = np.sqrt(q.weights) / (2 * np.pi), np.sqrt(q.area)[:, None], np.linalg.svd(q.normals[:, None])[2][:, 1:]
+    value = np.sqrt(weights.least * weights.depth) * weights.lift
     for _, f, mine, inside, rim, edge in features_at(s, features):
         columns, sign = slice(start, start + len(f.b)), 2 * f.part.phase - 1
         start += len(f.b)
         A[mine, columns] = w[mine, None] * inside[-1]
         along = np.einsum("mi,mij->jm", q.normals[rim], s.sides[f.part.phase][rim])
         A[n + rim, columns] = weights.trace * area[rim] * sign * np.einsum("jm,jmN->mN", along, edge[1:-1])
-        A[n + m + rim, columns] = np.sqrt(weights.least) * weights.lift * area[rim] * sign * edge[0]
+        A[n + m + rim, columns] = value / np.sqrt(h) * area[rim] * sign * edge[0]
+        for k in range(dim - 1):
+            A[n + (2 + k) * m + rim, columns] = value * np.sqrt(4 / 3 * h) * area[rim] * sign * np.einsum("mj,jmN->mN", tangents[rim, k], edge[1:-1])
     jump = np.einsum("mi,mij->mj", q.normals, s.sides[1] - s.sides[0])
-    return A, -np.concatenate([w[:, None] * s.b, weights.trace * area * jump, 0 * jump])
+    return A, -np.concatenate([w[:, None] * s.b, weights.trace * area * jump, np.zeros((dim * m, dim))])
 
 
 def ridge(A, rhs, size=1e-14):
@@ -373,12 +387,13 @@ def bounds(s, u, edge, weights):
     g, slope = jump[:, 0], jump[:, 1:-1]
     slope = slope - np.einsum("jkm,mk,ml->jlm", slope, q.normals, q.normals)
     C = np.einsum("m,im,jm->ij", q.area, g, flux[weights.side])
-    h, value = weights.depth, np.sum(q.area * g**2)
-    lift = weights.lift * np.sqrt(value + 4 / 3 * h**2 * np.sum(q.area * slope**2))
+    value, along = np.sum(q.area * g**2), 4 / 3 * np.sum(q.area * slope**2)
+    h = min(weights.depth, np.sqrt(value / max(along, 1e-300)))  # the best depth of the layer
+    lift = weights.lift * np.sqrt(weights.depth * (value / h + along * h))
     mean = np.sqrt(1.5 ** (dim - 1) * h / 3 * value)
     size, skip = np.sqrt(np.sum(q.weights * r**2)), np.sqrt(np.sum(q.area * (flux[1] - flux[0]) ** 2))
     miss = (size / (2 * np.pi) + weights.trace * skip) / np.sqrt(weights.least) + lift
     middle = energy + C + C.T
     parts = np.array([size / (2 * np.pi), weights.trace * skip, np.sqrt(weights.least) * lift])
     eye = np.eye(dim)
-    return middle - (2 * size * mean + miss**2) * eye, middle, middle + (2 * size * mean + lift**2) * eye, parts
+    return middle - (2 * size * mean + miss**2) * eye, middle, middle + (2 * size * mean + lift**2) * eye, (parts, h)
