@@ -24,13 +24,10 @@ from scipy.linalg import qr, solve_triangular
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from coefficients import tensor_and_divergence
+from coefficients import as_tensor, checked_values, tensor_and_divergence
 from jets import affine, operator_jet, tanh_jet
 from losses import grid
 from sharp import periodic_features, relative_size
-
-
-FINER = 1.0
 
 
 class TwoPhase(NamedTuple):
@@ -69,6 +66,12 @@ def partition(level_set, dim, count, depth, most=60000):
         cut = np.abs(value).min(1) <= 1.5 * steepest * reach * size
         monotone = np.maximum(slope.min(1), -slope.max(1)) / np.maximum(steepest, 1e-300)[:, None]
         good = ~cut | (monotone.max(1) > 0.25)
+        if dim == 3 and level < 3:  # a face that is cut needs a second axis, for the same reason
+            inside = value > 0
+            best = np.argmax(monotone, axis=1)
+            for k, side in product(range(3), (0, 1)):
+                face = inside[:, samples[:, k] == side]
+                good &= ~((best == k) & cut & (face.any(1) != face.all(1)) & (np.sort(monotone, axis=1)[:, 1] <= 0.1))
         if level == depth:
             changes = (value > 0).any(1) & (value <= 0).any(1)
             lost, cut, good = size**dim * np.sum(~good & changes), cut & good, np.full(len(low), True)
@@ -76,7 +79,9 @@ def partition(level_set, dim, count, depth, most=60000):
         size /= 2
         low = (low[~good][:, None] + size * grid([(0.0, 1.0)] * dim, 2)).reshape(-1, dim)
         if len(low) > most:
-            raise ValueError("level_set: too many boxes are needed; expected an interface with a gradient that is not zero")
+            raise ValueError(
+                "level_set: too many boxes are needed; expected an interface with a gradient that is not zero"
+            )
         if not len(low):
             break
     return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
@@ -173,8 +178,10 @@ def locate(boxes, points):
     out, points = np.zeros(len(points), int), points % 1
     for size in np.unique(boxes.size):
         n, mine = round(1 / size), np.flatnonzero(boxes.size == size)
-        keys = [np.ravel_multi_index(p.T, [n] * p.shape[1]) for p in (
-            np.round(boxes.low[mine] * n).astype(int), np.minimum(points * n, n - 1).astype(int))]
+        keys = [
+            np.ravel_multi_index(p.T, [n] * p.shape[1])
+            for p in (np.round(boxes.low[mine] * n).astype(int), np.minimum(points * n, n - 1).astype(int))
+        ]
         mine, own = mine[np.argsort(keys[0])], np.sort(keys[0])
         place = np.minimum(np.searchsorted(own, keys[1]), len(own) - 1)
         found = own[place] == keys[1]
@@ -239,19 +246,11 @@ def feature_jet(features, jet):
     return tanh_jet(affine(part_inputs(features.part, jet), features.W, features.b))[0]
 
 
-def random_features(part, points, normals, sizes, count, scale, rng):
-    """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part; sizes (n,) of their boxes.
-
-    Where boxes are small, as in gaps of width delta, there are more centres, and w is up to as many times larger across
-    the gap, and the root of that along it: fields there vary over delta and sqrt(delta).
-    """
-    chosen = rng.integers(len(points), size=count)
-    jet = part_inputs(part, np.stack([points[chosen], normals[chosen], 0 * points[chosen]]))
-    z, across = jet[0], jet[1] / np.linalg.norm(jet[1], axis=1, keepdims=True)
-    finer = (sizes.max() / sizes[chosen, None]) ** (FINER * rng.random((count, 1)))
-    W = rng.standard_normal(z.shape) * np.sqrt(finer) + rng.standard_normal((count, 1)) * (finer - 1) * across
-    W *= scale / np.sqrt(z.shape[1])
-    return Features(part, W.T, -np.sum(W * z, axis=1))
+def random_features(part, points, count, rng):
+    """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part."""
+    z = part_inputs(part, points[None])[0]
+    W = rng.standard_normal((z.shape[1], count)) * (0.5 if part.centre is None else 1.0) / np.sqrt(z.shape[1])
+    return Features(part, W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1))
 
 
 # --- the least-squares problem and the bounds -------------------------------------------------------------
@@ -313,41 +312,40 @@ class Sampled(NamedTuple):
     beside: np.ndarray  # (m, 2): the parts on both sides
 
 
-def sampled(cell, boxes, number, order):
-    q = rule(cell.level_set, boxes, order)
+def sampled(cell, boxes, number, q):
     a, b = conductivity(cell, q.points, q.phase)
     sides = [conductivity(cell, q.surface, side)[0] for side in (0, 1)]
     return Sampled(q, a, b, number[q.box, q.phase], sides, number[q.home])
 
 
-def features_at(s, features):
-    """Jets of a part's features at its points, (d + 2, n, N), and of the interface on both sides."""
-    jets, dim = [], s.rule.points.shape[1]
-    for k, f in enumerate(features):
-        mine = s.part == k
-        inside = feature_jet(f, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]))
-        rim = np.flatnonzero(s.beside[:, f.part.phase] == k)
-        unit = np.broadcast_to(np.eye(dim), (len(rim), dim, dim))
-        yield k, f, np.flatnonzero(mine), inside, rim, feature_jet(f, operator_jet(s.rule.surface[rim], unit, np.zeros((len(rim), dim))))
+def part_jets(s, k, phase):
+    """Of part k: which points of the rule and of the interface are its own, and the jets of their coordinates."""
+    mine, rim, dim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, phase] == k), s.b.shape[1]
+    unit = np.broadcast_to(np.eye(dim), (len(rim), dim, dim))
+    edge = operator_jet(s.rule.surface[rim], unit, np.zeros((len(rim), dim)))
+    return mine, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]), rim, edge
 
 
 def system(s, features, weights, h):
-    """Rows: the equation, the flux, the value, its slopes; their squares add up to the square of what the bounds miss."""
-    q, n, m, dim = s.rule, len(s.rule.points), len(s.rule.surface), s.rule.points.shape[1]
+    """Rows: equation, flux, value, slopes of the value; their squares add up to the square of what the bounds miss."""
+    q, n, m, dim = s.rule, len(s.rule.points), len(s.rule.surface), s.b.shape[1]
     A, start = np.zeros((n + (1 + dim) * m, sum(len(f.b) for f in features))), 0
-    w, area, tangents = np.sqrt(q.weights) / (2 * np.pi), np.sqrt(q.area)[:, None], np.linalg.svd(q.normals[:, None])[2][:, 1:]
+    w, area = np.sqrt(q.weights)[:, None] / (2 * np.pi), np.sqrt(q.area)
+    tangents = np.linalg.svd(q.normals[:, None])[2][:, 1:]
     value = np.sqrt(weights.least * weights.depth) * weights.lift
-    for _, f, mine, inside, rim, edge in features_at(s, features):
-        columns, sign = slice(start, start + len(f.b)), 2 * f.part.phase - 1
+    for k, f in enumerate(features):
+        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
+        columns, edge = slice(start, start + len(f.b)), feature_jet(f, edge)
         start += len(f.b)
-        A[mine, columns] = w[mine, None] * inside[-1]
-        along = np.einsum("mi,mij->jm", q.normals[rim], s.sides[f.part.phase][rim])
-        A[n + rim, columns] = weights.trace * area[rim] * sign * np.einsum("jm,jmN->mN", along, edge[1:-1])
-        A[n + m + rim, columns] = value / np.sqrt(h) * area[rim] * sign * edge[0]
-        for k in range(dim - 1):
-            A[n + (2 + k) * m + rim, columns] = value * np.sqrt(4 / 3 * h) * area[rim] * sign * np.einsum("mj,jmN->mN", tangents[rim, k], edge[1:-1])
-    jump = np.einsum("mi,mij->mj", q.normals, s.sides[1] - s.sides[0])
-    return A, -np.concatenate([w[:, None] * s.b, weights.trace * area * jump, np.zeros((dim * m, dim))])
+        A[mine, columns] = w[mine] * feature_jet(f, jet)[-1]
+        sign = area[rim] * (2 * f.part.phase - 1)
+        along = np.einsum("mi,mij->mj", q.normals[rim], s.sides[f.part.phase][rim])
+        rows = [(weights.trace, along)] + [(value * np.sqrt(4 / 3 * h), tangents[rim, i]) for i in range(dim - 1)]
+        for i, (factor, direction) in enumerate(rows):
+            A[n + i * m + rim, columns] = np.einsum("mj,jmN->mN", factor * sign[:, None] * direction, edge[1:-1])
+        A[n + dim * m + rim, columns] = value / np.sqrt(h) * sign[:, None] * edge[0]
+    jump = weights.trace * area[:, None] * np.einsum("mi,mij->mj", q.normals, s.sides[1] - s.sides[0])
+    return A, -np.concatenate([w * s.b, jump, np.zeros((dim * m, dim))])
 
 
 def ridge(A, rhs, size=1e-14):
@@ -362,38 +360,186 @@ def ridge(A, rhs, size=1e-14):
     return solve_triangular(R[:N, :N], R[:N, N:]) / norm[:, None]
 
 
-def solved_fields(s, features, solution):
-    """Jets of the correctors: (J, d + 2, n) in the phases, (2, J, d + 2, m) on the interface from both sides."""
-    J, dim = solution.shape[1], s.rule.points.shape[1]
-    u, edge, start = np.zeros((J, dim + 2, len(s.rule.points))), np.zeros((2, J, dim + 2, len(s.rule.surface))), 0
-    for _, f, mine, inside, rim, outer in features_at(s, features):
-        c = solution[start : start + len(f.b)]
-        start += len(f.b)
-        u[:, :, mine] = np.moveaxis(inside @ c, -1, 0)
-        edge[f.part.phase][:, :, rim] = np.moveaxis(outer @ c, -1, 0)
-    return u, edge
+def combined(features, coefficients, jet, block=2000):
+    """The jets of functions: coefficients (N, J), jet (channels, n, d) -> (J, channels, n)."""
+    parts = [feature_jet(features, jet[:, i : i + block]) @ coefficients for i in range(0, jet.shape[1], block)]
+    return np.moveaxis(np.concatenate(parts, axis=1), -1, 0)
 
 
-def bounds(s, u, edge, weights):
-    """lower, tensor, upper: see the head."""
-    q, dim = s.rule, u.shape[0]
-    S = np.linalg.cholesky(s.a)
-    field = np.moveaxis(u[:, 1:-1], 1, -1) + np.moveaxis(S, 1, 0)  # S^T (e_j + grad u_j)
-    energy = np.einsum("n,ink,jnk->ij", q.weights, field, field, optimize=True)
-    r = u[:, -1] + s.b.T
-    flux = [np.einsum("mi,mik,jmk->jm", q.normals, s.sides[side], np.moveaxis(edge[side][:, 1:-1], 1, -1)
-            + np.eye(dim)[:, None], optimize=True) for side in (0, 1)]
-    jump = edge[0] - edge[1]
-    g, slope = jump[:, 0], jump[:, 1:-1]
-    slope = slope - np.einsum("jkm,mk,ml->jlm", slope, q.normals, q.normals)
-    C = np.einsum("m,im,jm->ij", q.area, g, flux[weights.side])
+def fields(s, features, solution):
+    """Jets of the correctors: (J, d + 2, n) in the phases, (2, J, d + 2, m) on both sides of the interface."""
+    dim = s.b.shape[1]
+    u, edges = np.zeros((dim, dim + 2, len(s.b))), np.zeros((2, dim, dim + 2, len(s.rule.surface)))
+    for k, (f, c) in enumerate(zip(features, solution, strict=True)):
+        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
+        if len(mine):
+            u[:, :, mine] = combined(f, c, jet)
+        if len(rim):
+            edges[f.part.phase][:, :, rim] = combined(f, c, edge)
+    return u, edges
+
+
+def interface_terms(s, edges, weights):
+    """What the jumps do: C (J, J), |grad l|, its layer's depth, |l|, |jump of the flux|."""
+    q, dim = s.rule, s.b.shape[1]
+    flux = [
+        np.einsum("mi,mik,jkm->jm", q.normals, a, edge[:, 1:-1] + np.eye(dim)[:, :, None], optimize=True)
+        for a, edge in zip(s.sides, edges, strict=True)
+    ]
+    g, slope = (edges[0] - edges[1])[:, 0], (edges[0] - edges[1])[:, 1:-1]
+    slope = slope - np.einsum("jkm,mk->jm", slope, q.normals)[:, None] * q.normals.T
     value, along = np.sum(q.area * g**2), 4 / 3 * np.sum(q.area * slope**2)
     h = min(weights.depth, np.sqrt(value / max(along, 1e-300)))  # the best depth of the layer
     lift = weights.lift * np.sqrt(weights.depth * (value / h + along * h))
-    mean = np.sqrt(1.5 ** (dim - 1) * h / 3 * value)
-    size, skip = np.sqrt(np.sum(q.weights * r**2)), np.sqrt(np.sum(q.area * (flux[1] - flux[0]) ** 2))
-    miss = (size / (2 * np.pi) + weights.trace * skip) / np.sqrt(weights.least) + lift
-    middle = energy + C + C.T
-    parts = np.array([size / (2 * np.pi), weights.trace * skip, np.sqrt(weights.least) * lift])
-    eye = np.eye(dim)
-    return middle - (2 * size * mean + miss**2) * eye, middle, middle + (2 * size * mean + lift**2) * eye, (parts, h)
+    C = np.einsum("m,im,jm->ij", q.area, g, flux[weights.side])
+    size = np.sqrt(1.5 ** (dim - 1) * h / 3 * value)
+    return C + C.T, lift, h, size, np.sqrt(np.sum(q.area * (flux[1] - flux[0]) ** 2))
+
+
+def bounds(s, u, edges, weights):
+    """lower, tensor, upper (d, d), and the depth of the layer: see the head."""
+    field = np.moveaxis(u[:, 1:-1], 1, -1) + np.moveaxis(np.linalg.cholesky(s.a), 1, 0)  # S^T (e_j + grad u_j)
+    energy = np.einsum("n,ink,jnk->ij", s.rule.weights, field, field, optimize=True)
+    C, lift, h, size, jump = interface_terms(s, edges, weights)
+    r = np.sqrt(np.sum(s.rule.weights * (u[:, -1] + s.b.T) ** 2))
+    miss = (r / (2 * np.pi) + weights.trace * jump) / np.sqrt(weights.least) + lift
+    tensor, eye = energy + C, np.eye(len(C))
+    return tensor - (2 * r * size + miss**2) * eye, tensor, tensor + (2 * r * size + lift**2) * eye, h
+
+
+# --- a cell ---------------------------------------------------------------------------------------------
+
+
+class Homogenized(NamedTuple):
+    tensor: np.ndarray  # (d, d)
+    lower: np.ndarray
+    upper: np.ndarray
+    gap: float  # between the bounds, in the direction where it is largest for the tensor
+    quadrature: float  # how far they move from one quadrature to another, by the same measure
+    corrector: object  # y (n, d) -> (n, d), periodic, mean zero
+
+
+STAGES = {  # boxes an axis, features, order of the rule of the fit
+    2: ((8, 250, 3), (10, 500, 3), (10, 800, 3), (14, 1200, 3), (16, 1600, 3)),
+    3: ((4, 400, 2), (4, 900, 2), (4, 1500, 2)),
+}
+DEPTH = {2: 8, 3: 4}
+
+
+def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0):
+    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features are added until tolerance is met."""
+    cell, period = unit_cell(cell, dim, period), np.broadcast_to(np.asarray(period, float), dim)
+    h, best, error = None, None, np.inf
+    for count, total, order in STAGES[dim]:
+        boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
+        check_interface(cell.level_set, boxes, lost)
+        new, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
+        new = new._replace(quadrature=new.quadrature + lost)
+        if not new.gap + new.quadrature >= error:
+            best, error = new, new.gap + new.quadrature
+        if error <= tolerance:
+            break
+    else:
+        warnings.warn(
+            f"tolerance: found a gap of {best.gap:.2g} and a quadrature that moves by {best.quadrature:.2g}, expected "
+            f"{tolerance:.2g} in all; narrow gaps, corners and thin phases need what smooth functions cannot give: "
+            "a wider gap, a smoother level set, or an image with recipe fem",
+            stacklevel=2,
+        )
+    scale = np.outer(period, period)
+    tensors = [scale * each for each in (best.tensor, best.lower, best.upper)]
+    inner = best.corrector
+    return Homogenized(*tensors, best.gap, best.quadrature, lambda y: period * inner(np.asarray(y, float) / period))
+
+
+def attempt(cell, boxes, total, order, h, rng):
+    """Homogenized on the unit cell with this many features, and the depth of the layer."""
+    quadrature = rule(cell.level_set, boxes, order)
+    parts, number = parts_of(cell.level_set, boxes, quadrature)
+    s = sampled(cell, boxes, number, quadrature)
+    weights = constants(s.rule, s.a, s.rule.phase)
+    features = all_features(parts, s, total, rng)
+    A, rhs = system(s, features, weights, h or weights.depth)
+    solution = np.split(ridge(A, rhs), np.cumsum([len(f.b) for f in features])[:-1])
+    results = []
+    for finer in (order + 1, order + 2):
+        s = sampled(cell, boxes, number, rule(cell.level_set, boxes, finer))
+        u, edges = fields(s, features, solution)
+        results.append(bounds(s, u, edges, weights))
+    lower, tensor, upper, h = results[-1]
+    moved = max(relative_size(a - b, tensor) for a, b in zip(*[r[:3] for r in results], strict=True))
+    mean = u[:, 0] @ s.rule.weights
+    corrector = corrector_of(cell.level_set, boxes, number, features, solution, mean)
+    return Homogenized(tensor, lower, upper, relative_size(upper - lower, tensor), moved, corrector), h
+
+
+def all_features(parts, s, total, rng):
+    """Features of every part, more for parts with more points, but never more than the points can tell apart."""
+    points = np.array([np.sum(s.part == k) for k in range(len(parts))])
+    share = np.sqrt(points) / np.sqrt(points).sum()
+    counts = np.minimum(np.maximum(40, total * share), np.maximum(points / 1.5, 4)).astype(int)
+    return [
+        random_features(
+            p, s.rule.points[s.part == k] if points[k] else s.rule.surface[s.beside[:, p.phase] == k], n, rng
+        )
+        for k, (p, n) in enumerate(zip(parts, counts, strict=True))
+    ]
+
+
+def corrector_of(level_set, boxes, number, features, solution, mean):
+    """y (n, d) -> (n, d): each point by the features of its part."""
+
+    def corrector(y):
+        y = np.asarray(y, float) % 1
+        part = number[locate(boxes, y), (level_set(y) > 0).astype(int)]
+        out = np.zeros(y.shape)
+        for k, (f, c) in enumerate(zip(features, solution, strict=True)):
+            if np.any(part == k):
+                out[part == k] = combined(f, c, y[None, part == k])[:, 0].T
+        return out - mean
+
+    return corrector
+
+
+def unit_cell(cell, dim, period):
+    """The same cell on [0, 1]^d: the conductivity becomes P^-1 a P^-1, P = diag(period)."""
+    period = np.broadcast_to(np.asarray(period, float), dim)
+    checked_values("level_set", cell.level_set, period * grid([(0.0, 1.0)] * dim, 4))
+    fields_ = []
+    for name in ("inside", "outside"):
+        value = getattr(cell, name)
+        if not callable(value):
+            value = np.asarray(value, float)
+            if value.shape not in ((), (dim, dim)):
+                raise ValueError(f"{name}: found shape {value.shape}, expected a number, ({dim}, {dim}) or a function")
+            value = value * np.eye(dim) if value.ndim == 0 else value
+        fields_.append(unit_field(name, value, period))
+    return TwoPhase(lambda z: cell.level_set(period * (z % 1)), *fields_)
+
+
+def unit_field(name, value, period):
+    if not callable(value):
+        constant = value / np.outer(period, period)
+        return lambda z: constant + 0 * z[:, :1, None]
+    return lambda z: as_tensor(value(period * z), z.shape) / np.outer(period, period)
+
+
+def check_interface(level_set, boxes, lost):
+    """Raises ValueError for a level set without an interface, or with one that has no normal."""
+    dim = boxes.low.shape[1]
+    value = level_set(boxes.low + boxes.size[:, None] / 2)
+    if np.all(value > 0) or np.all(value <= 0):
+        raise ValueError(
+            f"level_set: found values from {value.min():.3g} to {value.max():.3g}, expected both signs: a cell of one "
+            "phase has no interface"
+        )
+    if lost > 1e-4:
+        raise ValueError(
+            f"level_set: found no normal on the interface in {lost:.2g} of the cell, expected a gradient that neither "
+            "vanishes nor jumps there"
+        )
+    face = grid([(0.0, 1.0)] * (dim - 1), 33 if dim == 2 else 17)
+    for k in range(dim):
+        near, far = (level_set(np.insert(face, k, side, axis=1)) for side in (1e-9, 1 - 1e-9))
+        if np.any((near > 0) != (far > 0)) and np.abs(near - far)[(near > 0) != (far > 0)].max() > 1e-6 * np.ptp(value):
+            raise ValueError(f"level_set: not periodic along axis {k}, its signs differ on opposite faces of the cell")
