@@ -23,8 +23,9 @@ from autograd import elementwise_grad
 from scipy.linalg import qr, solve_triangular
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.spatial import cKDTree
 
-from coefficients import as_tensor, checked_values, tensor_and_divergence
+from coefficients import as_tensor, check_periodic, checked_values, tensor_and_divergence
 from jets import affine, operator_jet, tanh_jet
 from losses import grid
 from sharp import periodic_features, relative_size
@@ -54,7 +55,7 @@ def gradient_of(level_set, points):
 
 
 def partition(level_set, dim, count, depth, most=60000):
-    """Boxes, halved until the level set has no zero in each, or is monotone along an axis; and the volume unresolved."""
+    """Boxes, halved until the level set has no zero in each, or is monotone along an axis; the volume left."""
     per_axis = {1: 9, 2: 5, 3: 4}[dim]
     samples, reach = grid([(0.0, 1.0)] * dim, per_axis), np.sqrt(dim) / 2 / (per_axis - 1)
     low, size, done, lost = grid([(0.0, 1 - 1 / count)] * dim, count), 1 / count, [], 0.0
@@ -79,9 +80,7 @@ def partition(level_set, dim, count, depth, most=60000):
         size /= 2
         low = (low[~good][:, None] + size * grid([(0.0, 1.0)] * dim, 2)).reshape(-1, dim)
         if len(low) > most:
-            raise ValueError(
-                "level_set: too many boxes are needed; expected an interface with a gradient that is not zero"
-            )
+            raise ValueError("level_set: found no normal on the interface, expected a gradient that is not zero there")
         if not len(low):
             break
     return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
@@ -98,7 +97,7 @@ def bisect(test, low, high):
 
 
 def roots(level_set, points, axis, low, high):
-    """Up to two zeros (n, 2) of the level set along an axis (n,) between low and high (n,); high where there is none."""
+    """Up to two zeros (n, 2) of the level set along an axis (n,) between low and high (n,); high for none."""
 
     def line(part):
         rows = np.arange(len(part))
@@ -190,11 +189,28 @@ def locate(boxes, points):
 
 
 class Part(NamedTuple):
-    """A connected part of a phase.  centre is None where it has no bounds: it reaches its own copy in another cell."""
+    """A connected part of a phase, with the coordinates that it has of its own.
+
+    Where a part reaches its copy in the cell at v, an integer vector, u is periodic, and k . y is single-valued for
+    integer k with k . v = 0 alone: all k in an inclusion, those across it in a layer or a fibre, none in a matrix.
+    """
 
     phase: int
-    centre: np.ndarray | None
-    half: np.ndarray | None  # of its extent
+    axes: np.ndarray  # (r, d): the k
+    centre: np.ndarray  # (r,)
+    half: np.ndarray  # (r,): of its extent
+
+
+def own_coordinates(phase, loops, rim):
+    """A Part from the vectors (l, d) to its copies and the points (m, d) of its interface, unfolded."""
+    dim, chosen = rim.shape[1], []
+    for k in sorted(product(range(-3, 4), repeat=dim), key=lambda k: (np.dot(k, k), k)):
+        new = np.linalg.matrix_rank([*chosen, k]) > len(chosen)
+        if new and not np.any(loops @ k) and np.ptp(rim @ k) < 0.999:  # else it would meet itself
+            chosen.append(k)
+    axes = np.array(chosen, float).reshape(-1, dim)
+    low, high = (rim @ axes.T).min(0), (rim @ axes.T).max(0)
+    return Part(phase, axes, (low + high) / 2, np.maximum((high - low) / 2, 1e-6))
 
 
 def parts_of(level_set, boxes, quadrature):
@@ -218,13 +234,17 @@ def parts_of(level_set, boxes, quadrature):
         edges = label[tail] == name
         own = np.isin(2 * quadrature.home + nodes[0] % 2, nodes)
         rim = quadrature.surface[own] + shift[2 * quadrature.home[own] + nodes[0] % 2]
-        low, high = rim.min(0), rim.max(0)
+        if not len(rim):
+            continue
         number[nodes] = len(parts)
-        if np.any(shift[tail[edges]] + cell[edges] != shift[head[edges]]) or np.any(high - low > 0.999):
-            parts.append(Part(int(nodes[0] % 2), None, None))
-        else:
-            parts.append(Part(int(nodes[0] % 2), (low + high) / 2, (high - low) / 2))
-    return parts, number.reshape(count, 2)
+        loops = np.unique((shift[tail] + cell - shift[head])[edges], axis=0)
+        parts.append(own_coordinates(int(nodes[0] % 2), loops, rim))
+    number = number.reshape(count, 2)
+    for phase in (0, 1):  # what is too small for the samples belongs to the part beside it
+        known, other = number[:, phase] >= 0, number[:, phase] < 0
+        tree = cKDTree((boxes.low + boxes.size[:, None] / 2)[known], boxsize=1)
+        number[other, phase] = number[known, phase][tree.query((boxes.low + boxes.size[:, None] / 2)[other])[1]]
+    return parts, number
 
 
 class Features(NamedTuple):
@@ -234,12 +254,11 @@ class Features(NamedTuple):
 
 
 def part_inputs(part, jet):
-    """Coordinates in [-1, 1] of a part that fits into a cell; else waves, which are periodic.  (channels, n, m)"""
-    if part.centre is None:
-        return periodic_features(jet % 1 if len(jet) == 1 else jet)
-    scaled = jet / part.half
-    scaled[0] = ((jet[0] - part.centre + 0.5) % 1 - 0.5) / part.half
-    return scaled
+    """The part's own coordinates in [-1, 1], and, unless there are d, waves, which are periodic: (channels, n, ...)."""
+    own = jet @ part.axes.T
+    own[0] = (own[0] - part.centre + 0.5) % 1 - 0.5
+    own /= part.half
+    return own if len(part.axes) == jet.shape[-1] else np.concatenate([own, periodic_features(jet)], axis=-1)
 
 
 def feature_jet(features, jet):
@@ -249,7 +268,8 @@ def feature_jet(features, jet):
 def random_features(part, points, count, rng):
     """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part."""
     z = part_inputs(part, points[None])[0]
-    W = rng.standard_normal((z.shape[1], count)) * (0.5 if part.centre is None else 1.0) / np.sqrt(z.shape[1])
+    size = np.where(np.arange(z.shape[1]) < len(part.axes), 1.0, 0.5) / np.sqrt(z.shape[1])
+    W = rng.standard_normal((z.shape[1], count)) * size[:, None]
     return Features(part, W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1))
 
 
@@ -277,7 +297,9 @@ def constants(quadrature, a, phase):
     offset -= np.round(offset)
     square, facing = (offset**2).sum(-1), n @ n.T
     apart = square > 1e-8
-    bend = np.sqrt((2 - 2 * facing)[apart & (facing > 0.5)] / square[apart & (facing > 0.5)]).max(initial=1e-9)
+    bend = np.sqrt(np.maximum(2 - 2 * facing, 0)[apart & (facing > 0.5)] / square[apart & (facing > 0.5)]).max(
+        initial=1e-9
+    )
     eigenvalues = np.linalg.eigvalsh(a)
     least, depths, costs = eigenvalues.min(), [], []
     for side in (0, 1):
@@ -294,10 +316,13 @@ def constants(quadrature, a, phase):
 def conductivity(cell, points, phase):
     """a (n, d, d) and its divergence (n, d) at points of both phases."""
     a, b = np.zeros((len(points), *[points.shape[1]] * 2)), np.zeros(points.shape)
-    for side, field in enumerate((cell.outside, cell.inside)):
+    for side, name in enumerate(("outside", "inside")):
         mine = np.broadcast_to(phase, len(points)) == side
         if mine.any():
-            a[mine], b[mine] = tensor_and_divergence(field, points[mine])
+            try:
+                a[mine], b[mine] = tensor_and_divergence(getattr(cell, name), points[mine])
+            except (ValueError, TypeError) as error:
+                raise type(error)(str(error).replace("coefficient", name, 1)) from error
     return a, b
 
 
@@ -420,15 +445,18 @@ class Homogenized(NamedTuple):
 
 
 STAGES = {  # boxes an axis, features, order of the rule of the fit
-    2: ((8, 250, 3), (10, 500, 3), (10, 800, 3), (14, 1200, 3), (16, 1600, 3)),
-    3: ((4, 400, 2), (4, 900, 2), (4, 1500, 2)),
+    2: ((8, 250, 3), (10, 500, 3), (10, 800, 3), (14, 1300, 3)),
+    3: ((4, 400, 2), (4, 1000, 2)),
 }
 DEPTH = {2: 8, 3: 4}
 
 
 def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0):
-    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features are added until tolerance is met."""
-    cell, period = unit_cell(cell, dim, period), np.broadcast_to(np.asarray(period, float), dim)
+    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until tolerance is met."""
+    if dim not in STAGES:
+        raise ValueError(f"dim: found {dim}, expected 2 or 3; in one dimension the harmonic mean is exact")
+    period = np.broadcast_to(np.asarray(period, float), dim)
+    cell = unit_cell(cell, dim, period)
     h, best, error = None, None, np.inf
     for count, total, order in STAGES[dim]:
         boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
@@ -454,6 +482,7 @@ def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0):
 
 def attempt(cell, boxes, total, order, h, rng):
     """Homogenized on the unit cell with this many features, and the depth of the layer."""
+    dim = boxes.low.shape[1]
     quadrature = rule(cell.level_set, boxes, order)
     parts, number = parts_of(cell.level_set, boxes, quadrature)
     s = sampled(cell, boxes, number, quadrature)
@@ -462,7 +491,7 @@ def attempt(cell, boxes, total, order, h, rng):
     A, rhs = system(s, features, weights, h or weights.depth)
     solution = np.split(ridge(A, rhs), np.cumsum([len(f.b) for f in features])[:-1])
     results = []
-    for finer in (order + 1, order + 2):
+    for finer in (order + 1, order + 2) if dim == 2 else (order, order + 1):  # in 3D points are dear
         s = sampled(cell, boxes, number, rule(cell.level_set, boxes, finer))
         u, edges = fields(s, features, solution)
         results.append(bounds(s, u, edges, weights))
@@ -503,43 +532,45 @@ def corrector_of(level_set, boxes, number, features, solution, mean):
 
 def unit_cell(cell, dim, period):
     """The same cell on [0, 1]^d: the conductivity becomes P^-1 a P^-1, P = diag(period)."""
-    period = np.broadcast_to(np.asarray(period, float), dim)
-    checked_values("level_set", cell.level_set, period * grid([(0.0, 1.0)] * dim, 4))
-    fields_ = []
-    for name in ("inside", "outside"):
-        value = getattr(cell, name)
-        if not callable(value):
-            value = np.asarray(value, float)
-            if value.shape not in ((), (dim, dim)):
-                raise ValueError(f"{name}: found shape {value.shape}, expected a number, ({dim}, {dim}) or a function")
-            value = value * np.eye(dim) if value.ndim == 0 else value
-        fields_.append(unit_field(name, value, period))
-    return TwoPhase(lambda z: cell.level_set(period * (z % 1)), *fields_)
+    checked_values("level_set", cell.level_set, period * grid([(0.1, 0.9)] * dim, 4))
+    return TwoPhase(
+        lambda z: cell.level_set(period * (z % 1)),
+        *(unit_field(name, getattr(cell, name), dim, period) for name in ("inside", "outside")),
+    )
 
 
-def unit_field(name, value, period):
-    if not callable(value):
-        constant = value / np.outer(period, period)
-        return lambda z: constant + 0 * z[:, :1, None]
-    return lambda z: as_tensor(value(period * z), z.shape) / np.outer(period, period)
+def unit_field(name, value, dim, period):
+    """A number, a tensor or a function as a function of the unit cell: (n, d) -> (n, d, d)."""
+    if callable(value):
+        field = lambda z: as_tensor(value(period * z), z.shape) / np.outer(period, period)  # noqa: E731
+        check_periodic(name, field, dim, 1.0)
+        return field
+    try:
+        value = np.asarray(value, float)
+    except (TypeError, ValueError):
+        value = np.zeros(0)
+    if value.shape not in ((), (dim, dim)):
+        raise ValueError(f"{name}: expected a number, a tensor ({dim}, {dim}) or a function, found shape {value.shape}")
+    constant = (value * np.eye(dim) if value.ndim == 0 else value) / np.outer(period, period)
+    return lambda z: constant + 0 * z[:, :1, None]
 
 
 def check_interface(level_set, boxes, lost):
-    """Raises ValueError for a level set without an interface, or with one that has no normal."""
+    """Raises ValueError for a level set without an interface, with one without normals, or one that the boxes miss."""
     dim = boxes.low.shape[1]
-    value = level_set(boxes.low + boxes.size[:, None] / 2)
-    if np.all(value > 0) or np.all(value <= 0):
+    fine = grid([(0.003, 0.997)] * dim, {2: 211, 3: 41}[dim])
+    inside, box = level_set(fine) > 0, locate(boxes, fine)
+    if np.all(inside) or not np.any(inside):
+        sign = "positive" if inside[0] else "not positive"
+        raise ValueError(f"level_set: {sign} everywhere, expected a change of sign; one phase alone has no interface")
+    centre = level_set(boxes.low + boxes.size[:, None] / 2) > 0
+    if lost > 1e-4 or np.any((inside != centre[box]) & ~boxes.cut[box]):
         raise ValueError(
-            f"level_set: found values from {value.min():.3g} to {value.max():.3g}, expected both signs: a cell of one "
-            "phase has no interface"
-        )
-    if lost > 1e-4:
-        raise ValueError(
-            f"level_set: found no normal on the interface in {lost:.2g} of the cell, expected a gradient that neither "
-            "vanishes nor jumps there"
+            "level_set: found no normal on the interface, or details finer than its samples; expected a gradient that "
+            "neither vanishes nor jumps on the interface, and nothing below a hundredth of the cell"
         )
     face = grid([(0.0, 1.0)] * (dim - 1), 33 if dim == 2 else 17)
     for k in range(dim):
         near, far = (level_set(np.insert(face, k, side, axis=1)) for side in (1e-9, 1 - 1e-9))
-        if np.any((near > 0) != (far > 0)) and np.abs(near - far)[(near > 0) != (far > 0)].max() > 1e-6 * np.ptp(value):
-            raise ValueError(f"level_set: not periodic along axis {k}, its signs differ on opposite faces of the cell")
+        if np.any(((near > 0) != (far > 0)) & (np.abs(near - far) > 1e-6 * np.abs(near).max())):
+            raise ValueError(f"level_set: its signs on opposite faces of axis {k} differ, expected it periodic")
