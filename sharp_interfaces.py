@@ -1,0 +1,576 @@
+"""Two phases with a sharp interface, on a periodic cell: random features, one linear least-squares problem, bounds.
+
+    div a (grad u_j + e_j) = 0 in each phase,   u_j and a (grad u_j + e_j) . n continuous on the interface
+
+A level set that is positive inside gives boxes in which it is monotone along an axis (partition), and on them Gauss
+rules of the phases and of the interface (rule; Saye 2015).  Each connected part of a phase has its own features.
+The weights of the rows are those of the bounds: with r the residual in the phases, q and g the jumps of flux and value
+
+    v = u + l,  l = (1 - t / h) g in a layer of depth h on one side of the interface, is continuous; E = energy of u;
+    E(v) = E + C + C^T - 2 int r l + |grad l|^2,   C_ij = int_interface g_i sigma_j . n                    upper
+    |grad(v - w)|_a <= (|r| / 2 pi + c_trace |q|) / sqrt(a_min) + |grad l|_a   for the true w               lower
+
+whose squares are all that the bounds miss, so that a residual of 1e-3 is a gap of 1e-6.  Assumed: that the rules
+resolve the integrals (`quadrature` compares two of them) and that the points see the reach of the interface.
+"""
+
+import warnings
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from autograd import elementwise_grad
+from scipy.linalg import qr, solve_triangular
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.spatial import cKDTree
+
+from coefficients import as_tensor, check_periodic, checked_values, tensor_and_divergence
+from jets import affine, operator_jet, tanh_jet
+from losses import grid
+from sharp import periodic_features, relative_size
+
+
+class TwoPhase(NamedTuple):
+    """inside where level_set(y) > 0, outside elsewhere: numbers, tensors (d, d) or smooth functions of y (n, d)."""
+
+    level_set: object
+    inside: object
+    outside: object
+
+
+class Boxes(NamedTuple):
+    """Boxes of the unit cell.  Where one is cut, the level set is monotone along the last of its axes."""
+
+    low: np.ndarray  # (B, d)
+    size: np.ndarray  # (B,)
+    axes: np.ndarray  # (B, d): in the order of integration
+    cut: np.ndarray  # (B,): may have zeros
+
+
+def gradient_of(level_set, points):
+    """(n, d), zero where it does not exist, such as at the centre of a distance."""
+    with np.errstate(all="ignore"):
+        return np.nan_to_num(elementwise_grad(level_set)(points), posinf=0, neginf=0)
+
+
+def partition(level_set, dim, count, depth, most=60000):
+    """Boxes, halved until the level set has no zero in each, or is monotone along an axis; the volume left."""
+    per_axis = {1: 9, 2: 5, 3: 4}[dim]
+    samples, reach = grid([(0.0, 1.0)] * dim, per_axis), np.sqrt(dim) / 2 / (per_axis - 1)
+    low, size, done, lost = grid([(0.0, 1 - 1 / count)] * dim, count), 1 / count, [], 0.0
+    for level in range(depth + 1):
+        y = low[:, None] + size * samples
+        value = level_set(y.reshape(-1, dim)).reshape(len(low), -1)
+        slope = gradient_of(level_set, y.reshape(-1, dim)).reshape(y.shape)
+        steepest = np.linalg.norm(slope, axis=-1).max(1)
+        cut = np.abs(value).min(1) <= 1.5 * steepest * reach * size
+        monotone = np.maximum(slope.min(1), -slope.max(1)) / np.maximum(steepest, 1e-300)[:, None]
+        good = ~cut | (monotone.max(1) > 0.25)
+        if dim == 3 and level < 3:  # a face that is cut needs a second axis, for the same reason
+            inside = value > 0
+            best = np.argmax(monotone, axis=1)
+            for k, side in product(range(3), (0, 1)):
+                face = inside[:, samples[:, k] == side]
+                good &= ~((best == k) & cut & (face.any(1) != face.all(1)) & (np.sort(monotone, axis=1)[:, 1] <= 0.1))
+        if level == depth:
+            changes = (value > 0).any(1) & (value <= 0).any(1)
+            lost, cut, good = size**dim * np.sum(~good & changes), cut & good, np.full(len(low), True)
+        done.append((low[good], np.full(good.sum(), size), np.argsort(monotone[good], axis=1), cut[good]))
+        size /= 2
+        low = (low[~good][:, None] + size * grid([(0.0, 1.0)] * dim, 2)).reshape(-1, dim)
+        if len(low) > most:
+            raise ValueError("level_set: found no normal on the interface, expected a gradient that is not zero there")
+        if not len(low):
+            break
+    return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
+
+
+def bisect(test, low, high):
+    """Where test(t) (n,) changes between low and high (n,)."""
+    start = test(low)
+    for _ in range(45 if len(low) else 0):
+        middle = (low + high) / 2
+        same = test(middle) == start
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return (low + high) / 2
+
+
+def roots(level_set, points, axis, low, high):
+    """Up to two zeros (n, 2) of the level set along an axis (n,) between low and high (n,); high for none."""
+
+    def line(part):
+        rows = np.arange(len(part))
+
+        def at(t):
+            y = points[part]
+            y[rows, axis[part]] = t
+            return y
+
+        return lambda t: level_set(at(t)) > 0, lambda t: gradient_of(level_set, at(t))[rows, axis[part]] > 0
+
+    inside, rising = line(np.arange(len(points)))
+    start, end, up = inside(low), inside(high), rising(low)
+    out, middle = np.stack([high, high], axis=1), low.copy()
+    turn = np.flatnonzero((start == end) & (up != rising(high)) & (up != start))  # it may dip to the other side
+    middle[turn] = bisect(line(turn)[1], low[turn], high[turn])
+    dips = turn[inside(middle)[turn] != start[turn]]
+    once = np.flatnonzero(start != end)
+    out[once, 0] = bisect(line(once)[0], low[once], high[once])
+    out[dips, 0] = bisect(line(dips)[0], low[dips], middle[dips])
+    out[dips, 1] = bisect(line(dips)[0], middle[dips], high[dips])
+    return out
+
+
+class Rule(NamedTuple):
+    """A quadrature of both phases and of their interface; box: in which box a point lies."""
+
+    points: np.ndarray  # (n, d)
+    weights: np.ndarray  # (n,)
+    box: np.ndarray  # (n,)
+    phase: np.ndarray  # (n,): 1 inside, 0 outside
+    surface: np.ndarray  # (m, d)
+    area: np.ndarray  # (m,)
+    home: np.ndarray  # (m,)
+    normals: np.ndarray  # (m, d), from inside to outside
+
+
+def rule(level_set, boxes, order):
+    """Gauss rules coordinate by coordinate, the steepest last, split wherever an edge of a box meets the interface."""
+    t, g = np.polynomial.legendre.leggauss(order)
+    t, g, dim = (t + 1) / 2, g / 2, boxes.low.shape[1]
+    box, y, w = np.arange(len(boxes.low)), boxes.low.copy(), np.ones(len(boxes.low))
+    for i in range(dim):
+        axis, later = boxes.axes[box, i], boxes.axes[box, i + 1 :]
+        low = boxes.low[box, axis]
+        high = low + boxes.size[box]
+        cuts, cut = [low, high], np.flatnonzero(boxes.cut[box])
+        for corner in product((0, 1), repeat=dim - 1 - i):
+            z = y[cut]
+            np.put_along_axis(
+                z, later[cut], np.take_along_axis(z, later[cut], 1) + np.outer(boxes.size[box[cut]], corner), 1
+            )
+            for zero in roots(level_set, z, axis[cut], low[cut], high[cut]).T:
+                cuts.append(high.copy())
+                cuts[-1][cut] = zero
+        if i == dim - 1:
+            hit = np.flatnonzero(cuts[2] < high)
+            surface, area, home = y[hit], w[hit], box[hit]
+            surface[np.arange(len(hit)), axis[hit]] = cuts[2][hit]
+        cuts = np.sort(cuts, axis=0)
+        piece, row = np.nonzero(np.diff(cuts, axis=0) > 1e-10 * boxes.size[box])
+        start, length = cuts[piece, row], cuts[piece + 1, row] - cuts[piece, row]
+        y, w, box = np.repeat(y[row], order, 0), np.outer(w[row] * length, g).ravel(), np.repeat(box[row], order)
+        y[np.arange(len(y)), np.repeat(axis[row], order)] = (start[:, None] + np.outer(length, t)).ravel()
+    slope = gradient_of(level_set, surface)
+    steep = np.linalg.norm(slope, axis=1)
+    area = area * steep / np.maximum(np.abs(slope[np.arange(len(home)), boxes.axes[home, -1]]), 1e-300)
+    phase = (level_set(y) > 0).astype(int)
+    return Rule(y, w, box, phase, surface, area, home, -slope / np.maximum(steep, 1e-300)[:, None])
+
+
+# --- connected parts of the phases, and their features ------------------------------------------------
+
+
+def locate(boxes, points):
+    """The box (n,) of points (n, d) of any cell."""
+    out, points = np.zeros(len(points), int), points % 1
+    for size in np.unique(boxes.size):
+        n, mine = round(1 / size), np.flatnonzero(boxes.size == size)
+        keys = [
+            np.ravel_multi_index(p.T, [n] * p.shape[1])
+            for p in (np.round(boxes.low[mine] * n).astype(int), np.minimum(points * n, n - 1).astype(int))
+        ]
+        mine, own = mine[np.argsort(keys[0])], np.sort(keys[0])
+        place = np.minimum(np.searchsorted(own, keys[1]), len(own) - 1)
+        found = own[place] == keys[1]
+        out[found] = mine[place[found]]
+    return out
+
+
+class Part(NamedTuple):
+    """A connected part of a phase, with the coordinates that it has of its own.
+
+    Where a part reaches its copy in the cell at v, an integer vector, u is periodic, and k . y is single-valued for
+    integer k with k . v = 0 alone: all k in an inclusion, those across it in a layer or a fibre, none in a matrix.
+    """
+
+    phase: int
+    axes: np.ndarray  # (r, d): the k
+    centre: np.ndarray  # (r,)
+    half: np.ndarray  # (r,): of its extent
+
+
+def own_coordinates(phase, loops, rim):
+    """A Part from the vectors (l, d) to its copies and the points (m, d) of its interface, unfolded."""
+    dim, chosen = rim.shape[1], []
+    for k in sorted(product(range(-3, 4), repeat=dim), key=lambda k: (np.dot(k, k), k)):
+        new = np.linalg.matrix_rank([*chosen, k]) > len(chosen)
+        if new and not np.any(loops @ k) and np.ptp(rim @ k) < 0.999:  # else it would meet itself
+            chosen.append(k)
+    axes = np.array(chosen, float).reshape(-1, dim)
+    low, high = (rim @ axes.T).min(0), (rim @ axes.T).max(0)
+    return Part(phase, axes, (low + high) / 2, np.maximum((high - low) / 2, 1e-6))
+
+
+def parts_of(level_set, boxes, quadrature):
+    """The connected parts, and for each box and phase the part: (B, 2).  Points on their faces connect boxes."""
+    dim, count = boxes.low.shape[1], len(boxes.low)
+    face = grid([(0.02, 0.98)] * (dim - 1), 6 if dim == 2 else 5) if dim > 1 else np.zeros((1, 0))
+    samples = np.concatenate([np.insert(face, k, side, axis=1) for k in range(dim) for side in (-1e-6, 1 + 1e-6)])
+    y = (boxes.low[:, None] + boxes.size[:, None, None] * samples).reshape(-1, dim)
+    phase, one, cell = (level_set(y) > 0).astype(int), np.repeat(np.arange(count), len(samples)), np.floor(y)
+    tail, head = 2 * one + phase, 2 * locate(boxes, y) + phase
+    graph = coo_matrix((np.ones(len(tail)), (tail, head)), shape=(2 * count, 2 * count)).tocsr()
+    _, label = connected_components(graph, directed=False)
+    wrap = dict(zip(zip(tail, head, strict=True), cell, strict=True))
+    wrap.update({(j, i): -c for (i, j), c in wrap.items()})
+    shift, parts, number = np.zeros((2 * count, dim)), [], np.full(2 * count, -1)
+    for name in np.unique(label[tail]):
+        nodes = np.flatnonzero(label == name)
+        order, before = breadth_first_order(graph, nodes[0], directed=False)
+        for node in order[1:]:
+            shift[node] = shift[before[node]] + wrap[before[node], node]
+        edges = label[tail] == name
+        own = np.isin(2 * quadrature.home + nodes[0] % 2, nodes)
+        rim = quadrature.surface[own] + shift[2 * quadrature.home[own] + nodes[0] % 2]
+        if not len(rim):
+            continue
+        number[nodes] = len(parts)
+        loops = np.unique((shift[tail] + cell - shift[head])[edges], axis=0)
+        parts.append(own_coordinates(int(nodes[0] % 2), loops, rim))
+    number = number.reshape(count, 2)
+    for phase in (0, 1):  # what is too small for the samples belongs to the part beside it
+        known, other = number[:, phase] >= 0, number[:, phase] < 0
+        tree = cKDTree((boxes.low + boxes.size[:, None] / 2)[known], boxsize=1)
+        number[other, phase] = number[known, phase][tree.query((boxes.low + boxes.size[:, None] / 2)[other])[1]]
+    return parts, number
+
+
+class Features(NamedTuple):
+    part: Part
+    W: np.ndarray  # (m, N)
+    b: np.ndarray  # (N,)
+
+
+def part_inputs(part, jet):
+    """The part's own coordinates in [-1, 1], and, unless there are d, waves, which are periodic: (channels, n, ...)."""
+    own = jet @ part.axes.T
+    own[0] = (own[0] - part.centre + 0.5) % 1 - 0.5
+    own /= part.half
+    return own if len(part.axes) == jet.shape[-1] else np.concatenate([own, periodic_features(jet)], axis=-1)
+
+
+def feature_jet(features, jet):
+    return tanh_jet(affine(part_inputs(features.part, jet), features.W, features.b))[0]
+
+
+def random_features(part, points, count, rng):
+    """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part."""
+    z = part_inputs(part, points[None])[0]
+    size = np.where(np.arange(z.shape[1]) < len(part.axes), 1.0, 0.5) / np.sqrt(z.shape[1])
+    W = rng.standard_normal((z.shape[1], count)) * size[:, None]
+    return Features(part, W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1))
+
+
+# --- the least-squares problem and the bounds -------------------------------------------------------------
+
+
+class Weights(NamedTuple):
+    """Of flux and value on the interface, in the bounds: see `constants`."""
+
+    trace: float
+    lift: float
+    depth: float
+    side: int  # the phase that carries the lift
+    least: float  # eigenvalue of the conductivity
+
+
+def constants(quadrature, a, phase):
+    """Depths h in which the interface's normals do not meet, by pairs of its points; and what follows.
+
+    a (n, d, d) on the points of the rule, phase (n,).
+    """
+    keep = np.random.default_rng(0).permutation(len(quadrature.surface))[:1200]
+    p, n, dim = quadrature.surface[keep], quadrature.normals[keep], quadrature.surface.shape[1]
+    offset = p[:, None] - p
+    offset -= np.round(offset)
+    square, facing = (offset**2).sum(-1), n @ n.T
+    apart = square > 1e-8
+    bend = np.sqrt(np.maximum(2 - 2 * facing, 0)[apart & (facing > 0.5)] / square[apart & (facing > 0.5)]).max(
+        initial=1e-9
+    )
+    eigenvalues = np.linalg.eigvalsh(a)
+    least, depths, costs = eigenvalues.min(), [], []
+    for side in (0, 1):
+        behind = np.einsum("ijk,ik->ij", offset, n) * (1 if side else -1)
+        seen = apart & (behind > 1e-12)
+        ball = (square[seen] / (2 * behind[seen])).min(initial=0.5)
+        depths.append(min(ball / 2, 0.5 / bend, 0.25))
+        costs.append(eigenvalues[phase == side].max() * 1.5 ** (dim - 1) / depths[side])
+    side, h = int(np.argmin(costs)), max(depths)
+    trace = np.sqrt(2 ** (dim - 1) * (1 / (4 * np.pi**2 * h) + 1 / np.pi))
+    return Weights(trace, np.sqrt(costs[side]), depths[side], side, least)
+
+
+def conductivity(cell, points, phase):
+    """a (n, d, d) and its divergence (n, d) at points of both phases."""
+    a, b = np.zeros((len(points), *[points.shape[1]] * 2)), np.zeros(points.shape)
+    for side, name in enumerate(("outside", "inside")):
+        mine = np.broadcast_to(phase, len(points)) == side
+        if mine.any():
+            try:
+                a[mine], b[mine] = tensor_and_divergence(getattr(cell, name), points[mine])
+            except (ValueError, TypeError) as error:
+                raise type(error)(str(error).replace("coefficient", name, 1)) from error
+    return a, b
+
+
+class Sampled(NamedTuple):
+    """The conductivity on a rule, and in which part its points lie."""
+
+    rule: Rule
+    a: np.ndarray  # (n, d, d)
+    b: np.ndarray  # (n, d): its divergence
+    part: np.ndarray  # (n,)
+    sides: list  # of the interface, outside and inside: a (m, d, d)
+    beside: np.ndarray  # (m, 2): the parts on both sides
+
+
+def sampled(cell, boxes, number, q):
+    a, b = conductivity(cell, q.points, q.phase)
+    sides = [conductivity(cell, q.surface, side)[0] for side in (0, 1)]
+    return Sampled(q, a, b, number[q.box, q.phase], sides, number[q.home])
+
+
+def part_jets(s, k, phase):
+    """Of part k: which points of the rule and of the interface are its own, and the jets of their coordinates."""
+    mine, rim, dim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, phase] == k), s.b.shape[1]
+    unit = np.broadcast_to(np.eye(dim), (len(rim), dim, dim))
+    edge = operator_jet(s.rule.surface[rim], unit, np.zeros((len(rim), dim)))
+    return mine, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]), rim, edge
+
+
+def system(s, features, weights, h):
+    """Rows: equation, flux, value, slopes of the value; their squares add up to the square of what the bounds miss."""
+    q, n, m, dim = s.rule, len(s.rule.points), len(s.rule.surface), s.b.shape[1]
+    A, start = np.zeros((n + (1 + dim) * m, sum(len(f.b) for f in features))), 0
+    w, area = np.sqrt(q.weights)[:, None] / (2 * np.pi), np.sqrt(q.area)
+    tangents = np.linalg.svd(q.normals[:, None])[2][:, 1:]
+    value = np.sqrt(weights.least * weights.depth) * weights.lift
+    for k, f in enumerate(features):
+        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
+        columns, edge = slice(start, start + len(f.b)), feature_jet(f, edge)
+        start += len(f.b)
+        A[mine, columns] = w[mine] * feature_jet(f, jet)[-1]
+        sign = area[rim] * (2 * f.part.phase - 1)
+        along = np.einsum("mi,mij->mj", q.normals[rim], s.sides[f.part.phase][rim])
+        rows = [(weights.trace, along)] + [(value * np.sqrt(4 / 3 * h), tangents[rim, i]) for i in range(dim - 1)]
+        for i, (factor, direction) in enumerate(rows):
+            A[n + i * m + rim, columns] = np.einsum("mj,jmN->mN", factor * sign[:, None] * direction, edge[1:-1])
+        A[n + dim * m + rim, columns] = value / np.sqrt(h) * sign[:, None] * edge[0]
+    jump = weights.trace * area[:, None] * np.einsum("mi,mij->mj", q.normals, s.sides[1] - s.sides[0])
+    return A, -np.concatenate([w * s.b, jump, np.zeros((dim * m, dim))])
+
+
+def ridge(A, rhs, size=1e-14):
+    """Least squares of columns of unit length, by QR; a ridge keeps what no row sees small."""
+    norm = np.linalg.norm(A, axis=0)
+    norm[norm == 0] = 1
+    N, J = A.shape[1], rhs.shape[1]
+    full = np.zeros((len(A) + N, N + J), order="F")
+    full[: len(A), :N], full[: len(A), N:] = A / norm, rhs
+    full[len(A) + np.arange(N), np.arange(N)] = size * np.sqrt(N)
+    R = qr(full, mode="r", overwrite_a=True, check_finite=False)[0]
+    return solve_triangular(R[:N, :N], R[:N, N:]) / norm[:, None]
+
+
+def combined(features, coefficients, jet, block=2000):
+    """The jets of functions: coefficients (N, J), jet (channels, n, d) -> (J, channels, n)."""
+    parts = [feature_jet(features, jet[:, i : i + block]) @ coefficients for i in range(0, jet.shape[1], block)]
+    return np.moveaxis(np.concatenate(parts, axis=1), -1, 0)
+
+
+def fields(s, features, solution):
+    """Jets of the correctors: (J, d + 2, n) in the phases, (2, J, d + 2, m) on both sides of the interface."""
+    dim = s.b.shape[1]
+    u, edges = np.zeros((dim, dim + 2, len(s.b))), np.zeros((2, dim, dim + 2, len(s.rule.surface)))
+    for k, (f, c) in enumerate(zip(features, solution, strict=True)):
+        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
+        if len(mine):
+            u[:, :, mine] = combined(f, c, jet)
+        if len(rim):
+            edges[f.part.phase][:, :, rim] = combined(f, c, edge)
+    return u, edges
+
+
+def interface_terms(s, edges, weights):
+    """What the jumps do: C (J, J), |grad l|, its layer's depth, |l|, |jump of the flux|."""
+    q, dim = s.rule, s.b.shape[1]
+    flux = [
+        np.einsum("mi,mik,jkm->jm", q.normals, a, edge[:, 1:-1] + np.eye(dim)[:, :, None], optimize=True)
+        for a, edge in zip(s.sides, edges, strict=True)
+    ]
+    g, slope = (edges[0] - edges[1])[:, 0], (edges[0] - edges[1])[:, 1:-1]
+    slope = slope - np.einsum("jkm,mk->jm", slope, q.normals)[:, None] * q.normals.T
+    value, along = np.sum(q.area * g**2), 4 / 3 * np.sum(q.area * slope**2)
+    h = min(weights.depth, np.sqrt(value / max(along, 1e-300)))  # the best depth of the layer
+    lift = weights.lift * np.sqrt(weights.depth * (value / h + along * h))
+    C = np.einsum("m,im,jm->ij", q.area, g, flux[weights.side])
+    size = np.sqrt(1.5 ** (dim - 1) * h / 3 * value)
+    return C + C.T, lift, h, size, np.sqrt(np.sum(q.area * (flux[1] - flux[0]) ** 2))
+
+
+def bounds(s, u, edges, weights):
+    """lower, tensor, upper (d, d), and the depth of the layer: see the head."""
+    field = np.moveaxis(u[:, 1:-1], 1, -1) + np.moveaxis(np.linalg.cholesky(s.a), 1, 0)  # S^T (e_j + grad u_j)
+    energy = np.einsum("n,ink,jnk->ij", s.rule.weights, field, field, optimize=True)
+    C, lift, h, size, jump = interface_terms(s, edges, weights)
+    r = np.sqrt(np.sum(s.rule.weights * (u[:, -1] + s.b.T) ** 2))
+    miss = (r / (2 * np.pi) + weights.trace * jump) / np.sqrt(weights.least) + lift
+    tensor, eye = energy + C, np.eye(len(C))
+    return tensor - (2 * r * size + miss**2) * eye, tensor, tensor + (2 * r * size + lift**2) * eye, h
+
+
+# --- a cell ---------------------------------------------------------------------------------------------
+
+
+class Homogenized(NamedTuple):
+    tensor: np.ndarray  # (d, d)
+    lower: np.ndarray
+    upper: np.ndarray
+    gap: float  # between the bounds, in the direction where it is largest for the tensor
+    quadrature: float  # how far they move from one quadrature to another, by the same measure
+    corrector: object  # y (n, d) -> (n, d), periodic, mean zero
+
+
+STAGES = {  # boxes an axis, features, order of the rule of the fit
+    2: ((8, 250, 3), (10, 500, 3), (10, 800, 3), (14, 1300, 3)),
+    3: ((4, 400, 2), (4, 1000, 2)),
+}
+DEPTH = {2: 8, 3: 4}
+
+
+def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0):
+    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until tolerance is met."""
+    if dim not in STAGES:
+        raise ValueError(f"dim: found {dim}, expected 2 or 3; in one dimension the harmonic mean is exact")
+    period = np.broadcast_to(np.asarray(period, float), dim)
+    cell = unit_cell(cell, dim, period)
+    h, best, error = None, None, np.inf
+    for count, total, order in STAGES[dim]:
+        boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
+        check_interface(cell.level_set, boxes, lost)
+        new, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
+        new = new._replace(quadrature=new.quadrature + lost)
+        if not new.gap + new.quadrature >= error:
+            best, error = new, new.gap + new.quadrature
+        if error <= tolerance:
+            break
+    else:
+        warnings.warn(
+            f"tolerance: found a gap of {best.gap:.2g} and a quadrature that moves by {best.quadrature:.2g}, expected "
+            f"{tolerance:.2g} in all; narrow gaps, corners and thin phases need what smooth functions cannot give: "
+            "a wider gap, a smoother level set, or an image with recipe fem",
+            stacklevel=2,
+        )
+    scale = np.outer(period, period)
+    tensors = [scale * each for each in (best.tensor, best.lower, best.upper)]
+    inner = best.corrector
+    return Homogenized(*tensors, best.gap, best.quadrature, lambda y: period * inner(np.asarray(y, float) / period))
+
+
+def attempt(cell, boxes, total, order, h, rng):
+    """Homogenized on the unit cell with this many features, and the depth of the layer."""
+    dim = boxes.low.shape[1]
+    quadrature = rule(cell.level_set, boxes, order)
+    parts, number = parts_of(cell.level_set, boxes, quadrature)
+    s = sampled(cell, boxes, number, quadrature)
+    weights = constants(s.rule, s.a, s.rule.phase)
+    features = all_features(parts, s, total, rng)
+    A, rhs = system(s, features, weights, h or weights.depth)
+    solution = np.split(ridge(A, rhs), np.cumsum([len(f.b) for f in features])[:-1])
+    results = []
+    for finer in (order + 1, order + 2) if dim == 2 else (order, order + 1):  # in 3D points are dear
+        s = sampled(cell, boxes, number, rule(cell.level_set, boxes, finer))
+        u, edges = fields(s, features, solution)
+        results.append(bounds(s, u, edges, weights))
+    lower, tensor, upper, h = results[-1]
+    moved = max(relative_size(a - b, tensor) for a, b in zip(*[r[:3] for r in results], strict=True))
+    mean = u[:, 0] @ s.rule.weights
+    corrector = corrector_of(cell.level_set, boxes, number, features, solution, mean)
+    return Homogenized(tensor, lower, upper, relative_size(upper - lower, tensor), moved, corrector), h
+
+
+def all_features(parts, s, total, rng):
+    """Features of every part, more for parts with more points, but never more than the points can tell apart."""
+    points = np.array([np.sum(s.part == k) for k in range(len(parts))])
+    share = np.sqrt(points) / np.sqrt(points).sum()
+    counts = np.minimum(np.maximum(40, total * share), np.maximum(points / 1.5, 4)).astype(int)
+    return [
+        random_features(
+            p, s.rule.points[s.part == k] if points[k] else s.rule.surface[s.beside[:, p.phase] == k], n, rng
+        )
+        for k, (p, n) in enumerate(zip(parts, counts, strict=True))
+    ]
+
+
+def corrector_of(level_set, boxes, number, features, solution, mean):
+    """y (n, d) -> (n, d): each point by the features of its part."""
+
+    def corrector(y):
+        y = np.asarray(y, float) % 1
+        part = number[locate(boxes, y), (level_set(y) > 0).astype(int)]
+        out = np.zeros(y.shape)
+        for k, (f, c) in enumerate(zip(features, solution, strict=True)):
+            if np.any(part == k):
+                out[part == k] = combined(f, c, y[None, part == k])[:, 0].T
+        return out - mean
+
+    return corrector
+
+
+def unit_cell(cell, dim, period):
+    """The same cell on [0, 1]^d: the conductivity becomes P^-1 a P^-1, P = diag(period)."""
+    checked_values("level_set", cell.level_set, period * grid([(0.1, 0.9)] * dim, 4))
+    return TwoPhase(
+        lambda z: cell.level_set(period * (z % 1)),
+        *(unit_field(name, getattr(cell, name), dim, period) for name in ("inside", "outside")),
+    )
+
+
+def unit_field(name, value, dim, period):
+    """A number, a tensor or a function as a function of the unit cell: (n, d) -> (n, d, d)."""
+    if callable(value):
+        field = lambda z: as_tensor(value(period * z), z.shape) / np.outer(period, period)  # noqa: E731
+        check_periodic(name, field, dim, 1.0)
+        return field
+    try:
+        value = np.asarray(value, float)
+    except (TypeError, ValueError):
+        value = np.zeros(0)
+    if value.shape not in ((), (dim, dim)):
+        raise ValueError(f"{name}: expected a number, a tensor ({dim}, {dim}) or a function, found shape {value.shape}")
+    constant = (value * np.eye(dim) if value.ndim == 0 else value) / np.outer(period, period)
+    return lambda z: constant + 0 * z[:, :1, None]
+
+
+def check_interface(level_set, boxes, lost):
+    """Raises ValueError for a level set without an interface, with one without normals, or one that the boxes miss."""
+    dim = boxes.low.shape[1]
+    fine = grid([(0.003, 0.997)] * dim, {2: 211, 3: 41}[dim])
+    inside, box = level_set(fine) > 0, locate(boxes, fine)
+    if np.all(inside) or not np.any(inside):
+        sign = "positive" if inside[0] else "not positive"
+        raise ValueError(f"level_set: {sign} everywhere, expected a change of sign; one phase alone has no interface")
+    centre = level_set(boxes.low + boxes.size[:, None] / 2) > 0
+    if lost > 1e-4 or np.any((inside != centre[box]) & ~boxes.cut[box]):
+        raise ValueError(
+            "level_set: found no normal on the interface, or details finer than its samples; expected a gradient that "
+            "neither vanishes nor jumps on the interface, and nothing below a hundredth of the cell"
+        )
+    face = grid([(0.0, 1.0)] * (dim - 1), 33 if dim == 2 else 17)
+    for k in range(dim):
+        near, far = (level_set(np.insert(face, k, side, axis=1)) for side in (1e-9, 1 - 1e-9))
+        if np.any(((near > 0) != (far > 0)) & (np.abs(near - far) > 1e-6 * np.abs(near).max())):
+            raise ValueError(f"level_set: its signs on opposite faces of axis {k} differ, expected it periodic")
