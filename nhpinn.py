@@ -11,210 +11,341 @@ with or without the time derivative and the reaction; a and r are periodic in y 
     2. coefficients       a*_ij = mean_Y( a_ij + a_ik d_k chi_j ),   r* = mean_Y( r N )
     3. homogenized        u_t - d_i( a*_ij d_j u ) + r* u = f                                   eqs. (11), (A.3)
 
-Steps 1 and 3 minimise mean squared residuals over the parameters of a tanh network, eq. (3); so does
-the classical PINN, which puts the network into the multiscale equation directly.
+Steps 1 and 3 minimise mean squared residuals over the parameters of a tanh network, eq. (3); so does the
+classical PINN, which puts the network into the multiscale equation directly.
 
-Reading order: jets.py for networks and their derivatives, losses.py for loss terms and points, adam.py for the
-training; then here the three steps; coefficients.py for what is checked of a coefficient, sharp.py for the other
-recipe; and last, here again, `homogenize` for a coefficient of one's own.
+A problem is any record with the fields
+    dim, domain ((low, high), ...), period (a number, or one an axis), eps, coefficient(x, y), reaction(y) or None,
+    source(x), initial(x) or None, final_time, slow (whether the coefficient depends on x; None: to be found out);
+functions take points (n, dim) and return (n,), the coefficient (n,) or (n, dim, dim).
+
+Networks and their derivatives are in nhpinn_networks.py, what is checked of a problem in nhpinn_checks.py.
 """
 
-import warnings
+import math
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from autograd import value_and_grad
 from scipy.interpolate import CubicSpline
 
-import sharp
-from adam import NO_CHECKPOINT, History, Training, check_points, checked_weights, no_checkpoints, train
-from coefficients import (
-    check_dim,
-    check_integer,
-    check_periodic,
-    check_positive,
+from nhpinn_checks import (
+    at_nodes,
     check_problem,
     check_resolved,
-    checked_reaction,
+    check_training,
     checked_values,
-    coefficient_at,
-    jump_between,
-    shown,
+    depends_on_x,
     tensor_and_divergence,
     tensor_of,
 )
-from jets import gradient, init_network, network
-from losses import cell_midpoints, equation_term, grid, on_boundary, periodic_pairs, periodic_term, value_term
+from nhpinn_networks import (
+    Correctors,
+    Loss,
+    Network,
+    cell_quadrature,
+    equation_term,
+    flatten,
+    grid,
+    init_network,
+    network,
+    on_boundary,
+    one_node,
+    pair_term,
+    periodic_pairs,
+    unflatten,
+    value_and_gradient,
+    value_term,
+)
 
-# ---------------------------------------------------------------------------------------------------
-# The three steps.  `problem` is any record with the fields
-#     dim, domain ((low, high), ...), period, eps, coefficient(x, y), reaction(y) or None, source(x),
-#     initial(x) or None, final_time, slow (True: the coefficient depends on x as well as on y);
-# functions take points (n, dim) and return (n,), the coefficient (n,) or (n, dim, dim).
-# ---------------------------------------------------------------------------------------------------
-
-
-class Correctors(NamedTuple):
-    """Step 1: the correctors chi_j(x, y), or N(y), as a batch of networks, one for each (x, j)."""
-
-    params: list  # of (W, b) with leading axes (X, J)
-    slow: np.ndarray  # (X, dim): the points x
-    period: float
-    mean: np.ndarray  # (X, J): means over the cell, subtracted from the networks' values
-    history: History
-
-    def __call__(self, y):
-        """Values at y (n, dim): (X, J, n), with zero mean over the cell."""
-        return network(self.params, y) - self.mean[..., None]
-
-    def expansion(self, x, y):
-        """Values (J, n), and derivatives in y and in x (J, n, dim), as of sharp.Correctors.
-
-        x, y (n, dim).  Between the points x whose cell problems were solved a cubic spline interpolates.
-        """
-        y = y % self.period
-        return expanded(self.slow, self(y), gradient(self.params, y), x)
+# --- Adam -------------------------------------------------------------------------------------------
 
 
-class Effective(NamedTuple):
-    """Step 2: the coefficients of the homogenized equation."""
+class Training(NamedTuple):
+    """How one network, or one batch of networks, is trained.  Weights sum to one, as in eq. (3)."""
 
-    samples: np.ndarray  # (X, dim, dim): a* at the points x of the cell problems
-    tensor: Callable  # points (n, dim) -> a* (n, dim, dim)
-    divergence: Callable  # points (n, dim) -> d_i a*_ij (n, dim)
-    reaction: float  # r*
+    hidden: tuple  # widths of the hidden layers
+    points: int  # grid points per axis, both ends included
+    weights: tuple  # (equation, periodic, oversampling) or (equation, boundary, initial), in this order
+    rate: float  # learning rate of Adam at the first epoch
+    epochs: int
+    decay: float = 1.0  # the rate falls geometrically to decay * rate; 1: constant, as in the paper
+    layers: int = 0  # oversampling layers on each side of the cell
 
 
-def nh_pinn(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None, checkpoints=no_checkpoints):
-    """The method: cell problems, homogenized coefficients, homogenized equation.
+class State(NamedTuple):
+    """A training after so many epochs: all that is needed to go on from there."""
 
-    cell, homogenized: Training of steps 1 and 3.  cell_errors(params) and solution_errors(coefficients),
-    which returns a function of the parameters, give errors to be recorded during the trainings, whose
-    checkpoints are named "cell" and "homogenized".
-    -> Correctors, Effective, parameters and History of the network for u_0.
+    epoch: int
+    params: list  # of (W, b)
+    m: np.ndarray | float = 0.0  # mean of the gradient, as one vector
+    v: np.ndarray | float = 0.0  # mean of its square
+    loss: float = math.nan  # at the parameters before the last epoch
+
+
+def adam(loss, params, training, state=None):
+    """The states of a training after 1, 2, ... epochs of Adam (Kingma and Ba 2015, the form at the end of section 2).
+
+    loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
+    loss_and_gradient, like = value_and_grad(loss), params
+    first, params, m, v, _ = state or State(0, params)
+    vector = flatten(params)
+    for epoch in range(first, training.epochs):
+        value, gradient = loss_and_gradient(unflatten(vector, like))
+        if not np.isfinite(value):
+            raise FloatingPointError(
+                f"the loss is {value} at epoch {epoch} of {training.epochs}: "
+                f"the learning rate {training.rate:g} may be too large"
+            )
+        gradient = flatten(gradient)
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        rate = training.rate * training.decay ** (epoch / training.epochs)
+        scale = rate * math.sqrt(1 - 0.999 ** (epoch + 1)) / (1 - 0.9 ** (epoch + 1))
+        vector = vector - scale * m / (np.sqrt(v) + 1e-8)
+        yield State(epoch + 1, unflatten(vector, like), m, v, value)
+
+
+def train(name, loss, params, training, rng):
+    """The parameters at the end of a training.
+
+    A recipe takes another function in its place, which may record, save or stop the states of `adam` on the way: it
+    has the name of the training, "cell", "homogenized" or "classical", and its random generator, of no use here.
+    """
+    for state in adam(loss, params, training):
+        params = state.params
+    return params
+
+
+# --- the losses -------------------------------------------------------------------------------------
+
+
+def cell_loss(dim, period, training, y, a, b, f):
+    """Eq. (12) with the sums of section 4.1, of all cell problems d_i(a_ij d_j chi) + f = 0 together.
+
+    On the grid y (n, dim): a (X, n, dim, dim), b = div_y a (X, n, dim), f (X, J, n).
+    """
+    w1, w2, w3 = (*training.weights, 0.0)[:3]  # equation, periodic, oversampling
+    faces, ghosts = periodic_pairs(dim, period, training.points, training.layers)
+    weights = np.full(faces.shape[1], w2 / faces.shape[1])
+    if training.layers:  # a mean on either side of the cell
+        weights = np.append(weights, np.full(ghosts.shape[1], 2 * w3 / ghosts.shape[1]))
+    equation = equation_term(y, a[:, None], b[:, None], 0.0, f, w1)
+    return Loss((equation, pair_term(np.concatenate([faces, ghosts], axis=1), weights)))
+
+
+def equation_loss(problem, coefficients, training):
+    """Eq. (3) for u_t - d_i(a_ij d_j u) + c u = f: the equation at inner points of a grid, known values at the others.
+
+    coefficients(x) -> a (n, dim, dim), d_i a_ij (n, dim), c.  Where there is time, it is the last input.
+    Section 2 has the points of the equation in Omega and the others on its boundary.  It matters: where f is not
+    zero in a corner, no smooth function satisfies the equation and the boundary condition there.
+    """
+    timed, dim = problem.initial is not None, problem.dim
+    points = grid([*problem.domain, (0.0, problem.final_time)] if timed else problem.domain, training.points)
+    at_boundary = on_boundary(points[:, :dim], problem.domain)
+    at_start = timed & (points[:, -1] == 0) & ~at_boundary
+    inner, boundary, start = points[~at_boundary & ~at_start], points[at_boundary], points[at_start]
+    w1, w2, *w3 = training.weights  # equation, boundary, initial
+
+    a, b, c = coefficients(inner[:, :dim])
+    f = checked_values("source", problem.source, inner[:, :dim])
+    known, values, weights = boundary, np.zeros(len(boundary)), np.full(len(boundary), w2 / len(boundary))
+    if timed:
+        b = np.hstack([b, np.full((len(b), 1), -1.0)])
+        known = np.concatenate([boundary, start])
+        values = np.append(values, checked_values("initial", problem.initial, start[:, :dim]))
+        weights = np.append(weights, np.full(len(start), w3[0] / len(start)))
+    return Loss((equation_term(inner, a, b, -c, f, w1), value_term(known, values, weights)))
+
+
+# --- the three steps --------------------------------------------------------------------------------
+
+
+class Recipe(NamedTuple):
+    """How the steps are done: functions, with their settings bound in."""
+
+    cells: Callable  # problem, rng -> Correctors
+    average: Callable  # a (n, dim, dim), gradients of the correctors (dim, n, dim) -> a* (dim, dim)
+    equation: Callable  # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives
+    check: Callable = lambda problem: None  # raises ValueError for settings that do not suit the problem
+
+
+def nh_pinn(problem, recipe, seed):
+    """The method.  -> Correctors, Coefficients, u_0 as a function of points, with time last where there is time."""
     check_problem(problem)
-    cell_rng, solution_rng = generators(seed)
-    slow = slow_points(problem, homogenized)
-    correctors = solve_cells(problem, cell, cell_rng, slow, cell_errors, checkpoints("cell"))
-    coefficients = homogenized_coefficients(problem, correctors)
-    errors = solution_errors(coefficients) if solution_errors else None
-    params, history = solve_equation(
-        problem, homogenized_at(coefficients), homogenized, solution_rng, errors, None, checkpoints("homogenized")
+    recipe.check(problem)
+    cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
+    correctors = recipe.cells(problem, cell_rng)
+    coefficients = homogenized_coefficients(problem, correctors, recipe.average)
+    return correctors, coefficients, recipe.equation(problem, coefficients, equation_rng)
+
+
+def paper_recipe(cell, homogenized, nodes=None, train=train):
+    """The paper's: networks trained by Adam.  cell, homogenized: Training of steps 1 and 3.
+
+    nodes: points x an axis whose cell problems are solved, if the coefficient depends on x; None: those of step 3.
+    """
+    nodes = nodes or homogenized.points
+
+    def check(problem):
+        count = len(slow_nodes(problem, nodes))
+        check_training(cell, CELL_WEIGHTS[: 3 if cell.layers else 2], problem.dim, count)
+        check_equation(problem, homogenized)
+
+    return Recipe(
+        lambda problem, rng: solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train),
+        average_of_flux,
+        lambda problem, coefficients, rng: solve_equation(problem, coefficients, homogenized, rng, train=train),
+        check,
     )
-    return correctors, coefficients, params, history
 
 
-def generators(seed):
-    """The random generators of steps 1 and 3."""
-    return np.random.default_rng(seed).spawn(2)
+CELL_WEIGHTS, EQUATION_WEIGHTS = ("equation", "periodic", "oversampling"), ("equation", "boundary", "initial")
 
 
-def slow_points(problem, homogenized):
-    """The points x whose cell problems are solved: the grid of step 3, or one point if x plays no part."""
-    if not problem.slow:
-        return np.zeros((1, problem.dim))
-    return grid(problem.domain, homogenized.points)
+def check_equation(problem, training):
+    timed = problem.initial is not None
+    check_training(training, EQUATION_WEIGHTS[: 2 + timed], problem.dim + timed)
 
 
-def solve_cells(problem, training, rng, slow, errors=None, checkpoint=NO_CHECKPOINT):
+def slow_nodes(problem, count):
+    """The points x whose cell problems are solved: a grid, or one point if x plays no part.  (X, dim)"""
+    if problem.slow or (problem.slow is None and depends_on_x(problem)):
+        return grid(problem.domain, count)
+    return np.zeros((1, problem.dim))
+
+
+# Step 1
+
+
+def solve_cells(problem, training, rng, nodes, train=train):
     """Step 1: train the correctors of all cell problems together, eqs. (9) to (12).
 
-    slow (X, dim): the points x.  Networks of one j start from the same parameters at every x, so that
-    their training errors vary smoothly with x.
+    Networks of one j start from the same parameters at every node x, so that their errors vary smoothly with x.
     """
     dim, period = problem.dim, problem.period
-    names = ("equation", "periodic", "oversampling")[: 3 if training.layers else 2]
-    weights = checked_weights(training, names)
-    check_points(training, dim, len(slow))
-    pairs = periodic_pairs(dim, period, training.points, training.layers)
-    y = grid([(0.0, period)] * dim, training.points)
-    a, b, f = checked_cell_data(problem, slow, y, period / (training.points - 1))
-    terms = [
-        equation_term(y, a[:, None], b[:, None], 0.0, f, weights[0]),
-        periodic_term(pairs, weights[1], weights[2] if training.layers else 0.0),
-    ]
+    y = grid([(0.0, length) for length in np.broadcast_to(period, dim)], training.points)
+    field, points = at_nodes(problem.coefficient, nodes, y)
+    check_resolved(field, points, np.divide(period, training.points - 1), len(nodes))
+    a, b = tensor_and_divergence(field, points)
+    a, b = a.reshape(len(nodes), -1, dim, dim), b.reshape(len(nodes), -1, dim)
+    f = np.moveaxis(b, -1, -2) if problem.reaction is None else -problem.reaction(y)[None, None]
     start = init_network((dim, *training.hidden, 1), rng, (1, f.shape[1]))
-    start = [tuple(np.repeat(array, len(slow), axis=0) for array in pair) for pair in start]
-    params, history = train(start, terms, training, rng, errors, checkpoint)
+    start = [tuple(np.repeat(array, len(nodes), axis=0) for array in pair) for pair in start]
+    params = train("cell", cell_loss(dim, period, training, y, a, b, f), start, training, rng)
     mean = network(params, cell_quadrature(dim, period)).mean(-1)
-    return Correctors(params, slow, period, mean, history)
+    return Correctors(CellNetworks(params, period, mean), spline_weights(nodes), nodes, period)
 
 
-def cell_quadrature(dim, period):
-    """The points of means over the cell."""
-    return cell_midpoints(dim, period, {1: 64, 2: 64, 3: 20}[dim])
+class CellNetworks(NamedTuple):
+    """Correctors as a batch of networks: y (n, dim) -> values (X, J, n), gradients (X, J, n, dim); periodic, mean zero."""
+
+    params: list  # of (W, b) with leading axes (X, J)
+    period: float | tuple
+    mean: np.ndarray  # (X, J): of the networks over the cell
+
+    def __call__(self, y):
+        value, slope = value_and_gradient(self.params, y % self.period)
+        return value - self.mean[..., None], slope
 
 
-def checked_cell_data(problem, slow, y, spacing):
-    """`cell_data` on a grid y of this spacing.  Raises ValueError where the grid does not resolve the coefficient."""
-    data = cell_data(problem, slow, y)
-    for x in slow:
-        check_resolved(coefficient_at(problem, x), y, spacing)
-    return data
+def spline_weights(nodes):
+    """Cubic splines through a tensor grid of nodes (X, dim): x (n, dim) -> the weight of each, gradients in x."""
+    if len(nodes) == 1:
+        return one_node
+    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
+
+    def weights(x):
+        """Products over the axes, of whose factors one is differentiated for a gradient."""
+
+        def product(along=None):
+            total = np.ones((len(x), 1))
+            for axis, spline in enumerate(splines):
+                factor = spline(x[:, axis], int(axis == along))
+                total = (total[:, :, None] * factor[:, None, :]).reshape(len(x), -1)
+            return total
+
+        return product(), np.stack([product(axis) for axis in range(len(splines))], axis=-1)
+
+    return weights
 
 
-def cell_data(problem, slow, y):
-    """a (X, n, d, d), b = div_y a (X, n, d) and f (X, J, n) of the cell problems d_i(a_ij d_j chi) + f = 0.
+# Step 2
 
-    f_j = d_i a_ij for the correctors chi_j, eq. (9); f = -r for the corrector N of a reaction, eq. (A.2).
-    Raises ValueError where the coefficient or the reaction does not fit the theory.
-    """
-    if problem.reaction is not None:
-        r = checked_reaction(problem, y, cell_quadrature(problem.dim, problem.period))
-    pairs = []
-    for x in slow:
-        pairs.append(tensor_and_divergence(coefficient_at(problem, x), y))
-        check_periodic("coefficient", coefficient_at(problem, x), problem.dim, problem.period)
-    a, b = (np.stack(part) for part in zip(*pairs, strict=True))
+
+class Coefficients(NamedTuple):
+    """Step 2: the coefficients of the homogenized equation."""
+
+    samples: np.ndarray  # (X, dim, dim): a* at the nodes x
+    weights: Callable  # of the nodes in an interpolation, see Correctors
+    reaction: float  # r*
+
+    def tensor(self, x):
+        """a*: (n, dim) -> (n, dim, dim)"""
+        return np.einsum("nx,xij->nij", self.weights(x)[0], self.samples)
+
+    def divergence(self, x):
+        """d_i a*_ij: (n, dim) -> (n, dim)"""
+        return np.einsum("nxi,xij->nj", self.weights(x)[1], self.samples)
+
+    def __call__(self, x):
+        """a*, its divergence, r*: what `equation_loss` asks for."""
+        return self.tensor(x), self.divergence(x), self.reaction
+
+
+def homogenized_coefficients(problem, correctors, average):
+    """Step 2: a* at every node from the correctors' gradients, and r* = mean(r N)."""
+    y, nodes = cell_quadrature(problem.dim, problem.period), correctors.nodes
+    a = tensor_of(*at_nodes(problem.coefficient, nodes, y)).reshape(len(nodes), len(y), problem.dim, problem.dim)
+    chi, slopes = correctors.cells(y)
     if problem.reaction is None:
-        return a, b, np.moveaxis(b, -1, -2)
-    if np.any(b != 0):
-        raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
-    return a, b, -r[None, None]
+        samples, reaction = np.stack([average(*pair) for pair in zip(a, slopes, strict=True)]), 0.0
+    else:
+        samples, reaction = a.mean(axis=1), float(np.mean(problem.reaction(y) * chi[0, 0]))
+    return Coefficients(samples, correctors.weights, reaction)
 
 
-def homogenized_coefficients(problem, correctors):
-    """Step 2: a*_ij = mean(a_ij + a_ik d_k chi_j) and r* = mean(r N), with derivatives of the networks.
+def average_of_flux(a, slopes):
+    """a*_ij = mean(a_ij + a_ik d_k chi_j), below eq. (11).
 
     The exact a* is symmetric; an antisymmetric part is training error, drops out of a homogenized equation
     with constant coefficients, and is dropped here.
     """
-    y = cell_quadrature(problem.dim, problem.period)
-    a, _, _ = cell_data(problem, correctors.slow, y)
-    samples, reaction = a.mean(axis=1), 0.0
-    if problem.reaction is None:
-        samples = samples + np.einsum("xnik,xjnk->xij", a, gradient(correctors.params, y)) / len(y)
-        samples = (samples + np.swapaxes(samples, 1, 2)) / 2
-    else:
-        reaction = float(np.mean(problem.reaction(y) * correctors(y)[0, 0]))
-    if not problem.slow:
-        return constant_coefficients(samples, reaction)
-    spline = CubicSpline(correctors.slow[:, 0], samples)
-    return Effective(samples, lambda x: spline(x[:, 0]), lambda x: spline(x[:, 0], 1)[:, 0], reaction)
+    tensor = a.mean(axis=0) + np.einsum("nik,jnk->ij", a, slopes) / len(a)
+    return (tensor + tensor.T) / 2
 
 
-def constant_coefficients(samples, reaction):
-    """Coefficients that do not depend on x: samples (1, dim, dim), r*."""
-    tensor = samples[0]
-    return Effective(
-        samples,
-        lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)),
-        lambda x: np.zeros(x.shape),
-        reaction,
-    )
+# Step 3
 
 
-def expanded(slow, chi, chi_y, x):
-    """From chi (X, J, n) and chi_y (X, J, n, dim) for every slow point, those of each point x (n, dim), with chi_x."""
-    if len(slow) == 1:
-        return chi[0], chi_y[0], np.zeros_like(chi_y[0])
-    n = np.arange(len(x))
-    by_value, by_slope = CubicSpline(slow[:, 0], chi), CubicSpline(slow[:, 0], chi_y)
-    chi_x = by_value(x[:, 0], 1)[n, :, n].T[..., None]
-    return by_value(x[:, 0])[n, :, n].T, np.moveaxis(by_slope(x[:, 0])[n, :, n], 0, 1), chi_x
+def solve_equation(problem, coefficients, training, rng, params=None, train=train, name="homogenized"):
+    """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, eq. (3).  -> Network"""
+    loss = equation_loss(problem, coefficients, training)
+    if params is None:
+        inputs = problem.dim + (problem.initial is not None)
+        params = init_network((inputs, *training.hidden, 1), rng)
+    return Network(train(name, loss, params, training, rng))
+
+
+# --- the classical PINN, transfer learning, reconstruction ------------------------------------------
+
+
+def classical_pinn(problem, training, rng, params=None, train=train):
+    """The PINN on the multiscale equation, section 2.1; transfer learning if it starts from the params of step 3."""
+    check_equation(problem, training)
+    return solve_equation(problem, multiscale(problem), training, rng, params, train, "classical")
+
+
+def multiscale(problem):
+    """Points -> (a, its divergence, r / eps) of the multiscale equation."""
+
+    def coefficients(x):
+        a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)
+        return a, b, 0.0 if problem.reaction is None else problem.reaction(x / problem.eps) / problem.eps
+
+    return coefficients
 
 
 def reconstruct(problem, u0, slope, second, expansion):
@@ -232,301 +363,3 @@ def reconstruct(problem, u0, slope, second, expansion):
     value = u0 + eps * np.einsum("jn,jn->n", chi, factor)
     oscillation = np.einsum("jnd,jn->nd", chi_y + eps * chi_x, factor)
     return value, slope + oscillation + eps * np.einsum("jn,jnd->nd", chi, factor_slope)
-
-
-def nh_pinn_sharp(problem, cell, homogenized, seed, cell_errors=None, solution_errors=None, checkpoints=no_checkpoints):
-    """The three steps by the recipe `sharp`; arguments as in `nh_pinn`, with sharp.Sharp for the settings.
-
-    The checkpoints of the cell problems are named "cell1", ..., that of step 3 "homogenized".
-
-    -> sharp.Correctors, Effective, sharp.Trial and sharp.Fit of u_0.
-    """
-    check_problem(problem)
-    cell_rng, solution_rng = generators(seed)
-    y = cell_midpoints(problem.dim, problem.period, sharp.checked(cell).points)
-    checked_cell_data(problem, slow_points(problem, cell), y, problem.period / cell.points)
-    correctors = sharp.solve_cells(problem, cell, cell_rng, cell_errors, checkpoints)
-    coefficients = sharp_coefficients(problem, correctors)
-    errors = solution_errors(coefficients) if solution_errors else None
-    trial, fit = sharp.solve_equation(
-        problem, homogenized_at(coefficients), homogenized, solution_rng, errors, checkpoints
-    )
-    return correctors, coefficients, trial, fit
-
-
-def sharp_coefficients(problem, correctors, degree=48):
-    """Step 2 of the recipe `sharp`: Effective; a slow a*(x) is interpolated by a polynomial at Chebyshev points."""
-    dim, reaction = problem.dim, 0.0
-    if problem.slow:
-        (low, high), axes = problem.domain[0], chebyshev.chebpts1(degree + 1)
-        x = low + (high - low) * (axes[:, None] + 1) / 2
-        samples = sharp.tensor_at(problem, correctors, x)
-        series = chebyshev.Chebyshev.fit(x[:, 0], samples[:, 0, 0], degree, domain=(low, high))
-        slope = series.deriv()
-        return Effective(samples, lambda x: series(x[:, :1])[..., None], lambda x: slope(x[:, :1]), 0.0)
-    if problem.reaction is None:
-        samples = sharp.tensor_at(problem, correctors, np.zeros((1, dim)))
-    else:
-        y = cell_quadrature(dim, problem.period)
-        samples = tensor_and_divergence(coefficient_at(problem, 0.0), y[:1])[0]
-        reaction = float(np.mean(problem.reaction(y) * correctors.expansion(None, y)[0][0]))
-    return constant_coefficients(samples, reaction)
-
-
-def homogenized_at(coefficients):
-    """Points -> (a*, its divergence, r*), the coefficients of step 3."""
-    return lambda x: (coefficients.tensor(x), coefficients.divergence(x), coefficients.reaction)
-
-
-def multiscale_at(problem):
-    """Points -> (a, its divergence, r / eps) of the multiscale equation, for the classical PINN."""
-
-    def coefficients(x):
-        a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)
-        return a, b, 0.0 if problem.reaction is None else problem.reaction(x / problem.eps) / problem.eps
-
-    return coefficients
-
-
-def solve_equation(problem, coefficients, training, rng, errors=None, params=None, checkpoint=NO_CHECKPOINT):
-    """Train a network on u_t - d_i(a_ij d_j u) + c u = f with u = 0 on the boundary, eq. (3).
-
-    coefficients(points) -> a (n, d, d), d_i a_ij (n, d), c.  Step 3 with `homogenized_at`; the classical
-    PINN with `multiscale_at`; transfer learning if `params` is given, the trained network of step 3.
-    -> parameters, History.  Where there is time, it is the network's last input.
-    """
-    bounds = list(problem.domain)
-    if problem.initial is not None:
-        bounds.append((0.0, problem.final_time))
-    check_points(training, len(bounds))
-    points = grid(bounds, training.points)
-    terms = equation_terms(problem, coefficients, training, points)
-    if params is None:
-        params = init_network((len(bounds), *training.hidden, 1), rng)
-    return train(params, terms, training, rng, errors, checkpoint)
-
-
-def equation_terms(problem, coefficients, training, points):
-    """The terms of eq. (3) on a grid: its inner points for the equation, the others for the known values.
-
-    Section 2 has the points of the equation in Omega and the others on its boundary.  It matters: where f
-    is not zero in a corner, no smooth function satisfies the equation and the boundary condition there.
-    """
-    timed, dim = problem.initial is not None, problem.dim
-    names = ("equation", "boundary", "initial")[: 3 if timed else 2]
-    weights = checked_weights(training, names)
-    at_boundary = on_boundary(points[:, :dim], problem.domain)
-    at_start = timed & (points[:, -1] == 0) & ~at_boundary
-    inner, boundary, start = points[~at_boundary & ~at_start], points[at_boundary], points[at_start]
-
-    x = inner[:, :dim]
-    a, b, c = coefficients(x)
-    f = checked_values("source", problem.source, x)
-    known, values, share = boundary, np.zeros(len(boundary)), np.full(len(boundary), weights[1] / len(boundary))
-    if timed:
-        b = np.hstack([b, np.full((len(x), 1), -1.0)])
-        known = np.concatenate([boundary, start])
-        values = np.append(values, checked_values("initial", problem.initial, start[:, :dim]))
-        share = np.append(share, np.full(len(start), weights[2] / len(start)))
-    return [equation_term(inner, a, b, -c, f, weights[0]), value_term(known, values, share)]
-
-
-# ---------------------------------------------------------------------------------------------------
-# Steps 1 and 2 for a coefficient of one's own
-# ---------------------------------------------------------------------------------------------------
-
-
-class Homogenized(NamedTuple):
-    """The homogenized tensor of a periodic coefficient, its bounds, and its correctors."""
-
-    tensor: np.ndarray  # (dim, dim)
-    lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
-    upper: np.ndarray  # (dim, dim): above it
-    corrector: Callable  # y (n, dim) -> chi (n, dim), periodic, mean zero
-    form: str  # "strong" or "energy": what was minimised
-    starts: int  # of the training, more than one if the first failed
-    record: History | list  # of the training: History (adam), or a sharp.Fit for every corrector
-
-
-def homogenize(coefficient, dim, *, period=1.0, recipe="sharp", seed=0, form="auto", tolerance=1e-3, **settings):
-    """The homogenized tensor of a periodic coefficient by steps 1 and 2, with bounds on both sides.
-
-    coefficient: y (n, dim) -> (n,) or (n, dim, dim), elliptic, with this period along every axis; or an array
-    (m,) * dim or (m,) * dim + (dim, dim): its values on m ** dim equal boxes of the cell, an image for example.
-    recipe: "sharp", or "adam", which is the paper's.  settings: fields of sharp.Sharp or of adam.Training.
-    form: what sharp minimises: "strong", the residual of eq. (9), for a smooth coefficient written with
-    autograd.numpy; "energy" for one that jumps; "auto" tries the first and finds out.
-
-    With sharp the bounds come from the trained correctors (see `sharp.bounds`), the tensor is halfway between them,
-    and a relative gap above `tolerance` is a warning.  They assume that the quadrature of the bounds, a midpoint
-    rule finer than the training's, resolves the coefficient.  With adam the bounds are those of Reuss and Voigt, and
-    a tensor that leaves them by more than `tolerance` of the mean is a warning.
-
-    Raises ValueError or TypeError for a coefficient outside the theory and for bad settings, FloatingPointError where
-    every start of sharp fails.
-    """
-    _check_arguments(coefficient, dim, period, recipe, form, tolerance, seed)
-    field, pixels = unit_cell(coefficient, dim, period)
-    a = tensor_of(field, cell_quadrature(dim, 1.0))
-    scale = np.trace(a.mean(axis=0)) / dim
-    if recipe == "adam":
-        return _homogenize_adam(field, dim, period, scale, a, seed, tolerance, settings)
-    choice = choose_form(field, dim, form)
-    defaults = {"strong": sharp.STRONG, "energy": sharp.ENERGY}[choice][dim]
-    fit = sharp.checked(replaced(defaults, settings))
-    sharp.check_size(fit.points**dim * (dim if choice == "energy" else 1), 2 * dim, fit)
-
-    def scaled(y):
-        return field(y) / scale
-
-    def solve(rng):
-        return sharp.solve_cell(scaled, dim, choice, fit, rng, pixels)
-
-    best, starts = sharp.best_of_starts(
-        solve,
-        np.random.default_rng(seed).spawn(fit.starts),
-        lambda cell: cell.error,
-        lambda cell: cell.error <= tolerance,
-    )
-    if not best.error <= tolerance:
-        warnings.warn(
-            f"homogenize: the bounds are {best.gap:.2g} apart and their quadrature moves by {best.quadrature:.2g}, "
-            f"relative to the tensor; tolerance: {tolerance:g}. Try more points, iterations or hidden units "
-            f"(now {fit})",
-            stacklevel=2,
-        )
-    chi = sharp.Correctors(best.trials, period, False, best.fits)
-
-    def corrector(y):
-        return chi.expansion(None, _checked_points("y", y, dim))[0].T
-
-    lower, upper = scale * best.lower, scale * best.upper
-    return Homogenized((lower + upper) / 2, lower, upper, corrector, choice, starts, best.fits)
-
-
-def _homogenize_adam(field, dim, period, scale, a, seed, tolerance, settings):
-    """The paper's recipe, on the unit cell and for a coefficient of mean one, so that its settings suit any size."""
-    lower, upper = sharp.reuss_voigt(a)
-    problem = SimpleNamespace(dim=dim, period=1.0, slow=False, reaction=None, coefficient=lambda x, y: field(y) / scale)
-    training = replaced(adam_settings(dim), settings)
-    try:
-        correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
-    except FloatingPointError as error:
-        raise ValueError(f"rate: {error}") from error
-    tensor = scale * homogenized_coefficients(problem, correctors).samples[0]
-    beyond = -min(np.linalg.eigvalsh(tensor - lower)[0], np.linalg.eigvalsh(upper - tensor)[0])
-    if beyond > tolerance * scale:
-        warnings.warn(
-            f"homogenize: the tensor found leaves the bounds of Reuss and Voigt by {beyond:.3g}; the training has not "
-            "converged: try more epochs or points, or another seed",
-            stacklevel=3,
-        )
-
-    def corrector(y):
-        return period * correctors(_checked_points("y", y, dim) / period % 1)[0].T
-
-    return Homogenized(tensor, lower, upper, corrector, "strong", 1, correctors.history)
-
-
-def homogenize_at(coefficient, points, /, **options):
-    """A slowly varying coefficient(x, y), both (n, dim): `homogenize` at each of the points (X, dim), a list."""
-    if not callable(coefficient):
-        raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y")
-    points = _checked_points("points", points)
-    return [
-        homogenize(lambda y, x=x: coefficient(np.broadcast_to(x, y.shape), y), points.shape[1], **options)
-        for x in points
-    ]
-
-
-def unit_cell(coefficient, dim, period):
-    """A coefficient as a function field(y) on the unit cell, checked, and its pixels an axis (1: a function)."""
-    if callable(coefficient):
-        field, pixels = (lambda y: coefficient(period * y)), 1
-    else:
-        try:
-            values = np.asarray(coefficient)
-        except ValueError:  # lists of different lengths
-            values = np.empty(0, dtype=object)
-        pixels = values.shape[0] if values.ndim in (dim, dim + 2) else 0
-        if (
-            values.shape not in ((pixels,) * dim, (pixels,) * dim + (dim, dim))
-            or pixels < 1
-            or values.dtype.kind not in "iuf"
-        ):
-            raise TypeError(
-                f"coefficient: found {type(coefficient).__name__} of shape {values.shape} and type {values.dtype}, "
-                f"expected a function of points (n, {dim}), or real numbers on a grid (m,) * {dim}, m >= 1"
-            )
-
-        def field(y):
-            return values[tuple((np.floor(y * pixels).astype(int) % pixels).T)]
-
-        period = 1.0
-        tensor_of(lambda y: values.reshape(-1, *values.shape[dim:]), np.zeros((pixels**dim, dim)))  # checks every box
-    tensor_of(lambda y: field(y / period), period * cell_quadrature(dim, 1.0))
-    check_periodic("coefficient", lambda y: field(y / period), dim, period)
-    return field, pixels
-
-
-def choose_form(field, dim, form):
-    """ "strong" for a coefficient that autograd differentiates and the training points resolve, else "energy"."""
-    if form != "auto":
-        return form
-    count = sharp.STRONG[dim].points
-    try:
-        return "energy" if jump_between(field, cell_midpoints(dim, 1.0, count), 1 / count) else "strong"
-    except TypeError:
-        return "energy"
-
-
-def _checked_points(name, points, dim="dim"):
-    try:
-        points = np.asarray(points, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}: found {type(points).__name__}, expected points, real numbers (n, {dim})") from error
-    if points.ndim != 2 or dim not in ("dim", points.shape[1]):
-        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim})")
-    if not np.all(np.isfinite(points)):
-        raise ValueError(f"{name}: not finite everywhere, expected real numbers")
-    return points
-
-
-def replaced(record, settings):
-    """A record of settings with some of them replaced, by name."""
-    if unknown := set(settings) - set(record._fields):
-        name = type(record).__name__
-        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of {name}: {record._fields}")
-    return record._replace(**settings)
-
-
-def _check_arguments(coefficient, dim, period, recipe, form, tolerance, seed):
-    for name, value, known in (("recipe", recipe, ("sharp", "adam")), ("form", form, ("auto", "strong", "energy"))):
-        if not isinstance(value, str) or value not in known:
-            raise ValueError(f"{name}: found {shown(value)}, expected one of {known}")
-    if recipe == "adam" and form == "energy":
-        raise ValueError("form: found 'energy', expected 'strong', which is all that the recipe adam has")
-    if not callable(coefficient) and (recipe == "adam" or form == "strong"):
-        raise TypeError(
-            f"coefficient: found {type(coefficient).__name__}, expected a function, "
-            "since the strong form needs derivatives; an array has the recipe sharp in the form 'energy'"
-        )
-    check_dim(dim)
-    check_positive("period", period)
-    check_positive("tolerance", tolerance)
-    check_integer("seed", seed, 0, np.inf)
-
-
-def adam_settings(dim):
-    """The Training of the paper's recipe for a coefficient of one's own."""
-    points = {1: 101, 2: 23, 3: 11}[dim]
-    return Training(
-        hidden=(64, 64, 64),
-        points=points,
-        layers=2,
-        weights=(0.1, 0.45, 0.45),
-        rate=2e-3,
-        decay=0.1,
-        epochs=4000,
-        average=300,
-    )
