@@ -16,26 +16,24 @@ of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smoo
 Functions given by the user take points (n, dim) and return (n,) or, for a coefficient, (n, dim, dim).
 """
 
-from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
 from scipy import sparse
-from scipy.interpolate import BSpline
 from scipy.sparse.linalg import splu
 
 
 class Mesh(NamedTuple):
-    """A box cut into elements ** dim equal boxes; u = 0 on its boundary, or periodic."""
+    """A box cut into equal boxes, the elements; u = 0 on its boundary, or periodic."""
 
     bounds: tuple  # ((low, high), ...), one pair an axis
-    elements: int  # per axis
+    elements: int | tuple  # per axis; one number: the same for every axis
     order: int = 4  # polynomial degree
     periodic: bool = False
-    gauss: int | None = None  # quadrature points per element and axis; None: order + 1
-    smooth: bool = False  # True: B-splines, with order - 1 continuous derivatives, in place of Lagrange elements
+    gauss: int | None = None  # quadrature points per piece and axis; None: order + 1
+    cuts: tuple = (0.0, 1.0)  # where every axis of an element is cut into pieces, on each of which u is a polynomial
 
 
 class Field(NamedTuple):
@@ -49,31 +47,85 @@ class Field(NamedTuple):
 
         along: axes along which to differentiate first: () values, (0,) d_0 u, (0, 1) d_01 u, at most twice each.
         """
-        if self.mesh.periodic:
-            axes = [low + (x - low) % (high - low) for (low, high), x in zip(self.mesh.bounds, axes, strict=True)]
-        elif any(x.min() < low or x.max() > high for (low, high), x in zip(self.mesh.bounds, axes, strict=True)):
-            raise ValueError(f"axes: found coordinates outside the mesh, expected them inside {self.mesh.bounds}")
+        axes = [_inside(self.mesh, axis, x) for axis, x in enumerate(axes)]
         return _kron(_line(self.mesh, axis, x)[along.count(axis)] for axis, x in enumerate(axes)) @ self.nodal
+
+    def at(self, points):
+        """Value (n,) or (n, J), gradient (..., dim), second derivatives (..., dim, dim) at any points (n, dim)."""
+        dim, parts = points.shape[1], []
+        others = lambda i: tuple(1 + j for j in range(dim) if j != i)  # noqa: E731
+        nodal = self.nodal.reshape(*(_nodes(self.mesh, axis) for axis in range(dim)), -1)
+        for some in np.array_split(points, max(1, len(points) // 4096)):  # blocks that fit the cache
+            lines = [_basis(self.mesh, axis, _inside(self.mesh, axis, some[:, axis])) for axis in range(dim)]
+            index = (np.expand_dims(columns, others(i)) for i, (columns, _) in enumerate(lines))
+            jet = nodal[tuple(index)][None]  # (derivatives so far, n, nodes of the axes that are left, J)
+            for _, tables in lines:
+                jet = np.einsum("mna,kna...->kmn...", tables, jet)
+                jet = jet.reshape(-1, *jet.shape[2:])
+            parts.append(jet.reshape(*[3] * dim, len(some), *self.nodal.shape[1:]))
+        jet, unit = np.concatenate(parts, axis=dim), np.eye(dim, dtype=int)
+        gradient = np.stack([jet[tuple(e)] for e in unit], -1)
+        second = np.stack([np.stack([jet[tuple(e + f)] for f in unit], -1) for e in unit], -2)
+        return jet[(0,) * dim], gradient, second
+
+
+def counts(mesh):
+    """The number of elements of every axis."""
+    return tuple(int(n) for n in np.broadcast_to(mesh.elements, len(mesh.bounds)))
+
+
+def tensor_grid(axes):
+    """The points of a tensor grid, last axis fastest: (n, dim)."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+
+
+def gauss(breaks, count):
+    """`count` Gauss points between any two neighbours of `breaks`: points, weights."""
+    nodes, weights = legendre.leggauss(count)
+    half = np.diff(breaks)[:, None] / 2
+    return (breaks[:-1, None] + half * (nodes + 1)).ravel(), (half * weights).ravel()
+
+
+def _breaks(mesh, axis):
+    """Where the pieces of an axis begin and end."""
+    (low, high), n = mesh.bounds[axis], counts(mesh)[axis]
+    return np.append((low + (high - low) / n * (np.arange(n)[:, None] + np.array(mesh.cuts[:-1]))).ravel(), high)
+
+
+def _nodes(mesh, axis):
+    return counts(mesh)[axis] * (len(mesh.cuts) - 1) * mesh.order + (0 if mesh.periodic else 1)
+
+
+def _inside(mesh, axis, x):
+    """Coordinates on the axis of a mesh, modulo the period."""
+    low, high = mesh.bounds[axis]
+    if mesh.periodic:
+        return low + (x - low) % (high - low)
+    if len(x) and (x.min() < low or x.max() > high):
+        raise ValueError(f"points: found coordinates outside the mesh, expected them inside {mesh.bounds}")
+    return x
+
+
+def _basis(mesh, axis, x):
+    """Basis functions of an axis that are not zero at x: nodes (n, order + 1), their derivatives (3, n, order + 1)."""
+    breaks, p = _breaks(mesh, axis), mesh.order
+    piece = np.clip(np.searchsorted(breaks, x, side="right") - 1, 0, len(breaks) - 2)
+    h = np.diff(breaks)[piece]
+    t = 2 * (x - breaks[piece]) / h - 1
+    lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
+    coefficients = np.linalg.inv(legendre.legvander(lobatto, p))  # of the Lagrange basis, column by column
+    tables = [
+        legendre.legvander(t, max(p - m, 0)) @ legendre.legder(coefficients, m) * (2 / h[:, None]) ** m
+        for m in range(3)
+    ]
+    return (piece[:, None] * p + np.arange(p + 1)) % _nodes(mesh, axis), np.stack(tables)
 
 
 def _line(mesh, axis, x):
-    """One-dimensional basis functions, their first and second derivatives at x: sparse matrices (points, nodes)."""
-    low, high = mesh.bounds[axis]
-    h, p = (high - low) / mesh.elements, mesh.order
-    if mesh.smooth:
-        knots = np.concatenate([[low] * p, np.linspace(low, high, mesh.elements + 1), [high] * p])
-        basis = BSpline(knots, np.eye(mesh.elements + p), p)
-        return [sparse.csr_array(basis.derivative(m)(x) if m else basis(x)) for m in range(3)]
-    element = np.clip(((x - low) / h).astype(int), 0, mesh.elements - 1)
-    t = 2 * (x - low - element * h) / h - 1
-    lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
-    coefficients = np.linalg.inv(legendre.legvander(lobatto, p))  # of the Lagrange basis, column by column
-    tables = [legendre.legvander(t, max(p - m, 0)) @ legendre.legder(coefficients, m) * (2 / h) ** m for m in range(3)]
-    nodes = mesh.elements * p + (0 if mesh.periodic else 1)
-    columns = (element[:, None] * p + np.arange(p + 1)) % nodes
-    rows = np.repeat(np.arange(len(x)), p + 1)
-    shape = (len(x), nodes)
-    return [sparse.csr_array((part.ravel(), (rows, columns.ravel())), shape) for part in tables]
+    """The same as sparse matrices (points, nodes): values, first and second derivatives."""
+    columns, tables = _basis(mesh, axis, x)
+    rows, shape = np.repeat(np.arange(len(x)), columns.shape[1]), (len(x), _nodes(mesh, axis))
+    return [sparse.csr_array((table.ravel(), (rows, columns.ravel())), shape) for table in tables]
 
 
 def _kron(matrices):
@@ -91,27 +143,21 @@ class Space(NamedTuple):
 
 
 def space(mesh):
-    if mesh.elements < 1 or mesh.order < 1:
-        raise ValueError(f"mesh: found {mesh.elements} elements of order {mesh.order}, expected at least one of each")
-    dim = len(mesh.bounds)
-    axes, measure = zip(*(_quadrature(mesh, axis) for axis in range(dim)), strict=True)
+    _check_mesh(mesh)
+    dim = range(len(mesh.bounds))
+    axes, measure = zip(*(gauss(_breaks(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim), strict=True)
     lines = [_line(mesh, axis, x) for axis, x in enumerate(axes)]
-    points = product(axes)
     B = _kron(line[0] for line in lines)
-    D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in range(dim)]
-    inner = np.arange(lines[0][0].shape[1]) if mesh.periodic else np.arange(1, lines[0][0].shape[1] - 1)
-    free = np.ravel_multi_index(np.meshgrid(*[inner] * dim, indexing="ij"), [lines[0][0].shape[1]] * dim).ravel()
-    return Space(points, reduce(np.kron, measure), B, D, free)
+    D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in dim]
+    nodes = [_nodes(mesh, axis) for axis in dim]
+    inner = [np.arange(n) if mesh.periodic else np.arange(1, n - 1) for n in nodes]
+    free = np.ravel_multi_index(tuple(tensor_grid(inner).T), nodes)
+    return Space(tensor_grid(axes), reduce(np.kron, measure), B, D, free)
 
 
-def _quadrature(mesh, axis):
-    """Gauss points of an axis and their weights."""
-    low, high = mesh.bounds[axis]
-    h = (high - low) / mesh.elements
-    nodes, weights = legendre.leggauss(mesh.gauss or mesh.order + 1)
-    return (low + h * (np.arange(mesh.elements)[:, None] + (nodes + 1) / 2)).ravel(), np.tile(
-        weights * h / 2, mesh.elements
-    )
+def _check_mesh(mesh):
+    if min(counts(mesh)) < 1 or mesh.order < 1:
+        raise ValueError(f"mesh: found {mesh.elements} elements of order {mesh.order}, expected at least one of each")
 
 
 def stiffness(space, a):
@@ -240,72 +286,3 @@ def reaction_corrector(reaction, diffusion, mesh):
 def relative_error(u, reference):
     """|u - reference| / |reference| in the discrete L2 norm."""
     return float(np.linalg.norm(u - reference) / np.linalg.norm(reference))
-
-
-def coarse_mesh_failure(elements=16, periods=8):
-    """Section 2.2: linear elements on a coarse mesh see the arithmetic mean of the coefficient.
-
-    -(a u')' = sin x on [0, pi] with a = 15 sin^2 + 1 and `periods` periods an element.  The harmonic mean
-    is 4, the arithmetic mean 8.5, so the coarse solution is near 8/17 of the true one: relative error 9/17.
-    -> (ratio of the norms of coarse and fine solution, relative error of the coarse one)
-    """
-    count = elements * periods
-
-    def a(x):
-        return 15 * np.sin(count * x[:, 0]) ** 2 + 1
-
-    def f(x):
-        return np.sin(x[:, 0])
-
-    bounds, x = ((0.0, np.pi),), np.linspace(0, np.pi, 20 * count + 1)
-    coarse = solve_elliptic(a, f, Mesh(bounds, elements, 1, gauss=8 * periods)).on_grid(x)
-    fine = solve_elliptic(a, f, Mesh(bounds, 8 * count, 4)).on_grid(x)
-    return float(np.linalg.norm(coarse) / np.linalg.norm(fine)), relative_error(coarse, fine)
-
-
-class Side(NamedTuple):
-    """weight * integral over one side of a box of |u - values|^2: how a loss asks for known values."""
-
-    axis: int
-    end: int  # 0: the low end of the axis, 1: the high end
-    weight: float
-    values: Callable  # points (n, dim) -> (n,)
-
-
-def averaged_minimiser(gram, derivatives, sides, mesh, rules=None):
-    """The u of a mesh that minimises  int sum_kl G_kl(x) c_k c_l dx + sides,  c = (d_k u for k in derivatives, 1).
-
-    With G = mean_y l l^T the integrand is the mean over y of the square of sum_k l_k(x, y) d_k u(x) + l_K(x, y).
-    gram: points (n, dim) -> (n, K + 1, K + 1), symmetric.  derivatives: K tuples as in `Field.on_grid`; with second
-    derivatives the equation for u is of fourth order, and the mesh has to be smooth.  rules: (points, weights) of the
-    integral for every axis, such as the points of a sampled loss; None: Gauss points.  Raises ValueError where they
-    do not determine u.
-    """
-    if not mesh.smooth and max(map(len, derivatives)) > 1:
-        raise ValueError("mesh: found smooth = False, expected True for a functional of second derivatives")
-    dim = range(len(mesh.bounds))
-    axes, weights = zip(*(rules or [_quadrature(mesh, axis) for axis in dim]), strict=True)
-    lines = [_line(mesh, axis, x) for axis, x in zip(dim, axes, strict=True)]
-    if any(len(x) < line[0].shape[1] for x, line in zip(axes, lines, strict=True)):
-        raise ValueError("rules: found fewer points than unknowns along an axis, expected at least as many")
-    D = [_kron(line[along.count(axis)] for axis, line in zip(dim, lines, strict=True)) for along in derivatives]
-    G = gram(product(axes)) * reduce(np.kron, weights)[:, None, None]
-    A = sum(D[k].T @ sum(sparse.diags_array(G[:, k, m]) @ D[m] for m in range(len(D))) for k in range(len(D)))
-    load = -sum(D[k].T @ G[:, k, -1] for k in range(len(D)))
-    for side in sides:
-        trace, points, weights = _trace(mesh, side.axis, side.end)
-        A = A + side.weight * trace.T @ sparse.diags_array(weights) @ trace
-        load = load + side.weight * trace.T @ (weights * side.values(points))
-    return Field(mesh, _factor(A)(load))
-
-
-def _trace(mesh, axis, end):
-    """Values on one side of a box at its quadrature points: matrix (points, nodes), points, weights."""
-    corner = np.array([mesh.bounds[axis][end]]), np.ones(1)
-    axes, weights = zip(*(corner if i == axis else _quadrature(mesh, i) for i in range(len(mesh.bounds))), strict=True)
-    return _kron(_line(mesh, i, x)[0] for i, x in enumerate(axes)), product(axes), reduce(np.kron, weights)
-
-
-def product(axes):
-    """The points of a tensor grid, last axis fastest: (n, dim)."""
-    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))

@@ -312,16 +312,6 @@ def test_fine_solution_in_time_agrees_with_an_adaptive_integrator():
     assert fem.relative_error(np.pad(path.y[:, -1], 1), mine) < 2e-4
 
 
-def test_coarse_elements_see_the_arithmetic_mean():
-    """Section 2.2: 8/17 of the solution, relative error 9/17, in the limit of fine periods and coarse elements."""
-    errors = []
-    for elements in (8, 16, 32):
-        ratio, error = fem.coarse_mesh_failure(elements, periods=16)
-        errors.append(abs(ratio - 8 / 17))
-        assert abs(error - 9 / 17) < 0.02
-    assert errors[-1] < 1e-3 and errors[0] > errors[1] > errors[2]
-
-
 def test_bad_input_is_named():
     mesh = fem.cell_mesh(2, 4)
     with pytest.raises(ValueError, match="coefficient.*shape"):
@@ -336,7 +326,7 @@ def test_bad_input_is_named():
         fem.correctors(lambda y: 2 + np.sin(y[:, 0]), mesh)
     with pytest.raises(ValueError, match="reaction: its mean"):
         fem.reaction_corrector(lambda y: 1 + np.sin(TAU * y[:, 0]), 1.0, fem.cell_mesh(1, 4))
-    with pytest.raises(ValueError, match="axes: found coordinates outside"):
+    with pytest.raises(ValueError, match="points: found coordinates outside"):
         fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], lambda x: x[:, 0], fem.Mesh(UNIT, 4)).on_grid(np.array([1.5]))
     with pytest.raises(ValueError, match="mesh"):
         fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)
