@@ -4,18 +4,18 @@ Prager and Synge: for any v that vanishes on the boundary and any flux s with  -
 
     |u - v|_a <= |s - a grad v|_1/a + rho,     rho = |r / sqrt(m)| / sqrt(least eigenvalue of a),                 (1)
 
-with |w|_a = |a^(1/2) grad w|, |s|_1/a = |a^(-1/2) s|, and a weight m with  int m w^2 <= int |grad w|^2  for every w that
-vanishes on the boundary: by the inequalities of Poincare, and of Hardy with the distances d_i to the nearer face,
+with |w|_a = |a^(1/2) grad w|, |s|_1/a = |a^(-1/2) s|, and a weight m with  int m w^2 <= int |grad w|^2  for every
+w that vanishes on the boundary: by the inequalities of Poincare, and of Hardy with distances d_i to the nearer face,
 m = t sum_i (pi / length_i)^2 + (1 - t) sum_i 1 / (2 d_i)^2, t = 3/4; the second part makes light of what u0 misses in
 corners.  Nothing fine is solved.  From correctors chi_j(x, y), a*(x) and u0, repeated indices summed,
 
     v = u0 + eps chi_j d_j u0 + layers,        s_i = a*_ij d_j u0 + d_k( eps phi_kij d_j u0 + layers ),
 
 where d_k acts on x in every place, y = x/eps too.  Since phi_kij = -phi_ikj, the second part of s has no divergence
-whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  phi is
-such that d_k phi_kij (in y) is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with
--lap n_ij = flux, phi_kij = d_i n_kj - d_k n_ij, by Fourier series.  For slow coefficients this is done at every node x_q
-of the correctors, and phi(x, y) = weights_q(x) phi_q(y), as chi(x, y) is.
+whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  In
+y, d_k phi_kij is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with -lap n_ij = flux,
+phi_kij = d_i n_kj - d_k n_ij, by Fourier series.  For slow coefficients this is done at every node x_q of the
+correctors, and phi(x, y) = weights_q(x) phi_q(y), as chi(x, y) is.
 
 Layers.  At a face x_n = const all of grad u0 but d_n u0 is zero, so chi_n d_n u0 alone is to be taken off there.  With
 h_m the hat functions of some knots at distances up to one period from the face, and t_l trigonometric functions of the
@@ -48,7 +48,8 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.interpolate import make_interp_spline
 
-from coefficients import checked_values, tensor_of
+from nhpinn_checks import checked_values, tensor_of
+from nhpinn_networks import tensor_grid
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
@@ -108,12 +109,8 @@ def interpolated(lines, values, axes, grid, second=False):
     return along(), np.array([along(i) for i in range(d)]), seconds
 
 
-def tensor_grid(axes):
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-
-
 def fluxes_potential(flux, period):
-    """phi_ki, k < i, (pairs, C, m, ...) of periodic fluxes (C, d, m, ...): these less means and gradients are d_k phi_ki."""
+    """phi_ki, k < i, (pairs, C, m, ...) of periodic fluxes (C, d, m, ...): d_k phi_ki are they less means, gradients."""
     d, axes = flux.shape[1], tuple(range(2, flux.ndim))
     m = flux.shape[-1]
     k = 2j * np.pi * np.stack(np.meshgrid(*[np.fft.fftfreq(m, p / m) for p in period], indexing="ij"))
@@ -191,7 +188,7 @@ def hats(c, axis, side, x):
 
 
 def waves(c, axis, x):
-    """Products of 1, cos, sin of the coordinates other than axis, a few a period: (kinds, n), gradients (d, kinds, n)."""
+    """Products of 1, cos, sin of coordinates other than axis, a few a period: (kinds, n), gradients (d, kinds, n)."""
     n, d = x.shape
     value, slope = np.ones((1, n)), np.zeros((d, 1, n))
     for i in set(range(d)) - {axis}:
@@ -273,9 +270,10 @@ def face_layer(c, axis, side):
     s = np.einsum("ijn,jpkmn->ipkmn", back, curls(slope[:, 1:]))
     rest = np.einsum("ijn,jn->in", back, flux.T) - np.einsum("jin,jn->in", root, grad.T) - v[:, 0, 0]
     rows = np.concatenate([v[:, :, 1:].reshape(d, -1, n), s.reshape(d, -1, n)], axis=1)
-    factors = np.linalg.lstsq(
-        sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True)), rcond=1e-12
-    )[0]
+    size = np.sqrt((rows**2).sum((0, 2)))
+    rows /= np.where(size > 0, size, 1)[:, None]
+    G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
+    factors = np.linalg.lstsq(G, rhs, rcond=1e-12)[0] / np.where(size > 0, size, 1)
     of_v = np.zeros((kinds, knots))
     of_v[:, 1:], of_v[0, 0] = factors[: kinds * (knots - 1)].reshape(kinds, -1), -1
     return axis, side, of_v, factors[kinds * (knots - 1) :].reshape(-1, kinds, knots)
@@ -412,11 +410,21 @@ def judged(c, coarse, fine):
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
 
     def at(x):
-        return fields(c, np.asarray(x, dtype=float).T)
+        chunks = np.array_split(
+            np.asarray(x, dtype=float), max(1, len(x) * CELLS[len(c.box)] ** (len(c.box) - 1) // BLOCK)
+        )
+        return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
 
     distance = fine.distance + fine.residual
     return Certificate(
-        float(errors[1] + change), lambda x: at(x)[:2], lambda x: at(x)[2], distance, fine.residual, norms[1], change, c
+        float(errors[1] + change),
+        lambda x: tuple(at(x)[:2]),
+        lambda x: at(x)[2],
+        distance,
+        fine.residual,
+        norms[1],
+        change,
+        c,
     )
 
 
