@@ -32,9 +32,10 @@ from scipy.interpolate import CubicSpline
 
 from nhpinn_checks import (
     at_nodes,
+    check_cell_training,
+    check_equation_training,
     check_problem,
     check_resolved,
-    check_training,
     checked_values,
     depends_on_x,
     tensor_and_divergence,
@@ -49,7 +50,6 @@ from nhpinn_networks import (
     flatten,
     grid,
     init_network,
-    network,
     on_boundary,
     one_node,
     pair_term,
@@ -89,11 +89,9 @@ def adam(loss, params, training, state=None):
 
     loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
-    loss_and_gradient, like = value_and_grad(loss), params
     first, params, m, v, _ = state or State(0, params)
-    vector = flatten(params)
     for epoch in range(first, training.epochs):
-        value, gradient = loss_and_gradient(unflatten(vector, like))
+        value, gradient = value_and_grad(loss)(params)
         if not np.isfinite(value):
             raise FloatingPointError(
                 f"the loss is {value} at epoch {epoch} of {training.epochs}: "
@@ -103,8 +101,8 @@ def adam(loss, params, training, state=None):
         m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
         rate = training.rate * training.decay ** (epoch / training.epochs)
         scale = rate * math.sqrt(1 - 0.999 ** (epoch + 1)) / (1 - 0.9 ** (epoch + 1))
-        vector = vector - scale * m / (np.sqrt(v) + 1e-8)
-        yield State(epoch + 1, unflatten(vector, like), m, v, value)
+        params = unflatten(flatten(params) - scale * m / (np.sqrt(v) + 1e-8), params)
+        yield State(epoch + 1, params, m, v, value)
 
 
 def train(name, loss, params, training, rng):
@@ -147,7 +145,7 @@ def equation_loss(problem, coefficients, training):
     at_boundary = on_boundary(points[:, :dim], problem.domain)
     at_start = timed & (points[:, -1] == 0) & ~at_boundary
     inner, boundary, start = points[~at_boundary & ~at_start], points[at_boundary], points[at_start]
-    w1, w2, *w3 = training.weights  # equation, boundary, initial
+    w1, w2, w3 = (*training.weights, 0.0)[:3]  # equation, boundary, initial
 
     a, b, c = coefficients(inner[:, :dim])
     f = checked_values("source", problem.source, inner[:, :dim])
@@ -156,7 +154,7 @@ def equation_loss(problem, coefficients, training):
         b = np.hstack([b, np.full((len(b), 1), -1.0)])
         known = np.concatenate([boundary, start])
         values = np.append(values, checked_values("initial", problem.initial, start[:, :dim]))
-        weights = np.append(weights, np.full(len(start), w3[0] / len(start)))
+        weights = np.append(weights, np.full(len(start), w3 / len(start)))
     return Loss((equation_term(inner, a, b, -c, f, w1), value_term(known, values, weights)))
 
 
@@ -177,9 +175,10 @@ def nh_pinn(problem, recipe, seed):
     check_problem(problem)
     recipe.check(problem)
     cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
-    correctors = recipe.cells(problem, cell_rng)
-    coefficients = homogenized_coefficients(problem, correctors, recipe.average)
-    return correctors, coefficients, recipe.equation(problem, coefficients, equation_rng)
+    correctors = recipe.cells(problem, cell_rng)  # step 1
+    coefficients = homogenized_coefficients(problem, correctors, recipe.average)  # step 2
+    u0 = recipe.equation(problem, coefficients, equation_rng)  # step 3
+    return correctors, coefficients, u0
 
 
 def paper_recipe(cell, homogenized, nodes=None, train=train):
@@ -190,9 +189,8 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
     nodes = nodes or homogenized.points
 
     def check(problem):
-        count = len(slow_nodes(problem, nodes))
-        check_training(cell, CELL_WEIGHTS[: 3 if cell.layers else 2], problem.dim, count)
-        check_equation(problem, homogenized)
+        check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
+        check_equation_training(homogenized, problem.dim, problem.initial is not None)
 
     return Recipe(
         lambda problem, rng: solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train),
@@ -202,19 +200,12 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
     )
 
 
-CELL_WEIGHTS, EQUATION_WEIGHTS = ("equation", "periodic", "oversampling"), ("equation", "boundary", "initial")
-
-
-def check_equation(problem, training):
-    timed = problem.initial is not None
-    check_training(training, EQUATION_WEIGHTS[: 2 + timed], problem.dim + timed)
-
-
 def slow_nodes(problem, count):
     """The points x whose cell problems are solved: a grid, or one point if x plays no part.  (X, dim)"""
-    if problem.slow or (problem.slow is None and depends_on_x(problem)):
-        return grid(problem.domain, count)
-    return np.zeros((1, problem.dim))
+    dim, slow = problem.dim, problem.slow
+    if slow is None:
+        slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
+    return grid(problem.domain, count) if slow else np.zeros((1, dim))
 
 
 # Step 1
@@ -226,6 +217,7 @@ def solve_cells(problem, training, rng, nodes, train=train):
     Networks of one j start from the same parameters at every node x, so that their errors vary smoothly with x.
     """
     dim, period = problem.dim, problem.period
+    check_cell_training(training, dim, len(nodes))
     y = grid([(0.0, length) for length in np.broadcast_to(period, dim)], training.points)
     field, points = at_nodes(problem.coefficient, nodes, y)
     check_resolved(field, points, np.divide(period, training.points - 1), len(nodes))
@@ -235,16 +227,19 @@ def solve_cells(problem, training, rng, nodes, train=train):
     start = init_network((dim, *training.hidden, 1), rng, (1, f.shape[1]))
     start = [tuple(np.repeat(array, len(nodes), axis=0) for array in pair) for pair in start]
     params = train("cell", cell_loss(dim, period, training, y, a, b, f), start, training, rng)
-    mean = network(params, cell_quadrature(dim, period)).mean(-1)
+    mean = value_and_gradient(params, cell_quadrature(dim, period))[0].mean(-1)
     return Correctors(CellNetworks(params, period, mean), spline_weights(nodes), nodes, period)
 
 
 class CellNetworks(NamedTuple):
-    """Correctors as a batch of networks: y (n, dim) -> values (X, J, n), gradients (X, J, n, dim); periodic, mean zero."""
+    """The `cells` of Correctors by a batch of networks; y is reduced to the first cell."""
 
     params: list  # of (W, b) with leading axes (X, J)
     period: float | tuple
     mean: np.ndarray  # (X, J): of the networks over the cell
+
+    def __repr__(self):
+        return f"CellNetworks({self.mean.size} networks)"
 
     def __call__(self, y):
         value, slope = value_and_gradient(self.params, y % self.period)
@@ -298,7 +293,7 @@ class Coefficients(NamedTuple):
 def homogenized_coefficients(problem, correctors, average):
     """Step 2: a* at every node from the correctors' gradients, and r* = mean(r N)."""
     y, nodes = cell_quadrature(problem.dim, problem.period), correctors.nodes
-    a = tensor_of(*at_nodes(problem.coefficient, nodes, y)).reshape(len(nodes), len(y), problem.dim, problem.dim)
+    a = tensor_of(*at_nodes(problem.coefficient, nodes, y)).reshape(len(nodes), -1, problem.dim, problem.dim)
     chi, slopes = correctors.cells(y)
     if problem.reaction is None:
         samples, reaction = np.stack([average(*pair) for pair in zip(a, slopes, strict=True)]), 0.0
@@ -322,11 +317,10 @@ def average_of_flux(a, slopes):
 
 def solve_equation(problem, coefficients, training, rng, params=None, train=train, name="homogenized"):
     """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, eq. (3).  -> Network"""
-    loss = equation_loss(problem, coefficients, training)
-    if params is None:
-        inputs = problem.dim + (problem.initial is not None)
-        params = init_network((inputs, *training.hidden, 1), rng)
-    return Network(train(name, loss, params, training, rng))
+    timed = problem.initial is not None
+    check_equation_training(training, problem.dim, timed)
+    start = params or init_network((problem.dim + timed, *training.hidden, 1), rng)
+    return Network(train(name, equation_loss(problem, coefficients, training), start, training, rng))
 
 
 # --- the classical PINN, transfer learning, reconstruction ------------------------------------------
@@ -334,7 +328,6 @@ def solve_equation(problem, coefficients, training, rng, params=None, train=trai
 
 def classical_pinn(problem, training, rng, params=None, train=train):
     """The PINN on the multiscale equation, section 2.1; transfer learning if it starts from the params of step 3."""
-    check_equation(problem, training)
     return solve_equation(problem, multiscale(problem), training, rng, params, train, "classical")
 
 

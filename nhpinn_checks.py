@@ -113,9 +113,9 @@ def tensor_and_slopes(field, points):
 
 
 def at_nodes(coefficient, nodes, y):
-    """The coefficient at all pairs of nodes x (X, dim) and y (n, dim) as one function of y: field, points (X n, dim)."""
+    """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of y alone, and those y (X n, dim)."""
     x = np.repeat(nodes, len(y), axis=0)
-    return lambda points: coefficient(x, points), np.tile(y, (len(nodes), 1))
+    return lambda y: coefficient(x.copy(), y), np.tile(y, (len(nodes), 1))
 
 
 def check_twice_differentiable(name, function, points):
@@ -182,18 +182,17 @@ def jump_between(field, points, spacing, copies=1):
 def check_problem(problem):
     """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of nhpinn.py."""
     check_fields(problem)
-    inside = midpoints(problem.dim, 1.0, 4)
-    low, high = np.transpose(problem.domain)
+    dim, domain, period = problem.dim, problem.domain, problem.period
+    low, high = np.transpose(domain)
     for name in ("source", "initial"):
         if (function := getattr(problem, name)) is not None:
-            checked_values(name, function, low + (high - low) * inside)
-    slow = depends_on_x(problem)
+            checked_values(name, function, low + (high - low) * midpoints(dim, 1.0, 4))
+    slow = depends_on_x(problem.coefficient, dim, domain, period)
     if slow and problem.slow is False:
         raise ValueError("slow: found False, but the coefficient depends on x; expected True, or None to find it out")
     if problem.reaction is not None:
-        check_reaction(problem.reaction, problem.dim, problem.period)
-        y = midpoints(problem.dim, problem.period, 7)
-        a = tensor_of(lambda y: problem.coefficient(0 * y + low, y), y)
+        check_reaction(problem.reaction, dim, period)
+        a = tensor_of(*at_nodes(problem.coefficient, low[None], midpoints(dim, period, 7)))
         if slow or np.ptp(a, axis=0).max() > 1e-10 * np.abs(a).max():
             raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
 
@@ -213,14 +212,14 @@ def check_fields(problem):
         raise ValueError(f"slow: found {shown(problem.slow)}, expected True, False or None, to find it out")
 
 
-def depends_on_x(problem):
+def depends_on_x(coefficient, dim, domain, period):
     """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box."""
-    dim, count = problem.dim, {1: 16, 2: 7, 3: 4}[problem.dim]
-    low, high = np.transpose(problem.domain)
+    count = {1: 16, 2: 7, 3: 4}[dim]
+    low, high = np.transpose(domain)
     nodes = low + (high - low) * np.random.default_rng(0).uniform(size=(64, dim))
-    field, points = at_nodes(problem.coefficient, nodes, midpoints(dim, problem.period, count))
+    field, points = at_nodes(coefficient, nodes, midpoints(dim, period, count))
     a = tensor_of(field, points).reshape(len(nodes), -1, dim * dim)
-    check_periodic("coefficient", field, dim, problem.period, count, len(nodes))
+    check_periodic("coefficient", field, dim, period, count, len(nodes))
     return bool(np.any(np.ptp(a, axis=0).max(-1) > 1e-10 * np.abs(a[0]).max(-1)))
 
 
@@ -241,20 +240,28 @@ def shown(value):
     return " ".join(repr(value).split())
 
 
-def check_training(training, weights, inputs, problems=1):
-    """The settings of a training; weights: what they weigh, see eqs. (3) and (12).
-
-    A grid of equation points with so many inputs, in each of so many problems, has to fit into the memory.
-    """
-    for name, least, most in (("epochs", 1, 10**9), ("layers", 0, 10**9), ("points", 3, 10**4)):
-        check_integer(name, getattr(training, name), least, most)
-    if (total := training.points**inputs * problems) > 10**7:
-        raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
-    if training.layers and not training.layers < training.points - 2:
+def check_cell_training(training, dim, problems=1):
+    """Settings of step 1, for so many cell problems that are trained together."""
+    check_integer("layers", training.layers, 0)
+    check_training(training, ("equation", "periodic", "oversampling")[: 3 if training.layers else 2], dim, problems)
+    if training.layers >= training.points - 2:
         raise ValueError(
             f"layers: found {training.layers} of oversampling, expected fewer than points - 2 = {training.points - 2} "
             "(section 4.1: N_o < N_f - 2)"
         )
+
+
+def check_equation_training(training, dim, timed):
+    """Settings of step 3, of the classical PINN and of transfer learning."""
+    check_training(training, ("equation", "boundary", "initial")[: 3 if timed else 2], dim + timed)
+
+
+def check_training(training, weights, inputs, problems=1):
+    """weights: what they weigh, in eqs. (3) and (12).  All points, of a grid over the inputs, fit into the memory."""
+    for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
+        check_integer(name, getattr(training, name), least, most)
+    if (total := training.points**inputs * problems) > 10**7:
+        raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
     check_hidden(training.hidden)
     check_positive("rate", training.rate)
     check_positive("decay", training.decay)

@@ -180,7 +180,7 @@ def tanh_jet(z):
     t = np.tanh(z[..., 0, :, :], out=out[..., 0, :, :])
     if z.shape[-3] == 1:
         return out, None
-    s = _slope(t)
+    s = 1 - t * t
     np.multiply(z[..., 1:, :, :], s[..., None, :, :], out=out[..., 1:, :, :])
     curvature = _sum_of_products(z[..., 1:-1, :, :], out[..., 1:-1, :, :])
     np.multiply(curvature, t, out=s)
@@ -197,7 +197,7 @@ def _tanh_jet_vjp(out, curvature, g):
         value  s g_0 - 2 t (g_k p_k + g_L q) - 2 s c g_L        d_k  s g_k - 4 t g_L p_k        L  s g_L
     """
     t = out[..., 0, :, :]
-    s = _slope(t)
+    s = 1 - t * t
     if curvature is None:
         return np.multiply(g, s[..., None, :, :], out=g)
     value, last = g[..., 0, :, :], g[..., -1, :, :]
@@ -212,12 +212,6 @@ def _tanh_jet_vjp(out, curvature, g):
     for k in range(1, out.shape[-3] - 1):
         g[..., k, :, :] -= np.multiply(twist, out[..., k, :, :], out=inner)
     return g
-
-
-def _slope(t):
-    """tanh' = 1 - t^2"""
-    s = t * t
-    return np.subtract(1, s, out=s)
 
 
 def _sum_of_products(p, q):
@@ -396,7 +390,7 @@ def derivatives(evaluate, points):
 
 
 def value_and_gradient(params, points):
-    """Of a network, or of a batch of them, at points (n, d): (..., n) and (..., n, d); so many points at a time as fit."""
+    """Of a network, or of each in a batch, at points (n, d): (..., n), (..., n, d).  As many at a time as fit."""
     d, most = points.shape[1], max(1, BATCH_POINTS // math.prod(params[0][0].shape[:-2]))
     jets = []
     for part in (points[start : start + most] for start in range(0, max(1, len(points)), most)):
@@ -404,11 +398,6 @@ def value_and_gradient(params, points):
         jets.append(network_jet(params, coordinate_jet(part, unit, np.zeros(part.shape)))[..., :-1, :, 0])
     jet = np.concatenate(jets, axis=-1)
     return jet[..., 0, :], np.moveaxis(jet[..., 1:, :], -2, -1)
-
-
-def gradient(params, points):
-    """Gradients of a network, or of a batch of them: points (n, d) -> (..., n, d)."""
-    return value_and_gradient(params, points)[1]
 
 
 class Network(NamedTuple):
@@ -494,11 +483,6 @@ def periodic_pairs(dim, period, count, layers):
     y_i = period + l h with l h, where h = period / (count - 1).
     -> faces (2, dim * count ** (dim - 1), dim), ghosts (2, 2 * layers * dim * count ** (dim - 1), dim)
     """
-    if not 0 <= layers < count - 2:
-        raise ValueError(
-            f"layers: the number of oversampling layers is {layers}, it must be at least 0 and less than "
-            f"points - 2 = {count - 2} (section 4.1: N_o < N_f - 2)"
-        )
     period = np.broadcast_to(period, dim)
 
     def pairs(steps):
