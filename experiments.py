@@ -19,15 +19,15 @@ import time
 import zlib
 from typing import NamedTuple
 
-import numpy as np
-
 import adam
-import fem
 import jets
 import losses
+import numpy as np
+from coefficients import coefficient_at, tensor_of
+
+import fem
 import nhpinn
 import sharp
-from coefficients import coefficient_at, tensor_of
 
 
 class Budget(NamedTuple):

@@ -22,22 +22,35 @@ functions take points (n, dim) and return (n,), the coefficient (n,) or (n, dim,
 Networks and their derivatives are in nhpinn_networks.py, what is checked of a problem in nhpinn_checks.py.
 """
 
+import inspect
 import math
+import warnings
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 from autograd import value_and_grad
 from scipy.interpolate import CubicSpline
 
+import fem
+import nhpinn_bounds
+import nhpinn_sharp
 from nhpinn_checks import (
+    as_tensor,
     at_nodes,
+    called,
     check_cell_training,
     check_equation_training,
+    check_homogenize,
+    check_periodic,
     check_problem,
     check_resolved,
+    checked_points,
     checked_values,
     depends_on_x,
+    image_of,
     tensor_and_divergence,
     tensor_of,
 )
@@ -50,6 +63,7 @@ from nhpinn_networks import (
     flatten,
     grid,
     init_network,
+    midpoints,
     on_boundary,
     one_node,
     pair_term,
@@ -356,3 +370,217 @@ def reconstruct(problem, u0, slope, second, expansion):
     value = u0 + eps * np.einsum("jn,jn->n", chi, factor)
     oscillation = np.einsum("jnd,jn->nd", chi_y + eps * chi_x, factor)
     return value, slope + oscillation + eps * np.einsum("jn,jnd->nd", chi, factor_slope)
+
+
+# --- the door: a coefficient of one's own -----------------------------------------------------------
+
+
+def sharp_recipe(tolerance=1e-6):
+    """The same steps by random features and one linear least-squares problem each, see nhpinn_sharp.py."""
+    return Recipe(
+        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng),
+        nhpinn_bounds.energy,
+        lambda problem, coefficients, rng: nhpinn_sharp.solve_equation(problem, coefficients, tolerance, rng),
+    )
+
+
+class Homogenized(NamedTuple):
+    """A homogenized tensor between its bounds, and its correctors."""
+
+    tensor: np.ndarray  # (dim, dim)
+    lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
+    upper: np.ndarray  # (dim, dim): above it
+    gap: float  # between the bounds, relative, in the direction where it is largest
+    quadrature: float  # what another quadrature changes in them, relative; 0 for images, whose integrals are exact
+    corrector: Callable  # y (n, dim), any points -> chi (n, dim), periodic, mean zero
+    recipe: str
+
+    def __str__(self):
+        lines = np.array2string(self.tensor, precision=10, prefix="tensor ")
+        return f"tensor {lines}\ngap of the bounds {self.gap:.2g}, quadrature {self.quadrature:.2g}, by {self.recipe}"
+
+    __repr__ = __str__
+
+
+TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "two phases": 1e-4}
+
+
+def homogenize(
+    coefficient, dim, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, **settings
+) -> Homogenized:
+    """The homogenized tensor of a periodic coefficient, with bounds on both sides.
+
+    coefficient: a function of y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, with
+    this period (a number, or one an axis); or an image of any shape (m_1, ..., m_dim), with or without (dim, dim)
+    behind it, whose axis i runs along y_i (axis 0: the rows of a picture); or an image of labels, with
+    values={label: conductivity or tensor}; or a TwoPhase, for interfaces between smooth phases.
+    recipe: "sharp" (random features), "adam" (the paper's; settings are fields of Training), "fem" (finite elements);
+    images have finite elements in any case.
+    tolerance: of the gap of the bounds; None: 1e-6 for functions, 1e-4 for a TwoPhase, 1e-2 for images and for adam.
+
+    The tensor lies between the bounds, which hold for any correctors; where they stay further apart than the
+    tolerance, a warning says so.  Raises ValueError or TypeError for a coefficient outside the theory and for bad
+    settings.
+    """
+    check_homogenize(dim, period, recipe, tolerance, seed)
+    if isinstance(coefficient, nhpinn_sharp.TwoPhase):
+        kind, solve = "two phases", _by_interfaces
+    elif callable(coefficient):
+        kind, solve = recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe]
+        check_periodic("coefficient", coefficient, dim, period)
+    else:
+        kind, solve = "image", _by_pixels
+        coefficient = image_of(coefficient, dim, values)
+    if settings and kind != "adam":
+        raise TypeError(f"settings: found {', '.join(settings)}, expected none but for the recipe adam of a function")
+    tolerance = tolerance or TOLERANCES[kind]
+    found = solve(coefficient, np.broadcast_to(np.asarray(period, float), dim), tolerance, seed, **settings)
+    if (kind, found.recipe) == ("sharp", "fem"):  # it jumps, and a warning has said so
+        kind, tolerance = "image", max(tolerance, TOLERANCES["image"])
+    if not found.gap + found.quadrature <= tolerance:
+        warnings.warn(
+            f"homogenize: the bounds are {found.gap:.2g} apart and their quadrature moves by {found.quadrature:.2g}, "
+            f"relative to the tensor, expected at most {tolerance:g}; {ADVICE[kind]}",
+            stacklevel=2,
+        )
+    return found
+
+
+ADVICE = {
+    "sharp": "the coefficient is steep or oscillates within its cell: recipe='fem' may come closer",
+    "adam": "recipe='sharp' is faster and comes closer; more epochs and points help a little",
+    "fem": "a coefficient that jumps comes closer as an image or as a TwoPhase",
+    "image": "the fields are singular at the corners of pixels and more resolution gains little; if the phases have "
+    "smooth interfaces, a TwoPhase comes closer",
+    "two phases": "narrow gaps and corners are what features cannot follow: an image has bounds, too",
+}
+
+
+def _scaled_back(bounds, corrector, period, recipe):
+    """Homogenized from bounds and a corrector on the unit cell, see nhpinn_sharp.on_unit_cell."""
+    lower, tensor, upper = (np.outer(period, period) * part for part in (bounds.lower, bounds.tensor, bounds.upper))
+    return Homogenized(
+        tensor,
+        lower,
+        upper,
+        bounds.gap,
+        bounds.quadrature,
+        lambda y: period * corrector(np.asarray(y) / period),
+        recipe,
+    )
+
+
+def _by_features(coefficient, period, tolerance, seed):
+    dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
+    if dim == 1:
+        bounds, chi = nhpinn_bounds.harmonic_mean(field, tolerance)
+        return _scaled_back(bounds, lambda y: chi(y).T, period, "sharp")
+    try:
+        found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
+    except nhpinn_bounds.Unresolved as error:
+        return _by_sampled_pixels(coefficient, period, error)
+    cells = nhpinn_sharp.unit_cells(found)
+    return _scaled_back(found.bounds, lambda y: cells(y)[0][0].T, period, "sharp")
+
+
+PIXELS = {2: 256, 3: 40}  # an axis, of a coefficient that jumps
+
+
+def _by_sampled_pixels(coefficient, period, unresolved):
+    """The bounds of the image of a coefficient that jumps.  Raises `unresolved` if half the pixels show another one."""
+    dim = len(period)
+    coarse, fine = (
+        called("coefficient", coefficient, midpoints(dim, period, count)) for count in (PIXELS[dim] // 2, PIXELS[dim])
+    )
+    means = [nhpinn_bounds.reuss_voigt(as_tensor(part, (len(part), dim))) for part in (coarse, fine)]
+    means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
+    moved = max(
+        nhpinn_bounds.relative_size(mine - other, other)
+        for pair in (means[:2], means[1:])
+        for mine, other in zip(*pair, strict=True)
+    )
+    if moved > 0.05:
+        raise unresolved
+    warnings.warn(
+        f"homogenize: the coefficient jumps; the bounds are those of its image of {PIXELS[dim]} pixels an axis, whose "
+        f"means are {moved:.2g} from its own; give a TwoPhase, whose interface is exact, or an image",
+        stacklevel=4,
+    )
+    image = fine.reshape(*[PIXELS[dim]] * dim, *fine.shape[1:])
+    return _by_pixels(image, period, TOLERANCES["image"], 0)
+
+
+def _by_pixels(image, period, tolerance, seed):
+    found = fem.bounds(image, len(period), period=tuple(period), tolerance=tolerance)
+    return Homogenized(found.tensor, found.lower, found.upper, found.gap, 0.0, found.corrector, "fem")
+
+
+def _by_elements(coefficient, period, tolerance, seed):
+    dim = len(period)
+    for elements in {1: (16, 64, 256), 2: (8, 16, 32), 3: (4, 8, 12)}[dim]:
+        found = fem.bounds(coefficient, dim, elements, period=tuple(period), order=6)
+        if found.gap + found.quadrature <= tolerance:
+            break
+    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, found.corrector, "fem")
+
+
+def _by_interfaces(phases, period, tolerance, seed):
+    found = nhpinn_sharp.solve_two_phases(phases, len(period), period, tolerance, seed)
+    return Homogenized(*found[:6], "sharp")
+
+
+def _by_training(coefficient, period, tolerance, seed, **settings):
+    """The paper's recipe, on the unit cell and for a coefficient of mean one, so that its settings suit any size.
+
+    The bounds are those of the correctors' trigonometric interpolants, since networks are periodic only nearly.
+    """
+    dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
+    scale = np.trace(tensor_of(field, cell_quadrature(dim, 1.0)).mean(axis=0)) / dim
+    problem = SimpleNamespace(dim=dim, period=1.0, reaction=None, coefficient=lambda x, y: field(y) / scale)
+    training = replaced(cell_training(dim), settings)
+    check_cell_training(training, dim)
+    try:
+        correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
+    except FloatingPointError as error:
+        raise ValueError(f"rate: {error}") from error
+    cells, count = correctors.cells, {1: 257, 2: 65, 3: 21}[dim]
+    chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
+    means = nhpinn_bounds.scattered_means(field, dim)
+    resolved = nhpinn_bounds.resolution(field, dim, means)
+    bounds = nhpinn_bounds.tensor_bounds(field, chi, means, resolved, tolerance)
+    found = _scaled_back(bounds, lambda y: cells(y)[0][0].T, period, "adam")
+    y = cell_quadrature(dim, 1.0)
+    tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
+    return found._replace(tensor=np.outer(period, period) * tensor)
+
+
+def cell_training(dim):
+    """The Training of the paper's recipe for a coefficient of one's own."""
+    points = {1: 101, 2: 23, 3: 11}[dim]
+    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, layers=2)
+
+
+def replaced(record, settings):
+    """A record of settings with some of them replaced, by name."""
+    if unknown := set(settings) - set(record._fields):
+        name = type(record).__name__
+        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of {name}: {record._fields}")
+    return record._replace(**settings)
+
+
+def homogenize_at(coefficient, points, *, executor=None, **options):
+    """A slowly varying coefficient at each of the points x (X, dim): a list of Homogenized.
+
+    coefficient: a function of x and y, both (n, dim); or of one x (dim,) alone, which returns what `homogenize` takes,
+    such as an image.  executor: a concurrent.futures.Executor for the points, the same numbers with and without.
+    """
+    if not callable(coefficient):
+        raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
+    points = checked_points("points", points)
+    task = partial(_homogenize_one, coefficient, len(inspect.signature(coefficient).parameters) == 1, options)
+    return list((executor.map if executor else map)(task, points))
+
+
+def _homogenize_one(coefficient, of_x_alone, options, x):
+    at_x = coefficient(x) if of_x_alone else (lambda y: coefficient(0 * y + x, y))
+    return homogenize(at_x, len(x), **options)

@@ -1,7 +1,7 @@
 """What is guaranteed of a homogenized tensor, whatever its correctors are.
 
     upper    mean( (e_i + grad chi_i) . a (e_j + grad chi_j) ), least over the span of the chi_j       (Ritz)
-    lower    the inverse of mean( s_i . a^-1 s_j ), s_j = e_j + a flux without divergence and mean, least over their span
+    lower    the inverse of mean( s_i . a^-1 s_j ), s_j = e_j + fluxes without divergence and mean, likewise
 
 Both hold in the Loewner order for any periodic chi_j.  They are evaluated for the trigonometric polynomials that
 interpolate the chi_j on a uniform grid of the unit cell, so that derivatives, fluxes without divergence and finer
@@ -20,7 +20,9 @@ from scipy.linalg import LinAlgError, eigh
 from nhpinn_checks import tensor_of
 from nhpinn_networks import midpoints
 
-FINEST = {1: 4096, 2: 512, 3: 96}  # points an axis of a midpoint rule
+COARSEST, FINEST = {1: 512, 2: 128, 3: 32}, {1: 8192, 2: 512, 3: 128}  # midpoints an axis, by dimension
+SHIFT = 0.31  # of points between the midpoints, in spacings
+RESOLVED = 1e-6  # means that differ by less have seen the same coefficient: where it jumps, they do not
 SCATTERED = 100_000  # points on no grid
 ROUNDING = 1e-14  # of a mean energy, relative
 
@@ -72,9 +74,9 @@ def inverse(a):
 
 
 def least_energy(a, fields):
-    """min over C of mean( (e_i + C_ik fields_k) . a (e_j + C_jk fields_k) ): fields (K, n, d) of mean zero -> (d, d)."""
+    """The least mean( (e_i + C_ik p_k) . a (e_j + C_jk p_k) ) over C, for fields p (K, n, d) of mean zero: (d, d)."""
     d = a.shape[1]
-    mixed, square = mean_products(np.broadcast_to(np.eye(d)[:, None], (d, *fields.shape[1:])), a, fields), 0
+    mixed = mean_products(np.broadcast_to(np.eye(d)[:, None], (d, *fields.shape[1:])), a, fields)
     square = mean_products(fields, a, fields)
     square += (ROUNDING * np.trace(square) + np.finfo(float).tiny) * np.eye(len(square))  # only ever raises the energy
     found = a.mean(axis=0) - mixed @ np.linalg.solve(square, mixed.T)
@@ -139,13 +141,48 @@ def scattered_means(field, dim):
     return reuss_voigt(tensor_of(field, y), (t * (1 - t)) ** 4)
 
 
-def tensor_bounds(field, chi, means, tolerance):
+def resolution(field, dim, means):
+    """The number of midpoints an axis that resolve a field: their means agree with those at scattered points, and
+    their trigonometric interpolant with the field between them.
+
+    Raises Unresolved where none in reach does: the field jumps, or varies too fast.
+    """
+    count = COARSEST[dim]
+    while count <= FINEST[dim]:
+        a = tensor_of(field, midpoints(dim, 1.0, count))
+        pairs = zip(reuss_voigt(a), means, strict=True)
+        if max(relative_size(mine - other, other) for mine, other in pairs) <= RESOLVED:
+            shift = SHIFT * np.arange(1, dim + 1) / count
+            between = tensor_of(field, midpoints(dim, 1.0, count) + shift)
+            if np.abs(shifted(a, count, shift) - between).max() <= 0.05 * np.ptp(a, axis=0).max() + 1e-9 * a.max():
+                return count
+        count *= 2
+    raise Unresolved(
+        f"coefficient: jumps, or varies faster than {FINEST[dim]} points an axis and {SCATTERED} scattered points "
+        "resolve; expected a smooth one, a TwoPhase, or an array of pixels"
+    )
+
+
+def shifted(a, count, shift):
+    """The trigonometric interpolant of values (n, ...) at the midpoints of count ** d boxes, at points shifted."""
+    d, axes = len(shift), tuple(range(len(shift)))
+    turn = np.exp(2j * np.pi * np.tensordot(shift, wave_numbers(d, count), 1))
+    values = a.reshape(*[count] * d, -1)
+    return fft.ifftn(fft.fftn(values, axes=axes) * turn[..., None], axes=axes).real.reshape(a.shape)
+
+
+class Unresolved(ValueError):
+    """No quadrature in reach resolves a coefficient."""
+
+
+def tensor_bounds(field, chi, means, count, tolerance):
     """Bounds for a field on the unit cell and correctors chi (J, *[n] * d) at the midpoints of n ** d boxes.
 
-    means: those of `scattered_means`.  The quadrature is refined until its error is below the tolerance, or FINEST.
+    means: of `scattered_means`.  The quadrature begins with count points an axis; where it errs by more than the
+    tolerance, it is refined, as far as FINEST.
     """
     d = chi.ndim - 1
-    count = max(2 * chi.shape[-1], {1: 512, 2: 128, 3: 32}[d])
+    count = max(2 * chi.shape[-1], count)
     while True:
         found = _bounds_by(field, interpolated_slopes(chi, count), count, means)
         if found.quadrature <= tolerance or 2 * count > FINEST[d]:

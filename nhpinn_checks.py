@@ -316,3 +316,106 @@ def check_hidden(hidden):
 def check_dim(dim):
     if isinstance(dim, bool) or not isinstance(dim, Integral) or dim not in (1, 2, 3):
         raise ValueError(f"dim: found {shown(dim)}, expected 1, 2 or 3")
+
+
+# --- what `homogenize` takes ------------------------------------------------------------------------
+
+
+def check_homogenize(dim, period, recipe, tolerance, seed):
+    check_dim(dim)
+    check_period(period, dim)
+    check_recipe(recipe)
+    if tolerance is not None:
+        check_positive("tolerance", tolerance)
+    check_integer("seed", seed, 0, np.inf)
+
+
+def check_recipe(recipe):
+    known = ("sharp", "adam", "fem")
+    if not isinstance(recipe, str) or recipe not in known:
+        raise ValueError(f"recipe: found {shown(recipe)}, expected one of {known}")
+
+
+def checked_points(name, points, dim="dim"):
+    try:
+        points = np.asarray(points, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: found {type(points).__name__}, expected points, real numbers (n, {dim})") from error
+    if points.ndim != 2 or dim not in ("dim", points.shape[1]):
+        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim})")
+    if not np.all(np.isfinite(points)):
+        raise ValueError(f"{name}: not finite everywhere, expected real numbers")
+    return points
+
+
+def image_of(coefficient, dim, values=None):
+    """An image, as an array or lists, of conductivities, tensors or labels: (m_1, ..., m_dim), or with (dim, dim) behind.
+
+    Raises ValueError or TypeError for what is no image of a positive definite coefficient, with its first bad pixel.
+    """
+    if np.ma.isMaskedArray(coefficient) and np.ma.getmaskarray(coefficient).any():
+        count = int(np.ma.getmaskarray(coefficient).sum())
+        raise TypeError(
+            f"coefficient: found an array with {count} masked pixels, expected a value for each; "
+            "fill them with a conductivity, coefficient.filled(k)"
+        )
+    try:
+        image = np.asarray(coefficient)
+    except ValueError:  # lists of different lengths
+        image = np.empty(0, dtype=object)
+    if values is not None:
+        image = _labelled(image, dim, values)
+    elif image.dtype.kind == "b":
+        raise ValueError("values: found None for a picture of True and False, expected values={False: k_0, True: k_1}")
+    tensors = image.ndim == dim + 2 and image.shape[dim:] == (dim, dim)
+    if image.dtype.kind not in "iuf" or not (image.ndim == dim or tensors) or image.size == 0:
+        raise TypeError(
+            f"coefficient: found {type(coefficient).__name__} of shape {image.shape} and type {image.dtype}, expected "
+            f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
+            f"({dim}, {dim}) behind them"
+        )
+    image = image.astype(float)
+    if image.shape == (dim, dim) and np.allclose(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
+        raise ValueError(
+            f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
+            "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
+        )
+    check_pixels(image, dim)
+    return image
+
+
+def _labelled(image, dim, values):
+    if image.ndim != dim or image.dtype.kind not in "biu":
+        raise TypeError(
+            f"coefficient: found {image.dtype} of shape {image.shape}, expected whole numbers or True and False on "
+            f"{dim} axes, since values are given"
+        )
+    labels, where = np.unique(image, return_inverse=True)
+    if missing := [label.item() for label in labels if label.item() not in values]:
+        raise ValueError(f"values: found none for the label {shown(missing[0])}, expected one for each in the image")
+    table = [np.asarray(values[label.item()], dtype=float) for label in labels]
+    if any(entry.ndim for entry in table):
+        table = [entry if entry.ndim else entry * np.eye(dim) for entry in table]
+    if any(entry.shape not in ((), (dim, dim)) for entry in table):
+        raise ValueError(f"values: found {shown(values)}, expected numbers or tensors ({dim}, {dim})")
+    return np.array(table)[where.reshape(image.shape)]
+
+
+def check_pixels(image, dim):
+    """Every pixel is symmetric, finite and positive definite."""
+    tensors = image if image.ndim > dim else image[..., None, None]
+
+    def refuse(bad, expected):
+        if np.any(bad):
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(f"coefficient: found {shown(image[index].tolist())} in pixel {index}, {expected}")
+
+    refuse(np.isnan(tensors).any(axis=(-2, -1)), "expected a number everywhere")
+    refuse(
+        np.isinf(tensors).any(axis=(-2, -1)) | (tensors == 0).all(axis=(-2, -1)),
+        "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of "
+        "the other phase: the error is about as small",
+    )
+    asymmetry = np.abs(tensors - np.swapaxes(tensors, -1, -2)).max(axis=(-2, -1))
+    refuse(asymmetry > 1e-10 * np.abs(tensors).max(axis=(-2, -1)), "expected a symmetric tensor")
+    refuse(np.linalg.eigvalsh(tensors)[..., 0] <= 0, "expected a positive definite coefficient, which is elliptic")

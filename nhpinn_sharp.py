@@ -17,9 +17,9 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy import fft, linalg
 
-from nhpinn_bounds import Bounds, inverse, scattered_means, tensor_bounds
+from nhpinn_bounds import Bounds, inverse, resolution, scattered_means, tensor_bounds
 from nhpinn_checks import depends_on_x, tensor_and_divergence, tensor_of
-from nhpinn_networks import Correctors, affine, coordinate_jet, midpoints, operator_jet, tanh_jet, tensor_grid
+from nhpinn_networks import Correctors, affine, coordinate_jet, midpoints, one_node, operator_jet, tanh_jet, tensor_grid
 
 # ---------------------------------------------------------------------------------------------------
 # Random features and their least squares
@@ -98,13 +98,18 @@ class Found(NamedTuple):
 
 def homogenize_cell(field, dim, tolerance, rng):
     """The correctors of a field on the unit cell and the bounds of its homogenized tensor, by as few features as meet
-    the tolerance: Found, the best one if none does."""
-    means, best = scattered_means(field, dim), None
+    the tolerance: Found, the best one if none does.  Raises ValueError for a field that no grid in reach resolves."""
+    means = scattered_means(field, dim)
+    count, best = resolution(field, dim, means), None
     for features, points in attempts(dim, rng):
-        found = attempt(field, features, points, means, tolerance)
+        y = midpoints(dim, 1.0, points)
+        a, b = tensor_and_divergence(field, y)
+        C = solve_cell(features, y, a, b, b.T)
+        chi = (features.jet(y[None])[0] @ C).T.reshape(dim, *[points] * dim)
+        found = Found(features, points, C, tensor_bounds(field, chi, means, count, tolerance))
         if best is None or found.bounds.error < best.bounds.error:
             best = found
-        if found.bounds.error <= tolerance or found.bounds.quadrature > max(tolerance, found.bounds.gap):
+        if found.bounds.error <= tolerance:
             break
     return best
 
@@ -113,14 +118,6 @@ def attempts(dim, rng):
     """Features and the number of points an axis."""
     for count, points, scale in ATTEMPTS[dim]:
         yield periodic_features(dim, count, scale, rng), points
-
-
-def attempt(field, features, count, means, tolerance):
-    y = midpoints(means[0].shape[0], 1.0, count)
-    a, b = tensor_and_divergence(field, y)
-    C = solve_cell(features, y, a, b, b.T)
-    chi = (features.jet(y[None])[0] @ C).T
-    return Found(features, count, C, tensor_bounds(field, chi.reshape(-1, *[count] * y.shape[1]), means, tolerance))
 
 
 def solve_cell(features, points, a, b, f):
@@ -164,6 +161,13 @@ class Cells(NamedTuple):
         jet = self.features.jet(coordinate_jet(y / self.period, directions, np.zeros(y.shape)))[:-1]
         found = np.einsum("knN,NXJ->XJnk", jet, self.C * self.scale, optimize=True)
         return found[..., 0] - (self.scale * self.mean)[..., None], found[..., 1:]
+
+
+def unit_cells(found):
+    """The Cells of one coefficient on the unit cell."""
+    dim = len(found.bounds.lower)
+    mean = found.features.jet(midpoints(dim, 1.0, found.points)[None])[0].mean(axis=0) @ found.C
+    return Cells(found.features, found.C[:, None], mean[None], np.ones(dim), np.ones(dim))
 
 
 def solve_cells(problem, tolerance, rng):
@@ -290,3 +294,9 @@ def chebyshev_points(problem, tolerance):
             f"{tolerance:g}, expected at most {MOST_NODES}; try a larger tolerance"
         )
     return Chebyshev(tuple(problem.domain), tuple(counts))
+
+
+class TwoPhase(NamedTuple):
+    level_set: object
+    inside: object
+    outside: object

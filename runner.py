@@ -28,16 +28,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+import adam
+import coefficients
+import jets
+import losses
 import numpy as np
 import scipy
 
-import adam
-import coefficients
 import experiments
 import fem
 import files
-import jets
-import losses
 import nhpinn
 import problems
 import sharp

@@ -24,12 +24,9 @@ from typing import NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
+from adam import NO_CHECKPOINT, no_checkpoints
 from autograd import elementwise_grad
 from autograd.scipy.special import erfc
-from numpy.polynomial import legendre
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
-
-from adam import NO_CHECKPOINT, no_checkpoints
 from coefficients import (
     check_hidden,
     check_integer,
@@ -42,6 +39,8 @@ from coefficients import (
 )
 from jets import backward, coordinate_jet, flatten, forward, init_network, network_jet, operator_jet, unflatten
 from losses import Term, cell_midpoints, equation_term, grid, on_boundary, residual
+from numpy.polynomial import legendre
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 # ---------------------------------------------------------------------------------------------------
 # Trial functions

@@ -13,13 +13,13 @@ table of its own under "study", a list of rows.
 import time
 from itertools import product
 
-import numpy as np
-
 import adam
-import experiments
-import fem
 import jets
 import losses
+import numpy as np
+
+import experiments
+import fem
 import nhpinn
 import sharp
 
