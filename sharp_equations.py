@@ -4,18 +4,18 @@
 
     trial functions    u = lift + bubble * sum_k c_k tanh(w_k . x + b_k), random w_k and b_k that stay: linear in c
     stationary         one least-squares problem for c, the residuals weighted by a quadrature and by the bubble
-    in time            slabs, each with the value at the end of the one before built in:  with s in (0, 1) in the slab
-                       u = lift + bubble * (features(x, s = 1) @ C + s features(x, s) @ c),  C the sum of the c before.
-                       The features are the same in every slab: slabs of equal length share one factorisation.
+    in time            slabs, short near t = 0; in each c is a polynomial of time that starts where the last one ended,
+                       and the residual is small at the Radau points.  One least-squares problem for each eigenvalue
+                       of the Radau matrix; slabs of equal length share the factorisations.
 
 The hidden layer is random and fixed as in extreme learning machines (Huang, Zhu, Siew 2006), their use for equations
 PIELM (Dwivedi, Srinivasan 2020) and the random feature method (Chen, Chi, E, Yang 2022).  Ours: the lifts, slopes of
 all sizes in one set of features, slabs that share them, and what decides, the estimate of the error:
 
-A0 = m diag(mean a_ii) is the largest such operator below a.  The residual r at midpoints, points that the fit has not
-seen, is expanded in sines, the eigenfunctions of A0 with eigenvalues l_k.  The error solves L e = r, so that |r_k| / l_k
-estimates it, and is the error where a and c are constant.  In time each mode grows by at most
-((1 - exp(-2 l_k h)) / 2 l_k int r_k^2)^(1/2) in a slab of length h.  Divided by |u| the estimate has no units.
+A0 = m diag(mean a_ii) is the largest such operator below a.  The residual r at midpoints, which the fit has not
+seen, is expanded in sines, the eigenfunctions of A0 with eigenvalues l_k.  The error solves L e = r, |r_k| / l_k
+estimates it, and is the error where a and c are constant; in time, e_k' + l_k e_k = r_k.  Divided by |u| the estimate
+has no units.
 """
 
 import warnings
@@ -23,51 +23,47 @@ from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
-import autograd.numpy as anp
 import numpy as np
-from autograd import elementwise_grad
-from autograd.scipy.special import erfc
-from numpy.polynomial.legendre import leggauss
+from numpy.polynomial import legendre
 from scipy.fft import dstn
 from scipy.linalg import lstsq, qr, solve_triangular
+from scipy.special import erf, erfc, ive
 
 from coefficients import checked_values
 from jets import affine, derivatives, operator_jet, tanh_jet
 from losses import grid, on_boundary
 
-FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400), 4: (600, 1200)}
+FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
+FEATURES_IN_TIME = {1: (40, 80, 160, 320), 2: (150, 300), 3: (300,)}
 CHECKS = {1: 1024, 2: 64, 3: 20}  # midpoints an axis of the box: a bump of width 0.02 is seen in one and two dimensions
-CHECKS_IN_TIME = {1: 256, 2: 40, 3: 12}
-GRADED = 8  # slabs that double, at least
-CUT = 1e-13  # of the singular values
+CUT, CUT_IN_TIME = 1e-13, 1e-12  # of singular values; in time what a slab leaves is added up
 
 
 class Features(NamedTuple):
-    """tanh(z W + b) of coordinates z in [-1, 1]; with time the last one is that of the slab."""
+    """tanh(z W + b) of the coordinates z of a box, scaled to [-1, 1]."""
 
-    W: np.ndarray  # (d, N)
+    W: np.ndarray  # (dim, N)
     b: np.ndarray  # (N,)
 
 
 class Solution(NamedTuple):
-    """u = lift + bubble * (features at the end of a slab @ start + s features @ slope); without time s = 1, start = 0.
+    """u(points (n, d)) -> value (n,), gradient (n, d), second derivatives (n, d, d), where time is the last coordinate.
 
-    u(points (n, d)) -> value (n,), gradient (n, d), second derivatives (n, d, d), where time is the last coordinate.
+    u = lift + bubble * features @ c, with one c, or one in each slab of time, a series in Legendre polynomials there.
     """
 
     features: Features
-    start: np.ndarray  # (slabs, N)
-    slope: np.ndarray  # (slabs, N)
+    series: np.ndarray  # (slabs, degree + 1, N); without time (1, 1, N)
     domain: tuple
     times: np.ndarray  # (slabs + 1,): ends of the slabs; empty without time
-    lift: Callable  # points (n, d) -> (n,), written with autograd.numpy
+    lift: Callable  # jet of the coordinates (channels, n, d) -> (channels, n)
     error: float  # estimate of the relative error in L2, at the final time where there is time
-    points: tuple  # of the fit: how many along each axis
+    points: int  # of the fit
 
     def __call__(self, points):
         if len(self.times) == 0:
             return derivatives(lambda jet: self._jet(jet, 0), points)
-        slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.slope) - 1)
+        slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
         n, d = points.shape
         out = np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
         for k in np.unique(slab):
@@ -76,17 +72,16 @@ class Solution(NamedTuple):
                 array[part] = values
         return out
 
-    def _jet(self, jet, k):
+    def _jet(self, jet, slab):
         """The jet of u (channels, n) in one slab."""
-        dim, bubble = len(self.domain), bubble_of(self.domain)
-        B, lift = function_jet(bubble, jet), function_jet(self.lift, jet)
-        if len(self.times) == 0:
-            return lift + product_jet(B, feature_jet(self.features, scaled(jet, self.domain)) @ self.slope[k])
-        inside = scaled(jet, (*self.domain, self.times[k : k + 2]))
-        s, end = (inside[..., -1] + (np.arange(len(jet)) == 0)[:, None]) / 2, inside.copy()
-        end[..., dim], end[0, :, dim] = 0, 1
-        moving = product_jet(s, feature_jet(self.features, inside) @ self.slope[k])
-        return lift + product_jet(B, moving + feature_jet(self.features, end) @ self.start[k])
+        values = feature_jet(self.features, scaled(jet[..., : len(self.domain)], self.domain)) @ self.series[slab].T
+        u = values[..., 0]
+        if len(self.times):
+            s = scaled(jet[..., -1:], [self.times[slab : slab + 2]])[..., 0]
+            for k in range(1, values.shape[-1]):
+                P = legendre.Legendre.basis(k)
+                u = u + product_jet(composed([s], P(s[0]), [P.deriv()(s[0])], [[P.deriv(2)(s[0])]]), values[..., k])
+        return self.lift(jet) + product_jet(bubble_jet(self.domain, jet), u)
 
 
 def solve_equation(problem, coefficients, tolerance, rng):
@@ -96,34 +91,31 @@ def solve_equation(problem, coefficients, tolerance, rng):
     The features double until the estimate of the relative error in L2 (at the final time) is below the tolerance; a
     warning says where that is not reached.
     """
-    dim, timed = problem.dim, problem.initial is not None
-    solve = solve_in_time if timed else solve_stationary
-    best = None
-    for count in FEATURES[dim + timed]:
-        found = solve(problem, coefficients, random_features(dim, timed, count, rng))
+    solve, counts, best = solve_stationary, FEATURES, None
+    if problem.initial is not None:
+        solve, counts = solve_in_time, FEATURES_IN_TIME
+    for count in counts[problem.dim]:
+        found = solve(problem, coefficients, random_features(problem.dim, count, rng))
         best = found if best is None or not found.error > best.error else best
         if best.error <= tolerance:
             return best
     warnings.warn(
         f"source, coefficient or initial value: the relative error of the solution is about {best.error:.2g} with "
-        f"{best.slope.shape[1]} random features at {best.points} points, expected at most {tolerance:g}; a smoother "
+        f"{best.series.shape[2]} random features at {best.points} points, expected at most {tolerance:g}; a smoother "
         "equation would help, or finite elements where it has jumps, kinks or layers",
         stacklevel=2,
     )
     return best
 
 
-def random_features(dim, timed, count, rng):
+def random_features(dim, count, rng):
     """Slopes of all sizes from 1 to one that grows with the number of features, with bends all over the box.
 
     Half of the bends are denser at the boundary, where layers are.
     """
-    d = dim + timed
-    steepest = np.full(d, max(2.0, count / 8 if d == 1 else count**0.5 / 6))
-    if timed:
-        steepest[:dim], steepest[-1] = max(4.0, count / 20 if dim == 1 else count**0.5 / 4), 1.5
-    W = rng.standard_normal((d, count)) * steepest[:, None] ** rng.random(count) / np.sqrt(d)
-    z = rng.uniform(-1, 1, (d, count))
+    steepest = max(2.0, count / 8 if dim == 1 else count ** (1 / dim) / 6)
+    W = rng.standard_normal((dim, count)) * steepest ** rng.random(count) / np.sqrt(dim)
+    z = rng.uniform(-1, 1, (dim, count))
     z = np.where(rng.random(z.shape) < 0.5, np.sin(np.pi / 2 * z), z)
     return Features(W, -np.sum(W * z, axis=0))
 
@@ -155,56 +147,34 @@ def product_jet(B, jet):
     return out
 
 
-def function_jet(function, jet):
-    """The jet (channels, n) of a function of points, by nested automatic differentiation."""
-    x, directions, b = jet[0], jet[1:-1], jet[-1]
-    slope = _derivative(function)
-    gradient = slope(x)
-    out = np.concatenate([function(x)[None], np.einsum("knd,nd->kn", directions, gradient), [np.sum(b * gradient, 1)]])
-    for i in np.flatnonzero(np.any(directions != 0, axis=(0, 1))):
-        second = _derivative(lambda p, i=i: slope(p)[:, i])(x)
-        out[-1] += np.einsum("kn,knd,nd->n", directions[..., i], directions, second)
+def composed(jets, value, first, second):
+    """The jet of F(u_1, ..., u_k) from those of u_i (channels, n): F (n,), its derivatives F_i and F_ij, lists."""
+    out = sum(F * jet for F, jet in zip(first, jets, strict=True))
+    out[0] = value
+    for row, u in zip(second, jets, strict=True):
+        for F, v in zip(row, jets, strict=True):
+            out[-1] += F * np.sum(u[1:-1] * v[1:-1], axis=0)
     return out
 
 
-def _derivative(function):
-    def slope(p):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # "independent of input": a constant has slope 0
-            return elementwise_grad(function)(p)
-
-    return slope
-
-
-def bubble_of(domain):
-    """prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, a function of points."""
-
-    def bubble(p):
-        factors = [4 * (p[:, i] - low) * (high - p[:, i]) / (high - low) ** 2 for i, (low, high) in enumerate(domain)]
-        return reduce(lambda u, v: u * v, factors)
-
-    return bubble
+def bubble_jet(domain, jet):
+    """The jet of prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, from that of the coordinates."""
+    factors = []
+    for i, (low, high) in enumerate(domain):
+        x, scale = jet[..., i], 4 / (high - low) ** 2
+        value = scale * (x[0] - low) * (high - x[0])
+        factors.append(composed([x], value, [scale * (high + low - 2 * x[0])], [[-2 * scale]]))
+    return reduce(product_jet, factors)
 
 
-def columns(problem, coefficients, features, x, z=None, block=1024):
-    """At points x (n, dim): values and -d_i(a_ij d_j) + c of bubble * features, two (n, N).
-
-    z (n,): the scaled time inside a slab at which the features are taken, and a third (n, N): d_z of the values.
-    """
-    parts, bubble = [], bubble_of(problem.domain)
-    for i in range(0, len(x), block):
-        p = x[i : i + block]
+def columns(problem, coefficients, features, x, block=1024):
+    """Values of bubble * features and -d_i(a_ij d_j) + c of them at points x (n, dim): two (n, N)."""
+    parts = []
+    for p in np.array_split(x, -(-len(x) // block)):
         a, b, c = coefficients(p)
         jet = operator_jet(p, a, b)
-        inside = scaled(jet, problem.domain)
-        if z is not None:
-            time = np.zeros((*jet.shape[:2], 1))
-            time[0, :, 0] = z[i : i + block]
-            inside = np.concatenate([inside, time], axis=-1)
-        values, B = feature_jet(features, inside), function_jet(bubble, jet)
-        out = product_jet(B, values)
-        rows = [out[0], np.reshape(c, (-1, 1)) * out[0] - out[-1]]
-        parts.append(rows if z is None else [*rows, B[0][:, None] * (1 - values[0] ** 2) * features.W[-1]])
+        out = product_jet(bubble_jet(problem.domain, jet), feature_jet(features, scaled(jet, problem.domain)))
+        parts.append((out[0], np.reshape(c, (-1, 1)) * out[0] - out[-1]))
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
@@ -226,26 +196,24 @@ def midpoints(bounds, count):
     return product([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
 
 
-def least_squares(A):
-    """A (rows, N) -> a function of right-hand sides (rows,) that returns (N,), with columns scaled and a rank cut."""
-    sizes = np.linalg.norm(A, axis=0)
-    Q, R = qr(A / sizes, mode="economic", check_finite=False)
-    turn, R, order = qr(R, pivoting=True, mode="economic", check_finite=False)
-    rank = np.sum(np.abs(np.diag(R)) > CUT * abs(R[0, 0]))
+def least_squares(A, rhs=None):
+    """A (rows, N), rhs (rows,) -> (N,), columns scaled, rank cut; without rhs a function of right-hand sides."""
+    sizes, n = np.linalg.norm(A, axis=0), A.shape[1]
+    if rhs is not None:  # a QR without its Q, and the rank cut in the small triangle that is left
+        R = qr(np.column_stack([A / sizes, rhs]), mode="r", overwrite_a=True, check_finite=False)[0][: n + 1]
+        return lstsq(R[:, :n], R[:, n], cond=CUT, lapack_driver="gelsy", check_finite=False)[0] / sizes
+    Q, R = qr(A / sizes, mode="economic", overwrite_a=True, check_finite=False)
+    turn, R, order = qr(R, pivoting=True, check_finite=False)
+    rank = np.sum(np.abs(np.diag(R)) > CUT_IN_TIME * abs(R[0, 0]))
+    Z, L = qr(R[:rank].conj().T, mode="economic", check_finite=False)  # of all solutions the one of least norm
 
     def solve(rhs):
-        c = np.zeros(len(sizes))
-        c[order[:rank]] = solve_triangular(R[:rank, :rank], (turn.T @ (Q.T @ rhs))[:rank], check_finite=False)
+        c = np.zeros(n, R.dtype)
+        projected = (turn.conj().T @ (Q.conj().T @ rhs))[:rank]
+        c[order] = Z @ solve_triangular(L, projected, trans="C", check_finite=False)
         return c / sizes
 
     return solve
-
-
-def least_squares_once(A, rhs):
-    """The same for one right-hand side: a QR without its Q, and the rank cut in the small triangle that is left."""
-    sizes, n = np.linalg.norm(A, axis=0), A.shape[1]
-    R = qr(np.column_stack([A / sizes, rhs]), mode="r", overwrite_a=True, check_finite=False)[0][: n + 1]
-    return lstsq(R[:, :n], R[:, n], cond=CUT, lapack_driver="gelsy", check_finite=False)[0] / sizes
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -254,38 +222,39 @@ def least_squares_once(A, rhs):
 
 
 def solve_stationary(problem, coefficients, features):
-    N, dim = features.W.shape[1], problem.dim
-    counts = (int(np.ceil((2 * N) ** (1 / dim))) + (dim > 1),) * dim
-    x, weights = chebyshev(problem.domain, counts)
+    x, root = fit_points(problem, features)
+    y = midpoints(problem.domain, CHECKS[problem.dim])
     lift = elliptic_lift(problem, coefficients)
-    root = np.sqrt(weights * bubble_of(problem.domain)(x))
-    _, A = columns(problem, coefficients, features, x)
-    rhs = checked_values("source", problem.source, x) - lift_columns(problem, coefficients, lift, x)[1]
-    c = least_squares_once(root[:, None] * A, root * rhs)
-    y = midpoints(problem.domain, CHECKS[dim])
-    values, residual = check(problem, coefficients, features, c, lift, y)
-    e = np.linalg.norm(sines(residual, dim) / eigenvalues(problem, coefficients, y))
-    error = relative(e, np.linalg.norm(values))
-    return Solution(features, 0 * c[None], c[None], problem.domain, np.zeros(0), lift, error, counts)
+    c = least_squares(
+        root[:, None] * columns(problem, coefficients, features, x)[1], root * known(problem, coefficients, lift, x)[1]
+    )
+    V, A = columns(problem, coefficients, features, y)
+    value, rhs = known(problem, coefficients, lift, y)
+    e = sines(rhs - A @ c, problem.dim) / eigenvalues(problem, coefficients, y)
+    error = relative(np.linalg.norm(e), np.linalg.norm(value + V @ c))
+    return Solution(features, c[None, None], problem.domain, np.zeros(0), lift, error, len(x))
+
+
+def fit_points(problem, features):
+    """Points of the fit, at least twice as many as features, and the roots of the weights, quadrature times bubble."""
+    count = int(np.ceil((2 * features.W.shape[1]) ** (1 / problem.dim))) + (problem.dim > 1)
+    x, weights = chebyshev(problem.domain, (count,) * problem.dim)
+    return x, np.sqrt(weights * bubble_jet(problem.domain, x[None])[0])
+
+
+def known(problem, coefficients, lift, x, t=None):
+    """The lift, and what it leaves of the source: f - (d_t - d_i(a_ij d_j) + c) lift, at points x and one time t."""
+    a, b, c = coefficients(x)
+    f = checked_values("source", problem.source, x)
+    if t is not None:
+        x, b = np.insert(x, problem.dim, t, axis=1), np.insert(b, problem.dim, -1.0, axis=1)
+    jet = lift(operator_jet(x, a, b))
+    return jet[0], f + jet[-1] - c * jet[0]
 
 
 def relative(error, size):
     """error / size, 0 for 0 / 0."""
     return float(error / size) if size > 0 else (np.inf if error > 0 else 0.0)
-
-
-def check(problem, coefficients, features, c, lift, y):
-    """Values and residuals of the trial function at points y."""
-    V, A = columns(problem, coefficients, features, y)
-    value, operator = lift_columns(problem, coefficients, lift, y)
-    return V @ c + value, checked_values("source", problem.source, y) - A @ c - operator
-
-
-def lift_columns(problem, coefficients, lift, x):
-    """Values and -d_i(a_ij d_j) + c of the lift."""
-    a, b, c = coefficients(x)
-    jet = function_jet(lift, operator_jet(x, a, b))
-    return jet[0], c * jet[0] - jet[-1]
 
 
 def sines(values, dim):
@@ -295,7 +264,7 @@ def sines(values, dim):
 
 
 def eigenvalues(problem, coefficients, y):
-    """Those of the largest operator -m d_i(mean(a_ii) d_i) + min c below -d_i(a_ij d_j) + c, in the order of `sines`."""
+    """Those of -m d_i(mean(a_ii) d_i) + min c, the largest such operator below -d_i(a_ij d_j) + c; order of `sines`."""
     a, _, c = coefficients(y)
     D = np.mean(np.einsum("nii->ni", a), axis=0)
     least = np.linalg.eigvalsh(a / np.sqrt(D[:, None] * D)).min()
@@ -305,115 +274,108 @@ def eigenvalues(problem, coefficients, y):
 
 
 # ---------------------------------------------------------------------------------------------------
-# In time
+# In time: in a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last
+# of which is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
+#     sum_j D_ij V c_j / h + A c_i = f_i      becomes      (l_j V / h + A) (T^-1 c)_j = (T^-1 f)_j
 # ---------------------------------------------------------------------------------------------------
 
-TIMES, CHECK_TIMES = 12, 5  # in a slab, of the fit and of the estimate
-
-
-class Columns(NamedTuple):
-    """What is linear in the coefficients of a slab, at points x and times s in (0, 1): row x * len(s) + s."""
-
-    rate: np.ndarray  # (n, N): d_s of s * bubble * features
-    operator: np.ndarray  # (n, N): -d_i(a_ij d_j) + c of the same
-    end: np.ndarray  # (len(x), N): bubble * features at s = 1
-    end_operator: np.ndarray  # (len(x), N)
-    x: np.ndarray
-    s: np.ndarray
+STAGES, RATIO = 5, 0.5
 
 
 def solve_in_time(problem, coefficients, features):
     """Slab after slab; the estimate of each sine mode of the error goes along."""
-    dim, domain, N = problem.dim, problem.domain, features.W.shape[1]
-    y = midpoints(domain, CHECKS_IN_TIME[dim])
+    dim, y = problem.dim, midpoints(problem.domain, CHECKS[problem.dim])
     rates = eigenvalues(problem, coefficients, y)
-    times, frozen = slab_times(problem.final_time, rates[0], N)
-    count = int(np.ceil((3 * N / TIMES) ** (1 / dim))) + (dim > 1)
-    x, weights = chebyshev(domain, (count,) * dim)
-    s, shares = chebyshev([(0.0, 1.0)], (TIMES,))
-    nodes, gauss = leggauss(CHECK_TIMES)
-    fit = slab_columns(problem, coefficients, features, x, s[:, 0])
-    seen = slab_columns(problem, coefficients, features, y, (nodes + 1) / 2)
-    root = np.sqrt(np.kron(weights * bubble_of(domain)(x), shares))
-    C = initial_coefficients(problem, coefficients, features)
-    lift = parabolic_lift(problem, coefficients, features, C, frozen)
-    E = np.abs(sines(checked_values("initial", problem.initial, y) - seen.end @ C, dim))
-    start, slope, length = [], [], 0.0
+    times, frozen = slab_times(problem.final_time, rates[0], round(2 * np.log2(features.W.shape[1])))
+    x, root = fit_points(problem, features)
+    (V, A), (V_y, A_y) = (columns(problem, coefficients, features, p) for p in (x, y))
+    start = initial_coefficients(problem, x, V)
+    lift = parabolic_lift(problem, coefficients, features, start, frozen)
+    error = sines(checked_values("initial", problem.initial, y) - V_y @ start, dim)
+    s, D, to_series = radau(STAGES)
+    nodes, gauss = legendre.leggauss(STAGES + 3)
+    series, length = [], 0.0
     for t, h in zip(times, np.diff(times), strict=False):
         if not np.isclose(h, length, rtol=1e-9, atol=0):
-            solve, length = least_squares(root[:, None] * (fit.rate / h + fit.operator)), h
+            solve, length = slab_solver(root[:, None] * V / h, root[:, None] * A, D), h
         if t <= frozen:
-            sources = [forcing(problem, coefficients, lift, part, t, h) for part in (fit, seen)]
-        known, r = (f - np.repeat(p.end_operator @ C, len(p.s)) for f, p in zip(sources, (fit, seen), strict=True))
-        c = solve(root * known)
-        E = grown(E, r - (seen.rate @ c) / h - seen.operator @ c, rates, h, gauss / 2, dim)
-        start.append(C)
-        slope.append(c)
-        C = C + c
-    final = seen.end @ C + lift(np.insert(y, dim, times[-1], axis=1))
+            f = np.stack([known(problem, coefficients, lift, x, t + h * each)[1] for each in s])
+            g = np.stack([known(problem, coefficients, lift, y, t + h * (z + 1) / 2)[1] for z in nodes])
+        c = to_series @ np.vstack([start, start + solve(root * (f - A @ start))])
+        rate = legendre.legvander(nodes, STAGES - 1) @ legendre.legder(c) * 2 / h
+        r = g - rate @ V_y.T - legendre.legvander(nodes, STAGES) @ c @ A_y.T
+        error = grown(error, np.stack([sines(each, dim) for each in r]), rates * h, h, nodes, gauss)
+        start = c.sum(axis=0)
+        series.append(c)
+    size = np.linalg.norm(V_y @ start + known(problem, coefficients, lift, y, times[-1])[0])
     if times[-1] < problem.final_time:
         times = np.append(times, problem.final_time)
-        start.append(C)
-        slope.append(0 * C)
-    error = relative(np.linalg.norm(E), np.linalg.norm(final))
-    return Solution(features, np.array(start), np.array(slope), domain, times, lift, error, (count,) * dim + (TIMES,))
+        series.append(to_series @ np.tile(start, (STAGES + 1, 1)))
+    estimate = relative(np.linalg.norm(error), size)
+    return Solution(features, np.array(series), problem.domain, times, lift, estimate, len(x))
 
 
-def slab_columns(problem, coefficients, features, x, s):
-    """The Columns at all pairs of points x (n, dim) and times s (m,)."""
-    n, m = len(x), len(s)
-    V, A, dz = columns(problem, coefficients, features, np.repeat(x, m, axis=0), np.tile(2 * s - 1, n))
-    times = np.tile(s, n)[:, None]
-    end, end_operator, _ = columns(problem, coefficients, features, x, np.ones(n))
-    return Columns(V + 2 * times * dz, times * A, end, end_operator, x, s)
+def radau(m):
+    """The Radau points s_i in (0, 1], (m,); d_s at s_i of the polynomials that are 1 at s_j and 0 at the others and
+    at 0, (m, m); and the matrix from values at (0, s) to a Legendre series on the slab, (m + 1, m + 1)."""
+    s = (np.append(legendre.Legendre([0] * (m - 1) + [1, -1]).roots().real[:-1], 1.0) + 1) / 2
+    to_series = np.linalg.inv(legendre.legvander(2 * np.append(0, s) - 1, m))
+    D = legendre.legvander(2 * s - 1, m - 1) @ legendre.legder(to_series) * 2
+    return s, D[:, 1:], to_series
 
 
-def slab_times(final, rate, N):
+def slab_solver(V, A, D):
+    """f (m, rows) -> c (m, N) with D V c + A c = f in the sense of least squares, by the eigenvectors of D."""
+    l, T = np.linalg.eig(D)
+    solvers = [least_squares(each * V + A) if each.imag >= 0 else None for each in l]
+
+    def solve(f):
+        f = np.linalg.solve(T, f.astype(complex))
+        c = np.stack(
+            [
+                np.zeros(V.shape[1], complex) if solver is None else solver(row)
+                for solver, row in zip(solvers, f, strict=True)
+            ]
+        )
+        return np.real(sum((2 if each.imag > 0 else 1) * np.outer(T[:, j], c[j]) for j, each in enumerate(l)))
+
+    return solve
+
+
+def slab_times(final, rate, graded):
     """The ends of the slabs, and the time at which the lift of the corners stands still.
 
     From the final time, or from the relaxation time of the slowest mode, halved towards 0, since the solution is rough
     there; after that slabs of equal length, for 40 relaxation times, when what moves is lost in rounding.
     """
     relaxation = min(final, 1 / abs(rate))
-    graded = np.append(0, relaxation * 0.5 ** np.arange(GRADED + 2 * np.log2(N / 150), -1, -1))
-    if relaxation == final:
-        return graded, final
+    times = np.append(0, relaxation * RATIO ** np.arange(graded, -1, -1.0))
     last = final if rate < 0 else min(final, 40 / rate)
     count = int(np.ceil((last - relaxation) / relaxation))
-    return np.append(graded, relaxation + (last - relaxation) * np.arange(1, count + 1) / count), relaxation
+    return np.append(times, relaxation + (last - relaxation) * np.arange(1, count + 1) / max(count, 1)), relaxation
 
 
-def forcing(problem, coefficients, lift, part, t, h):
-    """f - (d_t - d_i(a_ij d_j) + c) lift at the points and times of Columns in the slab from t to t + h."""
-    x = np.repeat(part.x, len(part.s), axis=0)
-    a, b, c = coefficients(x)
-    points = np.column_stack([x, np.tile(t + h * part.s, len(part.x))])
-    jet = function_jet(lift, operator_jet(points, a, np.column_stack([b, np.full(len(x), -1.0)])))
-    return checked_values("source", problem.source, x) + jet[-1] - c * jet[0]
+def grown(error, modes, z, h, nodes, gauss):
+    """The modes of the error at the end of a slab, from those at its start and those of the residual in between.
 
-
-def grown(E, r, rates, h, weights, dim):
-    """The modes of the error at the end of a slab, from those at its start and residuals r (n * m,) in between.
-
-    |int exp(-l (h - s)) r ds| is at most the product of the norms in L2, or of those in L1 and L_infinity.
+    modes (m, K) at Gauss points, z (K,): eigenvalues times h.  The integral of exp(-z (1 - s)) times a Legendre
+    polynomial of degree k is exp(-z / 2) i_k(z / 2), with the modified spherical Bessel function i_k.
     """
-    modes = np.array([np.abs(sines(each, dim)) for each in r.reshape(-1, len(weights)).T])
-    one, two = (-np.expm1(-k * rates * h) / (k * rates) for k in (1, 2))
-    return E * np.exp(-rates * h) + np.minimum(np.sqrt(two * h * (weights @ modes**2)), one * modes.max(axis=0))
+    k = np.arange(len(nodes))[:, None]
+    series = (k + 0.5) * (legendre.legvander(nodes, len(nodes) - 1).T * gauss) @ modes
+    w = np.maximum(np.abs(z / 2), 1e-12)
+    bessel = np.sqrt(np.pi / 2 / w) * ive(k + 0.5, w) * np.exp(w - z / 2) * np.sign(z) ** k
+    return error * np.exp(-z) + h * np.sum(series * bessel, axis=0)
 
 
-def initial_coefficients(problem, coefficients, features):
-    """The initial value by least squares: C with bubble * features(x, s = 1) @ C near it.  It need not be smooth."""
-    initial, dim, N = problem.initial, problem.dim, features.W.shape[1]
+def initial_coefficients(problem, x, V):
+    """The initial value by least squares, c with V c near it; it need not be smooth."""
     corners = grid(problem.domain, 9)
-    sizes = np.abs(checked_values("initial", initial, corners))
+    sizes = np.abs(checked_values("initial", problem.initial, corners))
     largest = sizes[on_boundary(corners, problem.domain)].max()
     if largest > 1e-8 * sizes.max():
         raise ValueError(f"initial: found {largest:.3g} on the boundary, expected 0, as u is there")
-    x, weights = chebyshev(problem.domain, (int(np.ceil((2 * N) ** (1 / dim))) + 1,) * dim)
-    V = columns(problem, coefficients, features, x, np.ones(len(x)))[0]
-    root = np.sqrt(weights)
-    return least_squares_once(root[:, None] * V, root * checked_values("initial", initial, x))
+    return least_squares(V.copy(), checked_values("initial", problem.initial, x))
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -421,61 +383,93 @@ def initial_coefficients(problem, coefficients, features):
 # ---------------------------------------------------------------------------------------------------
 
 
-def cutoff(s):
-    """1 at s = 0, 0 from s = 1 on, three times differentiable."""
-    s = anp.minimum(s, 1)
-    return (1 - s) ** 4 * (1 + 4 * s + 10 * s**2 + 20 * s**3)
+def distances(domain, corner, jet):
+    """The jets of the distances from a corner of the box, axis by axis, divided by the lengths of the box."""
+    for i, (low, high) in enumerate(domain):
+        sign, x = (1 if corner[i] == low else -1) / (high - low), jet[..., i] * 1.0
+        x[0] -= corner[i]
+        yield sign * x
+
+
+def cutoff(x):
+    """The jet of a polynomial: 1 at x = 0, 0 from x = 1 on, three times differentiable."""
+    s = np.minimum(x[0], 1)
+    value = (1 - s) ** 4 * (1 + 4 * s + 10 * s**2 + 20 * s**3)
+    return composed([x], value, [-140 * (1 - s) ** 3 * s**3], [[-420 * (1 - s) ** 2 * s**2 * (1 - 2 * s)]])
+
+
+def corner_jet(x, y):
+    """The jet of w = -y^2 / 2 - Im(z^2 log z) / pi, z = x + i y, from those of x and y: -lap w = 1, 0 on both edges."""
+    z = x[0] + 1j * y[0]
+    z = np.where(z == 0, 1e-30, z)
+    value, first, second = z * z * np.log(z) / np.pi, (2 * z * np.log(z) + z) / np.pi, (2 * np.log(z) + 3) / np.pi
+    return composed(
+        [x, y],
+        -(y[0] ** 2) / 2 - value.imag,
+        [-first.imag, -y[0] - first.real],
+        [[-second.imag, -second.real], [-second.real, second.imag - 1]],
+    )
 
 
 def elliptic_lift(problem, coefficients):
-    """In two dimensions, what a solution does in the corners of a rectangle where f is not zero.
+    """In two dimensions, what a solution does in the corners of a rectangle where f is not zero: see `corner_jet`.
 
-    u = 0 on both edges makes both second derivatives vanish there, the equation does not: u has the singular part
-    w = -y^2 / 2 - Im(z^2 log z) / pi, z = x + i y, which solves -lap w = 1 and vanishes on both edges.  Lengths are
-    divided by the roots of a_11 and a_22; for a_12 != 0 the corner has another angle, and there is no lift.
+    u = 0 on both edges makes both second derivatives vanish there, the equation does not.  Lengths are divided by the
+    roots of a_11 and a_22; for a_12 != 0 the corner has another angle, and there is no lift.
     """
     corners = grid(problem.domain, 2)
     a = coefficients(corners)[0]
     if problem.dim != 2 or np.abs(a[:, 0, 1]).max() > 1e-6 * np.sqrt(a[:, 0, 0] * a[:, 1, 1]).min():
-        return lambda p: 0 * p[:, 0]
-    f, (low, high) = problem.source(corners), np.transpose(problem.domain)
+        return lambda jet: 0 * jet[..., 0]
+    f, (low, high) = checked_values("source", problem.source, corners), np.transpose(problem.domain)
 
-    def lift(p):
+    def lift(jet):
         total = 0.0
         for corner, strength, tensor in zip(corners, f, a, strict=True):
-            roots = np.sqrt(np.diag(tensor))
-            unit = np.min((high - low) / roots)
-            x, y = (
-                (p[:, i] - low[i] if corner[i] == low[i] else high[i] - p[:, i]) / (unit * roots[i]) for i in (0, 1)
-            )
-            square = x * x + y * y + 1e-60
-            w = -y * y / 2 - (x * y * anp.log(square) + (x * x - y * y) * anp.arctan2(y, x + 1e-30)) / np.pi
-            total = total + strength * unit**2 * w * cutoff(x) * cutoff(y)
+            lengths = (high - low) / np.sqrt(np.diag(tensor))
+            x, y = (k * u for k, u in zip(lengths / lengths.min(), distances(problem.domain, corner, jet), strict=True))
+            local = product_jet(product_jet(cutoff(x), cutoff(y)), corner_jet(x, y))
+            total = total + strength * lengths.min() ** 2 * local
         return total
 
     return lift
 
 
+def layer_jet(x, t, a):
+    """The jet of t (1 - 4 i2erfc(e)), e = x / sqrt(4 a t), from those of x and t.
+
+    It solves u_t - a u_xx = 1 and vanishes for x = 0 and for t = 0.
+    """
+    root = np.sqrt(4 * a * t[0])
+    e = x[0] / root
+    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    return composed(
+        [x, t],
+        t[0] * (1 - (1 + 2 * e**2) * erfc(e) + e * bell),
+        [root / a * (bell / 2 - e * erfc(e)), erf(e)],
+        [[-erfc(e) / a, bell / root], [bell / root, -bell * e / (2 * t[0])]],
+    )
+
+
 def parabolic_lift(problem, coefficients, features, C, frozen):
     """In one dimension, what the solution does at the ends near t = 0 where the initial value breaks the equation.
 
-    At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: u has the singular part
-    s t (1 - 4 i2erfc(x / sqrt(4 a t))), which solves u_t - a u_xx = s and vanishes at the end and at t = 0.  At
+    At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: s times `layer_jet`.  At
     t = frozen it is smooth, and stands still.
     """
     if problem.dim != 1:
-        return lambda p: 0 * p[:, 0]
+        return lambda jet: 0 * jet[..., 0]
     ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
-    a = coefficients(ends)[0][:, 0, 0]
-    strength = problem.source(ends) - columns(problem, coefficients, features, ends, np.ones(2))[1] @ C
+    rates = coefficients(ends)[0][:, 0, 0] / (high - low) ** 2
+    operator = columns(problem, coefficients, features, ends)[1] @ C
+    strength = checked_values("source", problem.source, ends) - operator
 
-    def lift(p):
-        total, t = 0.0, anp.minimum(p[:, 1], frozen)
-        for end, s, diffusion in zip(ends[:, 0], strength, a, strict=True):
-            x = p[:, 0] - low if end == low else high - p[:, 0]
-            eta = x / anp.sqrt(4 * diffusion * t + 1e-60 * (high - low) ** 2)
-            layer = (1 + 2 * eta**2) * erfc(eta) - 2 / np.sqrt(np.pi) * eta * anp.exp(-(eta**2))
-            total = total + s * t * (1 - layer) * cutoff(x / (high - low))
+    def lift(jet):
+        total, t = 0.0, jet[..., 1] * (jet[0, :, 1] <= frozen)
+        t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
+        for end, s, rate in zip(ends, strength, rates, strict=True):
+            x = next(distances(problem.domain, end, jet))
+            total = total + s * product_jet(cutoff(x), layer_jet(x, t, rate))
         return total
 
     return lift
