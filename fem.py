@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy import fft, sparse
+from scipy import fft, linalg, sparse
 from scipy.sparse.linalg import splu
 
 
@@ -260,7 +260,7 @@ def correctors(coefficient, mesh):
     _check_cell(mesh)
     form = _form(_sampled(coefficient, mesh), mesh)
     _check_periodic("coefficient", coefficient, mesh)
-    fields = _minimisers(form, 1e-16)
+    fields = _minimisers(form, 1e-15)
     return Field(mesh, _nodal(fields)), _energies(form, fields)
 
 
@@ -352,19 +352,18 @@ def _form(s, mesh, fluxes=False):
     lines, n = _lines(mesh), counts(mesh)
     dim, P = len(lines), lines[0].W.shape[1]
     along, across = ("V", "W") if fluxes else ("dV", "V")
-    parts = [_dense(getattr(line, along if i == j else across) for j, line in enumerate(lines)) for i in range(dim)]
-    size = parts[0].shape[1]
+    parts = [[getattr(line, along if i == j else across) for j, line in enumerate(lines)] for i in range(dim)]
+    ones = [_dense(np.linalg.lstsq(g, np.ones(len(g)), rcond=None)[0] for g in part) for part in parts]
+    size, components = len(ones[0]), dim if fluxes else 1
     where = [slice(i * size, (i + 1) * size) if fluxes else slice(size) for i in range(dim)]
-    constants = np.zeros((size * dim if fluxes else size, dim))
+    constants = np.zeros((size * components, dim))
     for j in range(dim):
-        same = [i for i in range(dim) if where[i] == where[j]]
-        e = np.repeat([float(i == j) for i in same], len(parts[0]))
-        constants[where[j], j] = np.linalg.lstsq(np.concatenate([parts[i] for i in same]), e, rcond=None)[0]
-    shared = _shared(dim, fluxes)
+        constants[where[j], j] = ones[j]
     scale = np.array([(s if s.ndim == 1 + dim else s[i, i]).mean() for i in range(dim)])
     volume = np.prod([high - low for low, high in mesh.bounds])
-    inverse, weights = _inverse(lines, n, scale, fluxes), _dense(line.weights for line in lines)
-    return _Form(_terms(s, parts, where, weights), constants, shared, (len(shared), *[P] * dim, *n), volume, inverse)
+    terms = _terms(s, parts, where, [line.weights[:, None] for line in lines])
+    shape = (components, *[P] * dim, *n)
+    return _Form(terms, constants, _shared(dim, fluxes), shape, volume, _inverse(lines, n, scale, fluxes))
 
 
 def _shared(dim, fluxes):
@@ -380,18 +379,16 @@ def _terms(s, parts, where, weights):
     """The force sum_ij L_i^T w s_ij L_j, with L_i^T w L_j multiplied out where s is constant in an element."""
     dim, terms = range(len(parts)), []
     scalar = s.ndim == 1 + len(dim)
-    for i in dim:
-        left = (parts[i] * weights[:, None]).T
-        for j in dim:
-            if not (i == j if scalar else np.any(s[i, j])):
-                continue
-            value = s if scalar else s[i, j]
-            if len(value) > 1:
-                terms.append((value, parts[j], left, where[j], where[i]))
-            elif scalar and i and where[i] == where[0]:
-                terms[0][1][:] += left @ parts[j]
+    for i, j in ((i, j) for i in dim for j in dim if (i == j if scalar else np.any(s[i, j]))):
+        value, left = s if scalar else s[i, j], [(w * f).T for w, f in zip(weights, parts[i], strict=True)]
+        if len(value) > 1:
+            terms.append((value, _dense(parts[j]), _dense(left), where[j], where[i]))
+        else:
+            both = _dense(f @ g for f, g in zip(left, parts[j], strict=True))
+            if scalar and terms and where[i] == where[0]:
+                terms[0][1][:] += both
             else:
-                terms.append((value, left @ parts[j], None, where[j], where[i]))
+                terms.append((value, both, None, where[j], where[i]))
     return terms
 
 
@@ -524,7 +521,7 @@ def _descend(form, constant, u, delta, most=5000):
     r = -force
     p = z = form.inverse(r)
     square, drops = np.vdot(r, z), []
-    while square > 1e-30 * energy and len(drops) < most:
+    while square > 1e-15 * energy and len(drops) < most:  # below that a projected force is rounding error
         q = _force(form, p)
         step = square / np.vdot(p, q)
         u, r = u + step * p, r - step * q
@@ -623,8 +620,8 @@ GRADING = 0.15  # of the cuts towards the sides of a voxel, at whose corners fie
 def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, size=600_000):
     """Two-sided bounds of the homogenized tensor: Bounds.
 
-    coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: its bounds are exact,
-    and refined inside the voxels until the gap is below `tolerance` or there would be more than `size` unknowns.
+    coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
+    refined inside the voxels until the gap is below `tolerance` or there would be more than `size` unknowns.
     Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements of this order per axis: bounds for what the Gauss
     points see of it; `quadrature` says how far two rules differ.
     """
@@ -646,8 +643,8 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, siz
             break
         _check_cell(mesh)
         upper, lower, fields = _sandwich(s, mesh)
-        gap, tensor = _distance(upper, lower), upper - _share(upper, lower, found) * (upper - lower)
-        found = Bounds(lower, upper, tensor, gap, 0.0, Field(mesh, _nodal(fields[0])))
+        gap, field = _distance(upper, lower), Field(mesh, _nodal(fields[0]))
+        found = Bounds(lower, upper, _between(upper, lower), gap, 0.0, field)
     return found
 
 
@@ -659,15 +656,14 @@ def _bounds_of_function(coefficient, mesh):
     finer = mesh._replace(gauss=mesh.order + 3)
     upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields)
     doubt = max(_distance(upper, rough[0]), _distance(lower, rough[1]))
-    return Bounds(lower, upper, (lower + upper) / 2, _distance(upper, lower), doubt, Field(mesh, _nodal(fields[0])))
+    return Bounds(lower, upper, _between(upper, lower), _distance(upper, lower), doubt, Field(mesh, _nodal(fields[0])))
 
 
-def _share(upper, lower, coarser):
-    """The part of the gap that is the upper bound's: what each bound gained from the last refinement tells, or half."""
-    if coarser is None:
-        return 0.5
-    gains = np.trace(coarser.upper - upper), np.trace(lower - coarser.lower)
-    return float(np.clip(gains[0] / sum(gains), 0, 1)) if sum(gains) > 0 else 0.5
+def _between(upper, lower):
+    """The geometric mean of two tensors, which lies between them and whose inverse is that of their inverses."""
+    root = linalg.sqrtm(upper).real
+    back = np.linalg.inv(root)
+    return root @ linalg.sqrtm(back @ lower @ back).real @ root
 
 
 def _sandwich(s, mesh):
