@@ -52,7 +52,7 @@ def homogenized(p, elements=None, noise=0.0):
     dim, period = len(p.box), np.broadcast_to(p.period, len(p.box))
     chebyshev = Chebyshev(tuple(p.box), ({1: 12, 2: 4, 3: 3}[dim],) * dim)
     nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node)
-    mesh = fem.Mesh(tuple((0.0, length) for length in period), elements or {1: 32, 2: 8, 3: 3}[dim], 5, periodic=True)
+    mesh = fem.Mesh(tuple((0.0, length) for length in period), elements or {1: 32, 2: 8, 3: 4}[dim], {1: 6, 2: 5, 3: 3}[dim], periodic=True)
     fields, samples = zip(
         *(fem.correctors(lambda y, x=x: p.coefficient(0 * y + x, y), mesh) for x in nodes), strict=True
     )
@@ -63,7 +63,7 @@ def homogenized(p, elements=None, noise=0.0):
 
     tensor = lambda x: np.einsum("nx,xij->nij", weights(x)[0], samples)  # noqa: E731
     divergence = lambda x: np.einsum("nxi,xij->nj", weights(x)[1], samples)  # noqa: E731
-    u0 = fem.solve_elliptic(tensor, p.source, fem.Mesh(tuple(p.box), {1: 48, 2: 16, 3: 4}[dim], 5))
+    u0 = fem.solve_elliptic(tensor, p.source, fem.Mesh(tuple(p.box), {1: 48, 2: 16, 3: 5}[dim], {1: 5, 2: 5, 3: 3}[dim]))
     return Correctors(cells, weights, nodes, p.period), SimpleNamespace(tensor=tensor, divergence=divergence), u0.at
 
 
@@ -74,9 +74,9 @@ def certificate(p, **options):
 def truth(p, c):
     """A function: gradients at quadrature points -> their energy norm relative to u's; by refined finite elements."""
     lengths = p.eps * np.broadcast_to(p.period, len(p.box))
-    elements = {1: 20, 2: 5, 3: 2}[len(p.box)]  # a period
+    elements, order = {1: (16, 8), 2: (5, 4), 3: (2, 4)}[len(p.box)]  # a period
     count = tuple(int(np.ceil(elements * (high - low) / h)) for (low, high), h in zip(p.box, lengths, strict=True))
-    u = fem.solve_elliptic(lambda x: p.coefficient(x, x / p.eps), p.source, fem.Mesh(tuple(p.box), count, 4))
+    u = fem.solve_elliptic(lambda x: p.coefficient(x, x / p.eps), p.source, fem.Mesh(tuple(p.box), count, order))
     axes, weights = zip(*(certificates.panels(c.scales, i, 5) for i in range(len(p.box))), strict=True)
     x, w = tensor_grid(axes), tensor_grid(weights).prod(axis=1)
     a = fem._tensor(p.coefficient(x, x / p.eps), x.shape)
