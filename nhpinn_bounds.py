@@ -1,5 +1,7 @@
-"""What is guaranteed of a homogenized tensor, whatever its correctors are.
+"""What is guaranteed: bounds of homogenized tensors, and certificates of solutions, whatever made them.
 
+Tensors
+-------
     upper    mean( (e_i + grad chi_i) . a (e_j + grad chi_j) ), least over the span of the chi_j       (Ritz)
     lower    the inverse of mean( s_i . a^-1 s_j ), s_j = e_j + fluxes without divergence and mean, likewise
 
@@ -8,17 +10,65 @@ interpolate the chi_j on a uniform grid of the unit cell, so that derivatives, f
 grids cost a few fast Fourier transforms.  With no chi_j they are the bounds of Reuss and Voigt, which lie outside of
 all others.  What is assumed is the quadrature, a midpoint rule; it is checked against two other rules and against
 points that are on no grid.
+
+Solutions
+---------
+Prager and Synge: for any v that vanishes on the boundary and any flux s with  -div s = f + r
+
+    |u - v|_a <= |s - a grad v|_1/a + rho,     rho = |r / sqrt(m)| / sqrt(least eigenvalue of a),                 (1)
+
+with |w|_a = |a^(1/2) grad w|, |s|_1/a = |a^(-1/2) s|, and a weight m with  int m w^2 <= int |grad w|^2  for every
+w that vanishes on the boundary: by the inequalities of Poincare, and of Hardy with distances d_i to the nearer face,
+m = t sum_i (pi / length_i)^2 + (1 - t) sum_i 1 / (2 d_i)^2, t = 3/4; the second part makes light of what u0 misses in
+corners.  Nothing fine is solved.  From correctors chi_j(x, y), a*(x) and u0, repeated indices summed,
+
+    v = u0 + eps chi_j d_j u0 + layers,        s_i = a*_ij d_j u0 + d_k( eps phi_kij d_j u0 + layers ),
+
+where d_k acts on x in every place, y = x/eps too.  Since phi_kij = -phi_ikj, the second part of s has no divergence
+whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  In
+y, d_k phi_kij is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with -lap n_ij = flux,
+phi_kij = d_i n_kj - d_k n_ij, by Fourier series.  For slow coefficients this is done at every node x_q of the
+correctors, and phi(x, y) = weights_q(x) phi_q(y), as chi(x, y) is.
+
+Layers.  At a face x_n = const all of grad u0 but d_n u0 is zero, so chi_n d_n u0 alone is to be taken off there.  With
+h_m the hat functions of some knots at distances up to one period from the face, and t_l trigonometric functions of the
+other coordinates of y, the layers of v are combinations of eps h_m chi_n d_n u0 and eps h_m t_l d_n u0, those of s have
+phi_kin, for every k < i, in the place of chi_n; h_0 chi_n d_n u0 has the factor -1 in v, and h_0 t_l none.  The factors
+minimise (1) over a sample of the face: small least squares.  In one dimension there are no layers: u0 is changed by
+c_0 + c_1 z, (a* z')' = 0, such that u0 + eps chi u0' is 0 at both ends, and s by a constant.
+
+The unknown norm of u has the bounds  (f, v) / |v|_a <= |u|_a <= |s|_1/a + rho.
+
+Any other candidate w.  There is s' with -div s' = f and |s' - s|_1/a <= rho.  If t has the boundary values of w, then
+u - w + t is zero on the boundary, s' - a grad u has no divergence, and
+
+    |s' - a grad w|_1/a^2 = |u - w|_a^2 + |s' - a grad u|_1/a^2 - 2 (s' - a grad u, grad t).
+
+With E the right side of (1), which bounds |s' - a grad u|_1/a too, D = |s - a grad w|_1/a, T = |t|_a, q = min(E, T):
+
+    (D - rho)^2 - E^2 - 2 E T  <=  |u - w|_a^2  <=  (D + rho)^2 + 2 q T - q^2.                                      (2)
+
+What is assumed: integrals, and the least eigenvalue of a, are those of Gauss points, several a quarter of a period.
+Fewer points check them, and the difference is added to the bounds.  Functions of (x, y) take points (n, dim).
 """
 
+from collections.abc import Callable
+from functools import partial, reduce
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial import legendre
 from scipy import fft
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import CubicHermiteSpline, make_interp_spline
 from scipy.linalg import LinAlgError, eigh
 
-from nhpinn_checks import tensor_of
-from nhpinn_networks import midpoints
+from nhpinn_checks import checked_values, tensor_of
+from nhpinn_networks import midpoints, tensor_grid
+
+# ---------------------------------------------------------------------------------------------------
+# Bounds of tensors
+# ---------------------------------------------------------------------------------------------------
 
 COARSEST, FINEST = {1: 512, 2: 128, 3: 32}, {1: 8192, 2: 512, 3: 128}  # midpoints an axis, by dimension
 SHIFT = 0.31  # of points between the midpoints, in spacings
@@ -266,3 +316,432 @@ def inverse_integrals(field, ends):
     values = 1 / tensor_of(field, points.reshape(-1, 1))[:, 0, 0].reshape(points.shape)
     found = values @ w * length / 2
     return found[0] if len(low) == 1 else found
+
+
+# ---------------------------------------------------------------------------------------------------
+# Certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary
+# ---------------------------------------------------------------------------------------------------
+
+KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
+HARMONICS = {2: 2, 3: 1}  # of the layers along a face
+CELLS = {1: 257, 2: 49, 3: 21}  # points an axis of the correctors' Fourier series, odd
+NODES = {1: 129, 2: 49, 3: 25}  # points an axis of u0's spline
+GAUSS = {1: (12, 16), 2: (4, 6), 3: (3, 4)}  # points a panel: of the check, of the bounds
+SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
+BLOCK = 20_000  # points at a time
+
+
+class TwoScale(NamedTuple):
+    """All that v and s are made of."""
+
+    coefficient: Callable  # a(x, y)
+    source: Callable  # f(x)
+    box: np.ndarray  # (dim, 2)
+    lengths: np.ndarray  # (dim,): eps * period
+    eps: float
+    weights: Callable  # of the correctors
+    tensor: Callable  # a*(x)
+    divergence: Callable  # d_i a*_ij
+    macro: tuple  # lines, values (N, ..., 2): u0 of v and of s, see `interpolated`
+    micro: tuple  # lines, values (m, ..., X * (1 + pairs) * dim): chi_j and phi_kij of every node
+    layers: tuple = ()  # of a face: axis, side, factors of v (kinds, knots), of s (pairs, kinds, knots)
+    constant: float = 0.0  # of s, in one dimension
+
+
+# --- tensor-product interpolants; line(coordinates (n,), order): derivatives of N cardinal functions, (n, N) ---------
+
+
+def spline_line(nodes):
+    return make_interp_spline(nodes, np.eye(len(nodes)), 5)
+
+
+def fourier_line(count, period, x, order):
+    wave = 2j * np.pi / period * np.arange(-(count // 2), count // 2 + 1)
+    back = np.exp(-np.outer(wave, period / count * np.arange(count))) / count
+    return ((np.exp(np.outer(x % period, wave)) * wave**order) @ back).real
+
+
+def interpolated(lines, values, axes, grid, second=False):
+    """An interpolant's values (C, n), gradient (d, C, n), and second derivatives (d, d, C, n) or None.
+
+    axes: one array of coordinates an axis, of a tensor grid or of the points themselves (grid=False).
+    """
+    d = len(axes)
+    rows = [[line(x, order) for order in range(3 if second else 2)] for line, x in zip(lines, axes, strict=True)]
+
+    def along(*orders):
+        part = values
+        for i in range(d):
+            row = rows[i][orders.count(i)]
+            part = np.tensordot(part, row, (0, 1)) if grid or i == 0 else np.einsum("a...n,na->...n", part, row)
+        return part.reshape(values.shape[-1], -1)
+
+    seconds = np.array([[along(min(i, j), max(i, j)) for j in range(d)] for i in range(d)]) if second else None
+    return along(), np.array([along(i) for i in range(d)]), seconds
+
+
+def fluxes_potential(flux, period):
+    """phi_ki, k < i, (pairs, C, m, ...) of periodic fluxes (C, d, m, ...): d_k phi_ki: flux less mean, gradient."""
+    d, axes = flux.shape[1], tuple(range(2, flux.ndim))
+    m = flux.shape[-1]
+    k = 2j * np.pi * np.stack(np.meshgrid(*[np.fft.fftfreq(m, p / m) for p in period], indexing="ij"))
+    square = (k**2).sum(0)
+    square[(0,) * d] = 1
+    n = np.fft.fftn(flux, axes=axes) / square  # lap n = flux, but for the mean, which k takes away
+    phi = [k[p] * n[:, i] - k[i] * n[:, p] for p, i in combinations(range(d), 2)]
+    return np.fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
+
+
+def micro_tables(coefficient, correctors, period):
+    """chi_j and phi_kij at every node, as values of Fourier series on a grid: lines, values."""
+    d, m = len(period), CELLS[len(period)]
+    y = tensor_grid([p / m * np.arange(m) for p in period])
+    lines = [partial(fourier_line, m, p) for p in period]
+    chi = correctors.cells(y)[0]  # (X, J, n)
+    spread = chi.reshape(-1, *[m] * d)
+    slopes = interpolated(lines, np.moveaxis(spread, 0, -1), [p / m * np.arange(m) for p in period], True)[1]
+    slopes = slopes.reshape(d, *chi.shape)
+    tables = []
+    for q, x in enumerate(correctors.nodes):
+        a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
+        flux = np.einsum("nik,kjn->jin", a, slopes[:, q] + np.eye(d)[:, :, None]).reshape(d, d, *[m] * d)
+        tables.append(np.concatenate([chi[q].reshape(1, d, *[m] * d), fluxes_potential(flux, period)]))
+    return lines, np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
+
+
+# --- v and s --------------------------------------------------------------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """At n points: eps chi_j d_j u0 and eps phi_kij d_j u0, not summed over j, and what they are made of."""
+
+    x: np.ndarray  # (n, d)
+    u0: np.ndarray  # (2, n): of v and of s; so in all that follows
+    slope: np.ndarray  # (d, 2, n)
+    second: np.ndarray  # (d, d, 2, n)
+    terms: np.ndarray  # (1 + pairs, J, n): chi first
+    slopes: np.ndarray  # (d, 1 + pairs, J, n): their whole gradients
+
+
+def parts(c, axes, grid):
+    d = len(axes)
+    x = tensor_grid(axes) if grid else np.stack(axes, axis=-1)
+    u0, g, H = interpolated(*c.macro, axes, grid, second=True)
+    value, slope, _ = interpolated(*c.micro, [x / c.eps for x in axes], grid)
+    w, dw = c.weights(x)
+    shape = (w.shape[1], -1, d, len(x))
+    value, slope = value.reshape(shape), slope.reshape(d, *shape)
+    slope = np.einsum("nx,ixqjn->iqjn", w, slope) + c.eps * np.einsum("nxi,xqjn->iqjn", dw, value)
+    value = np.einsum("nx,xqjn->qjn", w, value)
+    which = [0] + [1] * (len(value) - 1)  # chi belongs to the u0 of v, phi to that of s
+    g_j, H_ij = np.moveaxis(g[:, which], 0, 1), np.moveaxis(H[:, :, which], 2, 1)
+    return Parts(x, u0, g, H, c.eps * value * g_j, slope * g_j + c.eps * value * H_ij)
+
+
+def curls(slopes):
+    """The fluxes d_k S_ki of skew S, pair by pair, from gradients of S_ki, k < i: both (d, pairs, ...)."""
+    flux = np.zeros_like(slopes)
+    for pair, (k, i) in enumerate(combinations(range(len(slopes)), 2)):
+        flux[i, pair], flux[k, pair] = slopes[k, pair], -slopes[i, pair]
+    return flux
+
+
+def hats(c, axis, side, x):
+    """The hat functions of a face's knots but the last, and their derivatives along the axis: (knots, n) each."""
+    low, high = c.box[axis]
+    knots = KNOTS * min(c.lengths[axis], (high - low) / 2)
+    s, sign = (x[:, axis] - low, 1) if side == 0 else (high - x[:, axis], -1)
+    piece = np.clip(np.searchsorted(knots, s, side="right") - 1, 0, len(knots) - 2)
+    t, width = (s - knots[piece]) / np.diff(knots)[piece], np.diff(knots)[piece]
+    here, there = np.eye(len(knots))[:-1, piece], np.eye(len(knots))[:-1, piece + 1]
+    inside = s < knots[-1]
+    return inside * (here * (1 - t) + there * t), sign * inside * (there - here) / width
+
+
+def waves(c, axis, x):
+    """Products of 1, cos, sin of coordinates other than axis, a few a period: (kinds, n), gradients (d, kinds, n)."""
+    n, d = x.shape
+    value, slope = np.ones((1, n)), np.zeros((d, 1, n))
+    for i in set(range(d)) - {axis}:
+        k = 2 * np.pi / c.lengths[i] * np.arange(1, HARMONICS[d] + 1)[:, None]
+        cos, sin = np.cos(k * x[:, i]), np.sin(k * x[:, i])
+        wave, change = (
+            np.concatenate([np.ones((1, n)), cos, sin]),
+            np.concatenate([np.zeros((1, n)), -k * sin, k * cos]),
+        )
+        slope = (slope[:, :, None] * wave).reshape(d, -1, n)
+        slope[i] = (value[:, None] * change).reshape(-1, n)
+        value = (value[:, None] * wave).reshape(-1, n)
+    return value, slope
+
+
+def layer_terms(c, p, axis):
+    """What a face's hats are multiplied by: (1 + pairs, kinds, n), and gradients (d, 1 + pairs, kinds, n)."""
+    value, slope = waves(c, axis, p.x)
+    which = [0] + [1] * (len(p.terms) - 1)
+    g, H = p.slope[axis, which, None], p.second[:, axis, which, None]
+    term, change = c.eps * g * value, c.eps * (g * slope[:, None] + H * value)
+    return np.concatenate([p.terms[:, axis, None], term], 1), np.concatenate([p.slopes[:, :, axis, None], change], 2)
+
+
+def tapered(hat, change, axis, term, slope):
+    """The product of a hat and a term: value, gradient."""
+    slope = hat * slope
+    slope[axis] += change * term
+    return hat * term, slope
+
+
+def fields(c, axes, grid=False):
+    """v (n,), grad v (n, d), s (n, d), r (n,), and the points (n, d)."""
+    p = parts(c, axes, grid)
+    a, b = c.tensor(p.x), c.divergence(p.x)
+    value, slope = p.u0[0] + p.terms[0].sum(0), p.slope[:, 0] + p.slopes[:, 0].sum(1)
+    flux = np.einsum("nij,jn->in", a, p.slope[:, 1]) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
+    for axis, side, of_v, of_s in c.layers:
+        hat, change = hats(c, axis, side, p.x)
+        at = np.flatnonzero(hat.any(0))
+        if not len(at):
+            continue
+        near = Parts(p.x[at], *(array[..., at] for array in p[1:]))
+        factors = np.concatenate([of_v[None], of_s])
+        terms, slopes = tapered(factors @ hat[:, at], factors @ change[:, at], axis, *layer_terms(c, near, axis))
+        value[at] += terms[0].sum(0)
+        slope[:, at] += slopes[:, 0].sum(1)
+        flux[:, at] += curls(slopes[:, 1:].sum(2)).sum(1)
+    residual = -np.einsum("nij,ijn->n", a, p.second[:, :, 1]) - np.einsum("nj,jn->n", b, p.slope[:, 1])
+    return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
+
+
+# --- the least squares ----------------------------------------------------------------------------------------------
+
+
+def panels(c, axis, count):
+    """Gauss points of an axis and their weights: count a panel, between the knots of layers and quarters of periods."""
+    (low, high), length = c.box[axis], c.lengths[axis]
+    width = min(length, (high - low) / 2)
+    inner = np.linspace(low + width, high - width, 1 + int(np.ceil(4 * (high - low - 2 * width) / length - 1e-9)))
+    edges = np.unique(np.concatenate([low + width * KNOTS, inner, high - width * KNOTS]))
+    h = np.diff(edges)[:, None]
+    nodes, weights = legendre.leggauss(count)
+    return (edges[:-1, None] + h * (nodes + 1) / 2).ravel(), (h * weights / 2).ravel()
+
+
+def face_layer(c, axis, side):
+    """The factors of a face's layers that make (1) least over a sample of the face: an entry of TwoScale.layers."""
+    axes, weights = zip(*(sampled(c, i, axis, side) for i in range(len(c.box))), strict=True)
+    p, (_, grad, flux, _, x) = parts(c, axes, True), fields(c, axes, True)
+    hat, change = hats(c, axis, side, x)
+    term, slope = layer_terms(c, p, axis)
+    slope = tapered(hat, change, axis, term[:, :, None], slope[:, :, :, None])[1]  # (d, 1 + pairs, kinds, knots, n)
+    (d, n), (kinds, knots) = flux.T.shape, slope.shape[2:4]
+    a = tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+    root = np.linalg.cholesky(a)
+    back, root = (np.moveaxis(m, 0, -1) * np.sqrt(reduce(np.kron, weights)) for m in (np.linalg.inv(root), root))
+    v = -np.einsum("jin,jkmn->ikmn", root, slope[:, 0])  # of each term, a^(-1/2)(s - a grad v) sqrt(weight)
+    s = np.einsum("ijn,jpkmn->ipkmn", back, curls(slope[:, 1:]))
+    rest = np.einsum("ijn,jn->in", back, flux.T) - np.einsum("jin,jn->in", root, grad.T) - v[:, 0, 0]
+    rows = np.concatenate([v[:, :, 1:].reshape(d, -1, n), s.reshape(d, -1, n)], axis=1)
+    size = np.sqrt((rows**2).sum((0, 2)))
+    rows /= np.where(size > 0, size, 1)[:, None]
+    G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
+    factors = np.linalg.lstsq(G, rhs, rcond=1e-12)[0] / np.where(size > 0, size, 1)
+    of_v = np.zeros((kinds, knots))
+    of_v[:, 1:], of_v[0, 0] = factors[: kinds * (knots - 1)].reshape(kinds, -1), -1
+    return axis, side, of_v, factors[kinds * (knots - 1) :].reshape(-1, kinds, knots)
+
+
+def sampled(c, i, axis, side):
+    """Gauss points and weights of the axis i for the least squares of the layer at a face of the given axis."""
+    x, w = panels(c, i, GAUSS[len(c.box)][0])
+    (low, high), length = c.box[i], c.lengths[i]
+    if i == axis:
+        at = (x - low if side == 0 else high - x) < length
+    else:
+        periods = max(1, round((high - low) / length))
+        chosen = np.linspace(0, periods - 1, SAMPLE[len(c.box)] + 2)[1:-1].round()
+        at = np.isin((x - low) // length, chosen)
+    return x[at], w[at]
+
+
+# --- the certificate ------------------------------------------------------------------------------------------------
+
+
+class Certificate(NamedTuple):
+    error: float  # the relative error |u - v|_a / |u|_a is at most this
+    reconstruction: Callable  # v: points (n, d) -> values (n,), gradient (n, d)
+    flux: Callable  # s: points (n, d) -> (n, d)
+    distance: float  # E, the right side of (1)
+    residual: float  # rho, in E
+    norm: tuple  # lower, upper bound of |u|_a
+    quadrature: float  # by which `error` changed from one quadrature to another: in it
+    scales: TwoScale
+
+
+class Integrals(NamedTuple):
+    distance: float  # D = |s - a grad w|_1/a of a candidate w, v itself if none is given
+    apart: float  # |v - w|_a
+    trace: float  # T = |t|_a
+    energy: float  # |v|_a
+    flux: float  # |s|_1/a
+    load: float  # (f, v)
+    residual: float  # rho
+
+
+def integrals(c, count, candidate=None):
+    axes, weights = zip(*(panels(c, axis, count) for axis in range(len(c.box))), strict=True)
+    across = reduce(np.kron, weights[1:], np.ones(1))
+    rows = max(1, BLOCK // len(across))
+    sums, least = np.zeros(7), np.inf
+    for start in range(0, len(axes[0]), rows):
+        part = slice(start, start + rows)
+        v, slope, s, r, x = fields(c, (axes[0][part], *axes[1:]), True)
+        w = np.kron(weights[0][part], across)
+        a = tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+        other, trace = (slope, 0 * slope) if candidate is None else candidate(x)
+        inverse, miss = np.linalg.inv(a), s - np.einsum("nij,nj->ni", a, other)
+        least = min(least, 1 / np.abs(inverse).sum(2).max())  # a bound of the least eigenvalue
+        squares = [(inverse, miss), (a, slope - other), (a, trace), (a, slope), (inverse, s)]
+        sums[:5] += [w @ np.einsum("ni,nij,nj->n", z, m, z, optimize=True) for m, z in squares]
+        sums[5:] += w @ (c.source(x) * v), w @ (r**2 / friedrichs(c.box, x))
+    return Integrals(*np.sqrt(sums[:5]), sums[5], np.sqrt(sums[6] / least))
+
+
+def friedrichs(box, x):
+    """The weight m of (1)."""
+    low, high = box.T
+    return np.sum(0.75 * (np.pi / (high - low)) ** 2 + 0.25 / (2 * np.minimum(x - low, high - x)) ** 2, axis=1)
+
+
+def certificate(coefficient, source, box, eps, correctors, coefficients, u0, potential=None):
+    """A reconstruction of the solution and a bound of its error, see the head of this file.
+
+    coefficient(x, y), source(x); box (dim, 2); correctors, coefficients: records of steps 1 and 2, see nhpinn.py;
+    u0, potential: functions whose first result at points (n, dim) are values: the homogenized solution of v, and
+    the one of s (None: the same; a better one makes the bound of a worse u0 sharper).
+    """
+    box = np.array(box, dtype=float)
+    d = len(box)
+    period = np.broadcast_to(correctors.period, d).astype(float)
+    c = TwoScale(
+        coefficient, source, box, eps * period, eps, correctors.weights, coefficients.tensor, coefficients.divergence,
+        macro_tables(box, u0, potential or u0), micro_tables(coefficient, correctors, period),
+    )  # fmt: skip
+    if d == 1:
+        c = ends_at_zero(c)
+        c = c._replace(constant=mean_flux(c))
+    else:
+        c = c._replace(layers=tuple(face_layer(c, axis, side) for axis in range(d) for side in (0, 1)))
+    coarse, fine = (integrals(c, count) for count in GAUSS[d])
+    return judged(c, coarse, fine)
+
+
+def macro_nodes(box):
+    t = (1 - np.cos(np.linspace(0, np.pi, NODES[len(box)]))) / 2
+    return [low + (high - low) * t for low, high in box]
+
+
+def macro_tables(box, *solutions):
+    """Splines of homogenized solutions, less the blending of their boundary values if there are any: lines, values."""
+    d = len(box)
+    nodes, t = macro_nodes(box), macro_nodes([(0, 1)] * d)[0]
+    values = np.stack([np.reshape(u(tensor_grid(nodes))[0], [len(t)] * d) for u in solutions], axis=-1)
+    for axis in range(d):
+        u = np.moveaxis(values, axis, -1)
+        u -= (1 - t) * u[..., :1] + t * u[..., -1:]
+    return [spline_line(x) for x in nodes], values
+
+
+def ends_at_zero(c):
+    """In one dimension, u0 + c_0 + c_1 z in the place of the u0 of v, such that v vanishes at both ends."""
+    (line,), values = c.macro
+    nodes = macro_nodes(c.box)[0]
+    z = make_interp_spline(nodes, 1 / c.tensor(nodes[:, None])[:, 0, 0], 5).antiderivative()(nodes)
+    chi = np.einsum("nx,xn->n", c.weights(c.box.T)[0], interpolated(*c.micro, c.box / c.eps, False)[0])
+    rows = line(c.box[0], 0) + c.eps * chi[:, None] * line(c.box[0], 1)  # v at both ends from the nodes
+    extra = np.stack([np.ones_like(z), z], axis=-1)
+    trace_free = values[:, 0] - extra @ np.linalg.solve(rows @ extra, rows @ values[:, 0])
+    return c._replace(macro=([line], np.stack([trace_free, values[:, 1]], axis=-1)))
+
+
+def mean_flux(c):
+    """In one dimension, the constant which makes (1) least if s has it in addition."""
+    x, w = panels(c, 0, GAUSS[1][0])
+    _, slope, s, _, points = fields(c, [x])
+    a = tensor_of(lambda q: c.coefficient(q, q / c.eps), points)[:, 0, 0]
+    return -np.sum(w * (s[:, 0] / a - slope[:, 0])) / np.sum(w / a)
+
+
+def judged(c, coarse, fine):
+    """The bounds from the finer integrals; by how much they differ from the coarser ones is added."""
+    errors, norms = [], []
+    for part in (coarse, fine):
+        distance = part.distance + part.residual
+        norms.append((part.load / part.energy if part.load > 0 else 0.0, part.flux + part.residual))
+        errors.append(distance / norms[-1][0] if norms[-1][0] > 0 else np.inf if distance > 0 else 0.0)
+    change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
+
+    def at(x):
+        chunks = np.array_split(
+            np.asarray(x, dtype=float), max(1, len(x) * CELLS[len(c.box)] ** (len(c.box) - 1) // BLOCK)
+        )
+        return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
+
+    distance = fine.distance + fine.residual
+    return Certificate(
+        float(errors[1] + change),
+        lambda x: tuple(at(x)[:2]),
+        lambda x: at(x)[2],
+        distance,
+        fine.residual,
+        norms[1],
+        change,
+        c,
+    )
+
+
+# --- other candidates -----------------------------------------------------------------------------------------------
+
+
+def certify(certificate, value, gradient):
+    """Lower and upper bound of the relative energy error |u - w|_a / |u|_a of a candidate w for the same equation.
+
+    value, gradient: of w at points (n, d): (n,), (n, d); w need not vanish on the boundary.  By (2), and by
+    | |v - w|_a - |u - w|_a | <= E: of the two the better one.
+    """
+    c, E, rho, bounds = certificate.scales, certificate.distance, certificate.residual, []
+    trace = boundary_part(c.box, value, gradient)
+    for count in GAUSS[len(c.box)]:
+        part = integrals(c, count, lambda x: (gradient(x), trace(x)))
+        D, T, q = part.distance, part.trace, min(E, part.trace)
+        below = max(D - rho, 0) ** 2 - E**2 - 2 * E * T
+        above = np.sqrt((D + rho) ** 2 + 2 * q * T - q**2)
+        bounds.append((max(np.sqrt(max(below, 0)), part.apart - E), min(above, part.apart + E)))
+    (lower, upper), change = bounds[1], np.abs(np.subtract(*bounds))
+    least, most = certificate.norm
+    return float(max(lower - change[0], 0) / most), float((upper + change[1]) / least) if least > 0 else np.inf
+
+
+def boundary_part(box, value, gradient):
+    """The gradient, a function of points, of the linear blending t of the boundary values of w."""
+
+    def inner(x):
+        return value(x), gradient(x)
+
+    for axis, (low, high) in enumerate(box):
+        inner = partial(less_ends, inner, axis, low, high)
+    grid = tensor_grid([np.linspace(low, high, 33) for low, high in box])
+    sizes, edge = np.abs(value(grid)), np.any((grid == box[:, 0]) | (grid == box[:, 1]), axis=1)
+    if sizes[edge].max() <= 1e-12 * sizes.max():
+        return np.zeros_like
+    return lambda x: gradient(x) - inner(x)[1]
+
+
+def less_ends(inner, axis, low, high, x):
+    """Value and gradient of a function less the linear interpolation between its values at both ends of an axis."""
+    u, g = (np.array(part) for part in inner(x))
+    share, unit = (x[:, axis] - low) / (high - low), np.arange(x.shape[1]) == axis
+    for end, part, slope in ((low, 1 - share, -1 / (high - low)), (high, share, 1 / (high - low))):
+        edge, along = inner(np.where(unit, end, x))
+        u -= part * edge
+        g -= np.where(unit, slope * edge[:, None], part[:, None] * along)
+    return u, g

@@ -1,29 +1,59 @@
-"""The recipe `sharp`: the same residuals, minimised by one linear least-squares problem.
+"""The recipe `sharp`: the same residuals, minimised by linear least squares.
 
 A network tanh(z W + b) @ c whose W and b are random and stay so is linear in c, and every equation of the paper is
-linear: the least residual is found by one factorisation.  For cell problems z = sin, cos of 2 pi y / period, so that
-periodicity is built in; N features, n points an axis and the scale of W grow until the bounds of the homogenized
-tensor, not the residual, are as close as asked for (see nhpinn_bounds.py).
+linear in the network: the least residual is found by one factorisation, without training.
 
-Random features for differential equations: PIELM (Dwivedi and Srinivasan 2020), local extreme learning machines (Dong
-and Li 2021), the random feature method (Chen, Chi, E and Yang 2022).  Ours: all correctors from one factorisation,
-the bounds as what decides, and one set of features for all x of a slowly varying coefficient.
+    cell problems   z = sin, cos of 2 pi y / period: periodicity is built in, all correctors are right-hand sides of one
+                    factorisation; features, points and slopes grow until the bounds of the homogenized tensor, not the
+                    residual, are as close as asked for (see nhpinn_bounds.py); one set of features serves all x of a
+                    slowly varying coefficient, which is interpolated at Chebyshev points
+    equations       u = lift + bubble * features @ c: the boundary values are built in, and what smooth functions cannot
+                    follow in corners; features double until an estimate of the error from other points is small
+    in time         slabs, short near t = 0; in each c is a polynomial of time that starts where the last one ended,
+                    with a small residual at the Radau points: one least-squares problem for each eigenvalue of the
+                    Radau matrix; slabs of equal length share the factorisations
+
+The hidden layer is random and fixed as in extreme learning machines (Huang, Zhu, Siew 2006); for equations PIELM
+(Dwivedi, Srinivasan 2020), local extreme learning machines (Dong, Li 2021) and the random feature method (Chen, Chi, E,
+Yang 2022).  Ours: bounds that decide, one set of features for all x, the lifts, slopes of all sizes, the slabs, and the
+estimate of the error of an equation: A0 = m diag(mean a_ii) is the largest such operator below a.  The residual r at
+midpoints, which the fit has not seen, is expanded in sines, the eigenfunctions of A0 with eigenvalues l_k.  The error
+solves L e = r, |r_k| / l_k estimates it, and is the error where a and c are constant; in time, e_k' + l_k e_k = r_k.
+Divided by |u| the estimate has no units.
 """
 
-from functools import reduce
+import warnings
+from collections.abc import Callable
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from numpy.polynomial import chebyshev, legendre
 from scipy import fft, linalg
+from scipy.special import erf, erfc, ive
 
 from nhpinn_bounds import Bounds, inverse, resolution, scattered_means, tensor_bounds
-from nhpinn_checks import depends_on_x, tensor_and_divergence, tensor_of
-from nhpinn_networks import Correctors, affine, coordinate_jet, midpoints, one_node, operator_jet, tanh_jet, tensor_grid
+from nhpinn_checks import checked_values, depends_on_x, tensor_and_divergence, tensor_of
+from nhpinn_networks import (
+    Correctors,
+    affine,
+    coordinate_jet,
+    derivatives,
+    grid,
+    midpoints,
+    on_boundary,
+    one_node,
+    operator_jet,
+    tanh_jet,
+    tensor_grid,
+)
 
 # ---------------------------------------------------------------------------------------------------
 # Random features and their least squares
 # ---------------------------------------------------------------------------------------------------
+
+
+CUT, CUT_IN_TIME = 1e-13, 1e-12  # of singular values; in time what a slab leaves adds up
 
 
 class Features(NamedTuple):
@@ -49,29 +79,58 @@ def waves(jet):
     """sin and cos of 2 pi y_i."""
     angle = 2 * np.pi * jet
     sine, cosine = np.sin(angle[0]), np.cos(angle[0])
-    return np.concatenate(
-        [function_of(angle, sine, cosine, -sine), function_of(angle, cosine, -sine, -cosine)], axis=-1
-    )
+    pairs = ((sine, cosine, -sine), (cosine, -sine, -cosine))
+    return np.concatenate([composed([angle], u, [du], [[ddu]]) for u, du, ddu in pairs], axis=-1)
 
 
-def function_of(jet, value, first, second):
-    """The jet of f(u) from the jet of u and f, f', f'' at u."""
-    out = first * jet
+def product_jet(B, jet):
+    """The jet of a product, B (channels, n), jet (channels, n) or (channels, n, N)."""
+    B = B.reshape(B.shape + (1,) * (jet.ndim - 2))
+    out = B[0] * jet
+    out[1:] += B[1:] * jet[0]
+    out[-1] += 2 * np.sum(B[1:-1] * jet[1:-1], axis=0)
+    return out
+
+
+def composed(jets, value, first, second):
+    """The jet of F(u_1, ..., u_k) from those of u_i (channels, n): F (n,), its derivatives F_i and F_ij, lists."""
+    out = sum(F * jet for F, jet in zip(first, jets, strict=True))
     out[0] = value
-    out[-1] += second * np.sum(jet[1:-1] ** 2, axis=0)
+    for row, u in zip(second, jets, strict=True):
+        for F, v in zip(row, jets, strict=True):
+            out[-1] += F * np.sum(u[1:-1] * v[1:-1], axis=0)
     return out
 
 
 def least_squares(A, rhs):
     """The c of least |A c - rhs| and, where that leaves it open, of about least norm: (n, N), (n, J) -> (N, J).
 
-    Tall or large matrices become triangular first: pivoting, which reveals the rank, is slow.
+    A large matrix becomes triangular first: pivoting, which reveals the rank, is slow.
     """
-    if A.shape[1] > 1000:
-        (reflectors, tau), R = linalg.qr(A, mode="raw", check_finite=False, overwrite_a=True)
-        rhs = linalg.lapack.dormqr("L", "T", reflectors, tau, rhs, 64 * rhs.shape[1])[0]
-        A, rhs = R[: A.shape[1]], rhs[: A.shape[1]]
-    return linalg.lstsq(A, rhs, cond=1e-13, lapack_driver="gelsy", check_finite=False, overwrite_a=True)[0]
+    sizes, n = np.linalg.norm(A, axis=0), A.shape[1]
+    A = A / sizes
+    if n > 1000:
+        R = linalg.qr(np.column_stack([A, rhs]), mode="r", overwrite_a=True, check_finite=False)[0][: n + rhs.shape[1]]
+        A, rhs = R[:, :n], R[:, n:]
+    c = linalg.lstsq(A, rhs, cond=CUT, lapack_driver="gelsy", check_finite=False, overwrite_a=True)[0]
+    return c / sizes[:, None]
+
+
+def factorised(A):
+    """rhs (n,) -> the same c, for many right-hand sides one after the other; A may be complex."""
+    sizes, n = np.linalg.norm(A, axis=0), A.shape[1]
+    Q, R = linalg.qr(A / sizes, mode="economic", overwrite_a=True, check_finite=False)
+    turn, R, order = linalg.qr(R, pivoting=True, check_finite=False)
+    rank = np.sum(np.abs(np.diag(R)) > CUT_IN_TIME * abs(R[0, 0]))
+    Z, L = linalg.qr(R[:rank].conj().T, mode="economic", check_finite=False)  # of all solutions the one of least norm
+
+    def solve(rhs):
+        c = np.zeros(n, R.dtype)
+        projected = (turn.conj().T @ (Q.conj().T @ rhs))[:rank]
+        c[order] = Z @ linalg.solve_triangular(L, projected, trans="C", check_finite=False)
+        return c / sizes
+
+    return solve
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -170,35 +229,42 @@ def unit_cells(found):
     return Cells(found.features, found.C[:, None], mean[None], np.ones(dim), np.ones(dim))
 
 
-def solve_cells(problem, tolerance, rng):
+def solve_cells(problem, tolerance, rng, executor=None):
     """Step 1: the Correctors of a problem, for every x of its domain if the coefficient varies slowly.
 
     One coefficient: its gap meets tolerance ** 2, which makes the corrector's error about the tolerance.  A slow one:
-    the gap meets the tolerance where the contrast is largest, and the same features serve every x.
+    the gap meets the tolerance where the contrast is largest, and the same features serve every x, as tasks of the
+    executor if there is one.
     """
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    slow = problem.slow
-    if slow is None:
-        slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
-    slow = chebyshev_points(problem, tolerance) if slow else None
+    slow = slow_nodes(problem, tolerance)
     nodes = np.zeros((1, dim)) if slow is None else slow.points
-    fields = [on_unit_cell(lambda y, x=x: problem.coefficient(0 * y + x, y), period) for x in nodes]
     if problem.reaction is not None:
-        found = reaction_cell(problem, fields[0], period, tolerance, rng)
-        scale = np.ones(1)
+        found, scale = reaction_cell(problem, tolerance, rng), np.ones(1)
     else:
-        hardest = max(fields, key=lambda field: contrast(field, dim))
+        hardest = max((field_at(problem.coefficient, period, x) for x in nodes), key=lambda field: contrast(field, dim))
         found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if slow else tolerance**2), rng)
         scale = period
+    C = found.C[:, None]
+    if slow is not None:
+        task = partial(solve_at, problem.coefficient, period, found.features, found.points)
+        C = np.stack(list((executor.map if executor else map)(task, nodes)), axis=1)
     y = midpoints(dim, 1.0, found.points)
-    if slow is None:
-        C = found.C[:, None]
-    else:
-        data = (tensor_and_divergence(field, y) for field in fields)
-        C = np.stack([solve_cell(found.features, y, a, b, b.T) for a, b in data], axis=1)
     mean = np.tensordot(found.features.jet(y[None])[0].mean(axis=0), C, 1)
     cells = Cells(found.features, C, mean, period, scale)
     return Correctors(cells, one_node if slow is None else slow.weights, nodes, problem.period)
+
+
+def field_at(coefficient, period, x):
+    """The coefficient at one x (dim,) as a function on the unit cell."""
+    return on_unit_cell(lambda y: coefficient(0 * y + x, y), period)
+
+
+def solve_at(coefficient, period, features, count, x):
+    """c (N, J) of the correctors at one x (dim,)."""
+    y = midpoints(len(period), 1.0, count)
+    a, b = tensor_and_divergence(field_at(coefficient, period, x), y)
+    return solve_cell(features, y, a, b, b.T)
 
 
 def contrast(field, dim, count=16):
@@ -207,10 +273,12 @@ def contrast(field, dim, count=16):
     return eigenvalues[:, -1].max() / eigenvalues[:, 0].min()
 
 
-def reaction_cell(problem, field, period, tolerance, rng):
+def reaction_cell(problem, tolerance, rng):
     """The corrector N of a reaction, eq. (A.2), by as few features as bring its residual, at points that are not those
     of the fit, below the tolerance."""
     dim, best = problem.dim, (np.inf, None)
+    period = np.broadcast_to(np.asarray(problem.period, float), dim)
+    field = field_at(problem.coefficient, period, np.zeros(dim))
     for features, count in attempts(dim, rng):
         y, between = midpoints(dim, 1.0, count), midpoints(dim, 1.0, count + 1)
         (a, b), (a_between, b_between) = (tensor_and_divergence(field, p) for p in (y, between))
@@ -266,6 +334,14 @@ class Chebyshev(NamedTuple):
         )
 
 
+def slow_nodes(problem, tolerance):
+    """The Chebyshev points of x for a coefficient that depends on it, else None."""
+    slow = problem.slow
+    if slow is None:
+        slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
+    return chebyshev_points(problem, tolerance) if slow else None
+
+
 def chebyshev_points(problem, tolerance):
     """As many points an axis as bring the coefficient and its inverse, on lines through the box, to the tolerance.
 
@@ -296,7 +372,407 @@ def chebyshev_points(problem, tolerance):
     return Chebyshev(tuple(problem.domain), tuple(counts))
 
 
-class TwoPhase(NamedTuple):
-    level_set: object
-    inside: object
-    outside: object
+# ---------------------------------------------------------------------------------------------------
+# Equations on a box
+# ---------------------------------------------------------------------------------------------------
+
+FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
+FEATURES_IN_TIME = {1: (40, 80, 160, 320), 2: (150, 300), 3: (300,)}
+CHECKS = {1: 1024, 2: 64, 3: 20}  # midpoints an axis of the box: a bump of width 0.02 is seen in one and two dimensions
+
+
+class Trial(NamedTuple):
+    """u(points (n, d)) -> value (n,), gradient (n, d), second derivatives (n, d, d), where time is the last coordinate.
+
+    u = lift + bubble * features @ c, with one c, or one in each slab of time, a series in Legendre polynomials there.
+    """
+
+    features: Features
+    series: np.ndarray  # (slabs, degree + 1, N); without time (1, 1, N)
+    domain: tuple
+    times: np.ndarray  # (slabs + 1,): ends of the slabs; empty without time
+    lift: Callable  # jet of the coordinates (channels, n, d) -> (channels, n)
+    error: float  # estimate of the relative error in L2, at the final time where there is time
+    points: int  # of the fit
+
+    def __call__(self, points):
+        if len(self.times) == 0:
+            return derivatives(lambda jet: self._jet(jet, 0), points)
+        slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
+        n, d = points.shape
+        out = np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
+        for k in np.unique(slab):
+            part = slab == k
+            for array, values in zip(out, derivatives(lambda jet, k=k: self._jet(jet, k), points[part]), strict=True):
+                array[part] = values
+        return out
+
+    def _jet(self, jet, slab):
+        """The jet of u (channels, n) in one slab."""
+        values = self.features.jet(jet[..., : len(self.domain)]) @ self.series[slab].T
+        u = values[..., 0]
+        if len(self.times):
+            s = scaled(jet[..., -1:], [self.times[slab : slab + 2]])[..., 0]
+            for k in range(1, values.shape[-1]):
+                P = legendre.Legendre.basis(k)
+                u = u + product_jet(composed([s], P(s[0]), [P.deriv()(s[0])], [[P.deriv(2)(s[0])]]), values[..., k])
+        return self.lift(jet) + product_jet(bubble_jet(self.domain, jet), u)
+
+
+def solve_equation(problem, coefficients, tolerance, rng):
+    """u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary of a box: a Trial.  u_t only if problem.initial.
+
+    coefficients(x (n, dim)) -> a (n, dim, dim), d_i a_ij (n, dim), c, a number or (n,).
+    The features double until the estimate of the relative error in L2 (at the final time) is below the tolerance; a
+    warning says where that is not reached.
+    """
+    solve, counts, best = solve_stationary, FEATURES, None
+    if problem.initial is not None:
+        solve, counts = solve_in_time, FEATURES_IN_TIME
+    for count in counts[problem.dim]:
+        found = solve(problem, coefficients, box_features(problem.domain, count, rng))
+        best = found if best is None or not found.error > best.error else best
+        if best.error <= tolerance:
+            return best
+    warnings.warn(
+        f"source, coefficient or initial value: the relative error of the solution is about {best.error:.2g} with "
+        f"{best.series.shape[2]} random features at {best.points} points, expected at most {tolerance:g}; a smoother "
+        "equation would help, or finite elements where it has jumps, kinks or layers",
+        stacklevel=2,
+    )
+    return best
+
+
+def box_features(domain, count, rng):
+    """Slopes of all sizes from 1 to one that grows with the number of features, with bends all over the box.
+
+    Half of the bends are denser at the boundary, where layers are.
+    """
+    dim = len(domain)
+    steepest = max(2.0, count / 8 if dim == 1 else count ** (1 / dim) / 6)
+    W = rng.standard_normal((dim, count)) * steepest ** rng.random(count) / np.sqrt(dim)
+    z = rng.uniform(-1, 1, (dim, count))
+    z = np.where(rng.random(z.shape) < 0.5, np.sin(np.pi / 2 * z), z)
+    return Features(W, -np.sum(W * z, axis=0), partial(scaled, bounds=domain))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Jets of trial functions
+# ---------------------------------------------------------------------------------------------------
+
+
+def scaled(jet, bounds):
+    """The jet of the coordinates, scaled to [-1, 1]."""
+    low, high = np.transpose(bounds)
+    out = 2 * jet / (high - low)
+    out[0] -= (high + low) / (high - low)
+    return out
+
+
+def bubble_jet(domain, jet):
+    """The jet of prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, from that of the coordinates."""
+    factors = []
+    for i, (low, high) in enumerate(domain):
+        x, scale = jet[..., i], 4 / (high - low) ** 2
+        value = scale * (x[0] - low) * (high - x[0])
+        factors.append(composed([x], value, [scale * (high + low - 2 * x[0])], [[-2 * scale]]))
+    return reduce(product_jet, factors)
+
+
+def columns(problem, coefficients, features, x, block=1024):
+    """Values of bubble * features and -d_i(a_ij d_j) + c of them at points x (n, dim): two (n, N)."""
+    parts = []
+    for p in np.array_split(x, -(-len(x) // block)):
+        a, b, c = coefficients(p)
+        jet = operator_jet(p, a, b)
+        out = product_jet(bubble_jet(problem.domain, jet), features.jet(jet))
+        parts.append((out[0], np.reshape(c, (-1, 1)) * out[0] - out[-1]))
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def clustered_points(bounds, counts):
+    """Points (n, d) that are dense at the boundary of a box, and their quadrature weights (n,)."""
+    axes, weights = [], []
+    for (low, high), count in zip(bounds, counts, strict=True):
+        angle = (np.arange(count) + 0.5) * np.pi / count
+        axes.append(low + (high - low) * (1 - np.cos(angle)) / 2)
+        weights.append((high - low) / 2 * np.sin(angle) * np.pi / count)
+    return tensor_grid(axes), reduce(np.kron, weights)
+
+
+def box_midpoints(bounds, count):
+    return tensor_grid([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
+
+
+# ---------------------------------------------------------------------------------------------------
+# Stationary
+# ---------------------------------------------------------------------------------------------------
+
+
+def solve_stationary(problem, coefficients, features):
+    dim, y = problem.dim, box_midpoints(problem.domain, CHECKS[problem.dim])
+    (x, root), lift = fit_points(problem, features), elliptic_lift(problem, coefficients)
+    A = columns(problem, coefficients, features, x)[1]
+    c = least_squares(root[:, None] * A, (root * known(problem, coefficients, lift, x)[1])[:, None])[:, 0]
+    V, A = columns(problem, coefficients, features, y)
+    value, rhs = known(problem, coefficients, lift, y)
+    rates = eigenvalues(problem, coefficients, y)
+    error = np.linalg.norm(sines(rhs - A @ c, dim) / rates)
+    estimate = relative(np.hypot(error, missed_source(problem, y, rates)), np.linalg.norm(value + V @ c))
+    return Trial(features, c[None, None], problem.domain, np.zeros(0), lift, estimate, len(x))
+
+
+def fit_points(problem, features):
+    """Points of the fit, at least twice as many as features, and the roots of the weights, quadrature times bubble."""
+    count = int(np.ceil((2 * features.W.shape[1]) ** (1 / problem.dim))) + (problem.dim > 1)
+    x, weights = clustered_points(problem.domain, (count,) * problem.dim)
+    return x, np.sqrt(weights * bubble_jet(problem.domain, x[None])[0])
+
+
+def known(problem, coefficients, lift, x, t=None):
+    """The lift, and what it leaves of the source: f - (d_t - d_i(a_ij d_j) + c) lift, at points x and one time t."""
+    a, b, c = coefficients(x)
+    f = checked_values("source", problem.source, x)
+    if t is not None:
+        x, b = np.insert(x, problem.dim, t, axis=1), np.insert(b, problem.dim, -1.0, axis=1)
+    jet = lift(operator_jet(x, a, b))
+    return jet[0], f + jet[-1] - c * jet[0]
+
+
+def relative(error, size):
+    """error / size, 0 for 0 / 0."""
+    return float(error / size) if size > 0 else (np.inf if error > 0 else 0.0)
+
+
+def sines(values, dim):
+    """The coefficients of values at count ** dim midpoints in the sines that vanish on the boundary."""
+    count = round(len(values) ** (1 / dim))
+    return fft.dstn(values.reshape((count,) * dim), type=2, norm="ortho").ravel()
+
+
+def eigenvalues(problem, coefficients, y):
+    """Those of -m d_i(mean(a_ii) d_i) + min c, the largest such operator below -d_i(a_ij d_j) + c; order of `sines`."""
+    a, _, c = coefficients(y)
+    D = np.mean(np.einsum("nii->ni", a), axis=0)
+    least, k = np.linalg.eigvalsh(a / np.sqrt(D[:, None] * D)).min(), np.arange(1, CHECKS[problem.dim] + 1)
+    waves = [least * d * (k * np.pi / (high - low)) ** 2 for d, (low, high) in zip(D, problem.domain, strict=True)]
+    return tensor_grid(waves).sum(axis=1) + np.min(c)
+
+
+def missed_source(problem, y, rates):
+    """What the midpoints y do not see of the source, jumps, bumps, fast waves: its part of the error, a norm.
+
+    Four times as many points an axis see it.  With a window: sines of what is not 0 at the boundary converge slowly.
+    """
+    fine = box_midpoints(problem.domain, 4 * CHECKS[problem.dim])
+    modes = []
+    for p in (y, fine):
+        window = bubble_jet(problem.domain, p[None])[0] ** 3
+        values = sines(window * checked_values("source", problem.source, p), problem.dim) / np.sqrt(len(p) / len(y))
+        count = round(len(p) ** (1 / problem.dim))
+        modes.append(values.reshape((count,) * problem.dim)[(slice(CHECKS[problem.dim]),) * problem.dim].ravel())
+    return np.linalg.norm((modes[1] - modes[0]) / rates)
+
+
+# ---------------------------------------------------------------------------------------------------
+# In time: in a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last
+# of which is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
+#     sum_j D_ij V c_j / h + A c_i = f_i      becomes      (l_j V / h + A) (T^-1 c)_j = (T^-1 f)_j
+# ---------------------------------------------------------------------------------------------------
+
+STAGES, RATIO = 5, 0.5
+
+
+def solve_in_time(problem, coefficients, features):
+    """Slab after slab; the estimate of each sine mode of the error goes along."""
+    dim, y = problem.dim, box_midpoints(problem.domain, CHECKS[problem.dim])
+    rates = eigenvalues(problem, coefficients, y)
+    times, frozen = slab_times(problem.final_time, rates[0], round(2 * np.log2(features.W.shape[1])))
+    x, root = fit_points(problem, features)
+    (V, A), (V_y, A_y) = (columns(problem, coefficients, features, p) for p in (x, y))
+    start = initial_coefficients(problem, x, V)
+    lift = parabolic_lift(problem, coefficients, features, start, frozen)
+    error = sines(checked_values("initial", problem.initial, y) - V_y @ start, dim)
+    s, D, to_series = radau(STAGES)
+    nodes, gauss = legendre.leggauss(STAGES + 3)
+    series, length = [], 0.0
+    for t, h in zip(times, np.diff(times), strict=False):
+        if not np.isclose(h, length, rtol=1e-9, atol=0):
+            solve, length = slab_solver(root[:, None] * V / h, root[:, None] * A, D), h
+        if t <= frozen:
+            f = np.stack([known(problem, coefficients, lift, x, t + h * each)[1] for each in s])
+            g = np.stack([known(problem, coefficients, lift, y, t + h * (z + 1) / 2)[1] for z in nodes])
+        c = to_series @ np.vstack([start, start + solve(root * (f - A @ start))])
+        rate = legendre.legvander(nodes, STAGES - 1) @ legendre.legder(c) * 2 / h
+        r = g - rate @ V_y.T - legendre.legvander(nodes, STAGES) @ c @ A_y.T
+        error = grown(error, np.stack([sines(each, dim) for each in r]), rates * h, h, nodes, gauss)
+        start = c.sum(axis=0)
+        series.append(c)
+    size = np.linalg.norm(V_y @ start + known(problem, coefficients, lift, y, times[-1])[0])
+    if times[-1] < problem.final_time:
+        times = np.append(times, problem.final_time)
+        series.append(to_series @ np.tile(start, (STAGES + 1, 1)))
+    estimate = relative(np.hypot(np.linalg.norm(error), missed_source(problem, y, rates)), size)
+    return Trial(features, np.array(series), problem.domain, times, lift, estimate, len(x))
+
+
+def radau(m):
+    """The Radau points s_i in (0, 1], (m,); d_s at s_i of the polynomials that are 1 at s_j and 0 at the others and
+    at 0, (m, m); and the matrix from values at (0, s) to a Legendre series on the slab, (m + 1, m + 1)."""
+    s = (np.append(legendre.Legendre([0] * (m - 1) + [1, -1]).roots().real[:-1], 1.0) + 1) / 2
+    to_series = np.linalg.inv(legendre.legvander(2 * np.append(0, s) - 1, m))
+    D = legendre.legvander(2 * s - 1, m - 1) @ legendre.legder(to_series) * 2
+    return s, D[:, 1:], to_series
+
+
+def slab_solver(V, A, D):
+    """f (m, rows) -> c (m, N) with D V c + A c = f in the sense of least squares, by the eigenvectors of D."""
+    l, T = np.linalg.eig(D)
+    solvers = [factorised(each * V + A) if each.imag >= 0 else None for each in l]
+
+    def solve(f):
+        f = np.linalg.solve(T, f.astype(complex))
+        c = np.stack(
+            [
+                np.zeros(V.shape[1], complex) if solver is None else solver(row)
+                for solver, row in zip(solvers, f, strict=True)
+            ]
+        )
+        return np.real(sum((2 if each.imag > 0 else 1) * np.outer(T[:, j], c[j]) for j, each in enumerate(l)))
+
+    return solve
+
+
+def slab_times(final, rate, graded):
+    """The ends of the slabs, and the time at which the lift of the corners stands still.
+
+    From the final time, or from the relaxation time of the slowest mode, halved towards 0, since the solution is rough
+    there; after that slabs of equal length, for 40 relaxation times, when what moves is lost in rounding.
+    """
+    relaxation = min(final, 1 / abs(rate))
+    times = np.append(0, relaxation * RATIO ** np.arange(graded, -1, -1.0))
+    last = final if rate < 0 else min(final, 40 / rate)
+    count = int(np.ceil((last - relaxation) / relaxation))
+    equal = relaxation + (last - relaxation) * np.arange(1, count + 1) / max(count, 1)
+    return np.append(times, equal), relaxation
+
+
+def grown(error, modes, z, h, nodes, gauss):
+    """The modes of the error at the end of a slab, from those at its start and those of the residual in between.
+
+    modes (m, K) at Gauss points, z (K,): eigenvalues times h.  The integral of exp(-z (1 - s)) times a Legendre
+    polynomial of degree k is exp(-z / 2) i_k(z / 2), with the modified spherical Bessel function i_k.
+    """
+    k = np.arange(len(nodes))[:, None]
+    series = (k + 0.5) * (legendre.legvander(nodes, len(nodes) - 1).T * gauss) @ modes
+    w = np.maximum(np.abs(z / 2), 1e-12)
+    bessel = np.sqrt(np.pi / 2 / w) * ive(k + 0.5, w) * np.exp(w - z / 2) * np.sign(z) ** k
+    return error * np.exp(-z) + h * np.sum(series * bessel, axis=0)
+
+
+def initial_coefficients(problem, x, V):
+    """The initial value by least squares, c with V c near it; it need not be smooth."""
+    corners = grid(problem.domain, 9)
+    sizes = np.abs(checked_values("initial", problem.initial, corners))
+    largest = sizes[on_boundary(corners, problem.domain)].max()
+    if largest > 1e-8 * sizes.max():
+        raise ValueError(f"initial: found {largest:.3g} on the boundary, expected 0, as u is there")
+    return least_squares(V, checked_values("initial", problem.initial, x)[:, None])[:, 0]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Lifts: what smooth features cannot follow
+# ---------------------------------------------------------------------------------------------------
+
+
+def distances(domain, corner, jet):
+    """The jets of the distances from a corner of the box, axis by axis, divided by the lengths of the box."""
+    for i, (low, high) in enumerate(domain):
+        sign, x = (1 if corner[i] == low else -1) / (high - low), jet[..., i] * 1.0
+        x[0] -= corner[i]
+        yield sign * x
+
+
+def cutoff(x):
+    """The jet of a polynomial: 1 at x = 0, 0 from x = 1 on, three times differentiable."""
+    s = np.minimum(x[0], 1)
+    value = (1 - s) ** 4 * (1 + 4 * s + 10 * s**2 + 20 * s**3)
+    return composed([x], value, [-140 * (1 - s) ** 3 * s**3], [[-420 * (1 - s) ** 2 * s**2 * (1 - 2 * s)]])
+
+
+def corner_jet(x, y):
+    """The jet of w = -y^2 / 2 - Im(z^2 log z) / pi, z = x + i y, from those of x and y: -lap w = 1, 0 on both edges."""
+    z = x[0] + 1j * y[0]
+    z = np.where(z == 0, 1e-30, z)
+    value, first, second = z * z * np.log(z) / np.pi, (2 * z * np.log(z) + z) / np.pi, (2 * np.log(z) + 3) / np.pi
+    return composed(
+        [x, y],
+        -(y[0] ** 2) / 2 - value.imag,
+        [-first.imag, -y[0] - first.real],
+        [[-second.imag, -second.real], [-second.real, second.imag - 1]],
+    )
+
+
+def elliptic_lift(problem, coefficients):
+    """In two dimensions, what a solution does in the corners of a rectangle where f is not zero: see `corner_jet`.
+
+    u = 0 on both edges makes both second derivatives vanish there, the equation does not.  Lengths are divided by the
+    roots of a_11 and a_22; for a_12 != 0 the corner has another angle, and there is no lift.
+    """
+    corners = grid(problem.domain, 2)
+    a = coefficients(corners)[0]
+    if problem.dim != 2 or np.abs(a[:, 0, 1]).max() > 1e-6 * np.sqrt(a[:, 0, 0] * a[:, 1, 1]).min():
+        return lambda jet: 0 * jet[..., 0]
+    f, (low, high) = checked_values("source", problem.source, corners), np.transpose(problem.domain)
+
+    def lift(jet):
+        total = 0.0
+        for corner, strength, tensor in zip(corners, f, a, strict=True):
+            lengths = (high - low) / np.sqrt(np.diag(tensor))
+            near = list(distances(problem.domain, corner, jet))
+            x, y = (k * u for k, u in zip(lengths / lengths.max(), near, strict=True))
+            local = product_jet(product_jet(cutoff(near[0]), cutoff(near[1])), corner_jet(x, y))
+            total = total + strength * lengths.max() ** 2 * local
+        return total
+
+    return lift
+
+
+def layer_jet(x, t, a):
+    """The jet of t (1 - 4 i2erfc(e)), e = x / sqrt(4 a t), from those of x and t.
+
+    It solves u_t - a u_xx = 1 and vanishes for x = 0 and for t = 0.
+    """
+    root = np.sqrt(4 * a * t[0])
+    e = x[0] / root
+    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    return composed(
+        [x, t],
+        t[0] * (1 - (1 + 2 * e**2) * erfc(e) + e * bell),
+        [root / a * (bell / 2 - e * erfc(e)), erf(e)],
+        [[-erfc(e) / a, bell / root], [bell / root, -bell * e / (2 * t[0])]],
+    )
+
+
+def parabolic_lift(problem, coefficients, features, C, frozen):
+    """In one dimension, what the solution does at the ends near t = 0 where the initial value breaks the equation.
+
+    At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: s times `layer_jet`.  At
+    t = frozen it is smooth, and stands still.
+    """
+    if problem.dim != 1:
+        return lambda jet: 0 * jet[..., 0]
+    ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
+    rates = coefficients(ends)[0][:, 0, 0] / (high - low) ** 2
+    operator = columns(problem, coefficients, features, ends)[1] @ C
+    strength = checked_values("source", problem.source, ends) - operator
+
+    def lift(jet):
+        total, t = 0.0, jet[..., 1] * (jet[0, :, 1] <= frozen)
+        t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
+        for end, s, rate in zip(ends, strength, rates, strict=True):
+            x = next(distances(problem.domain, end, jet))
+            total = total + s * product_jet(cutoff(x), layer_jet(x, t, rate))
+        return total
+
+    return lift

@@ -8,7 +8,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import fem
-import nhpinn_certificates as certificates
+import nhpinn_bounds as certificates
 from nhpinn_networks import Correctors, one_node, tensor_grid
 from nhpinn_sharp import Chebyshev
 
