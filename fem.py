@@ -271,13 +271,13 @@ def homogenized_tensor(coefficient, dim, n, *, period=1.0, order=4):
     """
     mesh = cell_mesh(dim, n, period, order)
     chi, tensor = correctors(coefficient, mesh)
-    finer = mesh._replace(gauss=order + 2)
+    finer = mesh._replace(gauss=order + 3)
     fields = [_kinds(column, mesh)[None] for column in chi.nodal.T]
     other = _energies(_form(_sampled(coefficient, finer), finer), fields)
     if (doubt := _distance(other, tensor)) > 1e-3:
         warnings.warn(
             f"coefficient: two quadrature rules differ by {doubt:.1e} of the tensor, as where it jumps inside the "
-            "elements; take more elements, or fem.bounds of an image",
+            "elements; fem.bounds gives bounds, exact ones of an image",
             stacklevel=2,
         )
     return tensor
@@ -423,8 +423,10 @@ def _gather(v, flags, planes):
     dim = len(flags)
     some = v[(slice(None),) * dim + (planes,)]
     for axis in np.flatnonzero(flags):
-        first = v[:1].take(np.arange(planes.start, planes.stop) + 1, dim, mode="wrap") if axis == 0 else None
-        first = np.roll(some.take([0], axis), -1, dim + axis) if first is None else first
+        if axis == 0:
+            first = v[:1].take(np.arange(planes.start, planes.stop) + 1, dim, mode="wrap")
+        else:
+            first = np.roll(some.take([0], axis), -1, dim + axis)
         some = np.concatenate([some, first], axis)
     return some.reshape(-1, (planes.stop - planes.start) * int(np.prod(v.shape[dim + 1 :])))
 
@@ -564,13 +566,13 @@ def _nodal(fields):
 def _sampled(coefficient, mesh):
     """A function at the Gauss points of every element: (Q, n_1, ...) or (dim, dim, Q, n_1, ...)."""
     n, dim = counts(mesh), len(mesh.bounds)
-    points = tensor_grid([gauss(_breaks(mesh, i), mesh.gauss or mesh.order + 1)[0] for i in range(dim)])
+    axes = [gauss(_breaks(mesh, axis), mesh.gauss or mesh.order + 1)[0] for axis in range(dim)]
+    points = tensor_grid(axes)
     a = _checked(coefficient(points), points.shape)
-    pairs = a.reshape(
-        [k for count in n for k in (count, (mesh.gauss or mesh.order + 1) * (len(mesh.cuts) - 1))] + [*a.shape[1:]]
-    )
-    a = pairs.transpose(*range(2 * dim, pairs.ndim), *range(1, 2 * dim, 2), *range(0, 2 * dim, 2))
-    return a.reshape(*a.shape[: pairs.ndim - 2 * dim], -1, *n)
+    pairs = [k for count, x in zip(n, axes, strict=True) for k in (count, len(x) // count)]
+    a = np.moveaxis(a.reshape(*pairs, *a.shape[1:]), range(0, 2 * dim, 2), range(-dim, 0))  # elements to the end
+    a = np.moveaxis(a, range(dim), range(-2 * dim, -dim))  # and Gauss points before them, after (dim, dim)
+    return a.reshape(*a.shape[: -2 * dim], -1, *n)
 
 
 def _distance(A, B):
@@ -578,24 +580,19 @@ def _distance(A, B):
     return float(np.linalg.norm(A - B, 2) / np.linalg.norm((A + B) / 2, 2))
 
 
-def _check_cell(mesh):
-    """Raises where the arrays of a cell problem would not fit the memory."""
+def _check_cell(mesh, components=1, sampled=True):
+    """Raises where the arrays of a cell problem would not fit the memory: fields, and values at the Gauss points."""
     _check_mesh(mesh)
     if not mesh.periodic:
         raise ValueError("mesh: found periodic = False, expected True for a cell problem")
-    dim, P, Q = (
-        len(mesh.bounds),
-        mesh.order * (len(mesh.cuts) - 1),
-        (mesh.gauss or mesh.order + 1) * (len(mesh.cuts) - 1),
-    )
+    dim, pieces = len(mesh.bounds), len(mesh.cuts) - 1
+    kinds, gauss_points = (mesh.order * pieces) ** dim, sampled * ((mesh.gauss or mesh.order + 1) * pieces) ** dim
     elements = np.prod(counts(mesh), dtype=float)
-    need = 8 * (elements * ((14 + dim) * P**dim + (3 + 2 * dim) * Q**dim) + 3 * dim * Q**dim * (P + 1) ** dim)
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else np.inf
+    need = 8 * elements * (kinds * (2 * dim + 12 * components) + gauss_points * (3 + 2 * dim)) / 2**30
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else np.inf
     if need > 0.9 * have:
-        raise ValueError(
-            f"mesh: {mesh.elements} elements of order {mesh.order} need {need / 2**30:.1f} GiB, expected "
-            f"at most {0.9 * have / 2**30:.1f}"
-        )
+        found = f"{mesh.elements} elements of order {mesh.order}"
+        raise ValueError(f"mesh: {found} need {need:.1f} GiB, expected at most {0.9 * have:.1f} of this machine")
 
 
 class Bounds(NamedTuple):
@@ -605,10 +602,8 @@ class Bounds(NamedTuple):
     upper: np.ndarray  # (dim, dim)
     tensor: np.ndarray  # (dim, dim) between them: the best guess
     gap: float  # |upper - lower| over the norm of their mean
-    quadrature: (
-        float  # what another quadrature rule changes in them, relative; 0 for an image, whose integrals are exact
-    )
-    field: Field  # the correctors, at least energy
+    quadrature: float  # what a finer rule changes in them, relative; 0 for an image, whose integrals are exact
+    field: Field  # the correctors
 
     def corrector(self, y):
         """The correctors chi_j at any points y (n, dim): (n, dim), periodic, mean zero."""
@@ -643,7 +638,7 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, siz
         unknowns = np.prod(image.shape[:dim]) * (level * (2 * cuts + 1)) ** dim
         if found and (unknowns > size or found.gap <= tolerance):
             break
-        _check_cell(mesh)
+        _check_cell(mesh, dim if dim == 3 else 1, sampled=False)
         upper, lower, fields = _sandwich(s, mesh)
         gap, field = _distance(upper, lower), Field(mesh, _nodal(fields[0]))
         found = Bounds(lower, upper, _between(upper, lower), gap, 0.0, field)
@@ -651,7 +646,7 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, siz
 
 
 def _bounds_of_function(coefficient, mesh):
-    _check_cell(mesh)
+    _check_cell(mesh, len(mesh.bounds))
     s = _sampled(coefficient, mesh)
     _check_periodic("coefficient", coefficient, mesh)
     *rough, fields = _sandwich(s, mesh)
@@ -700,8 +695,8 @@ def _inverted(s, dim):
 
 
 def _turn(s):
-    """R s R^T for the quarter turn R: (2, 2, ...), or one number a point, which stays as it is."""
-    return np.array([[s[1, 1], -s[1, 0]], [-s[0, 1], s[0, 0]]]) if s.shape[:2] == (2, 2) else s
+    """R s R^T for the quarter turn R: (2, 2) or (2, 2, Q, n, n); one number a point, (Q, n, n), stays as it is."""
+    return s if s.ndim == 3 else np.array([[s[1, 1], -s[1, 0]], [-s[0, 1], s[0, 0]]])
 
 
 def relative_error(u, reference):
