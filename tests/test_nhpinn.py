@@ -17,11 +17,11 @@ from problems import PROBLEMS
 seeds = st.integers(0, 2**32 - 1)
 TAU = 2 * np.pi
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # a training is too slow an example to shrink
-CELL = nhpinn.Training((32, 32), 31, (0.1, 0.45, 0.45), 1e-2, 800, decay=0.02, layers=2)
-SOLUTION = nhpinn.Training((32, 32), 31, (0.5, 0.5), 1e-2, 1000, decay=0.02)
+CELL = nhpinn.Training((24, 24), 31, (0.02, 0.49, 0.49), 1e-2, 800, decay=0.02, layers=2)
+SOLUTION = nhpinn.Training((24, 24), 31, (0.02, 0.98), 1e-2, 1000, decay=0.02)
 
 
-def smooth(rng, dim, swing=0.5):
+def smooth(rng, dim, swing=0.4):
     """A random smooth periodic function with values between 1 - swing and 1 + swing, and not far from them."""
     waves, phases, size = rng.integers(-1, 2, (3, dim)), rng.uniform(0, TAU, 3), swing * np.array([0.7, 0.2, 0.1])
     waves[0] = rng.choice([-1, 1], dim)
@@ -36,17 +36,18 @@ def elliptic(coefficient, dim=1, **fields):
 
 
 def learned_cells(problem, training=CELL, nodes=None, seed=0):
-    """Correctors by the paper's recipe, a*, and the loss at the end."""
-    nodes, final = np.zeros((1, problem.dim)) if nodes is None else nodes, []
+    """Correctors by the paper's recipe, a*, and at the end root mean squares of the residual and of the jumps."""
+    nodes, sizes = np.zeros((1, problem.dim)) if nodes is None else nodes, []
 
     def train(name, loss, *rest):
         params = nhpinn.train(name, loss, *rest)
-        final.append(loss(params))
+        for term in loss.terms:
+            mean = nets.Loss((term,))(params) / (term.weight.sum() * params[0][0][..., 0, 0].size)
+            sizes.append(np.sqrt(mean))
         return params
 
     correctors = nhpinn.solve_cells(problem, training, np.random.default_rng(seed), nodes, train)
-    found = nhpinn.homogenized_coefficients(problem, correctors, nhpinn.average_of_flux)
-    return correctors, found, final[0]
+    return correctors, nhpinn.homogenized_coefficients(problem, correctors, nhpinn.average_of_flux), *sizes
 
 
 # What is learned ----------------------------------------------------------------------------------
@@ -98,39 +99,35 @@ def test_the_training_is_plain_autograd_and_adam_step_by_step():
 def test_learned_correctors_of_random_coefficients_in_one_dimension(seed):
     """Periodic, of zero mean, and the tensor is the harmonic mean: all within bounds by the final loss.
 
-    The flux a (chi' + 1) is constant but for R, the integral of the residual; the jump at the seam is J:
-    |a* - a_h| <= a_h (J + R mean(1 / a)) + R, for R^2 <= loss / w1 and J^2 <= loss / w2.
+    The flux a (chi' + 1) is constant but for the integral of the residual, at most R; the jump at the seam is at most
+    sqrt(3) J, since a seam has a third of the weights: |a* - a_h| <= a_h sqrt(3) J + 2 R.
     """
     field = smooth(np.random.default_rng(seed), 1)
-    correctors, found, loss = learned_cells(elliptic(field), CELL._replace(epochs=1500), seed=seed)
-    jump, R = np.sqrt(loss / CELL.weights[1]), 1.2 * np.sqrt(loss / CELL.weights[0])  # a mean over 31 points
+    correctors, found, R, J = learned_cells(elliptic(field), seed=seed)
     y = nets.midpoints(1, 1.0, 1000)
-    value, _ = correctors.cells(y + 3)
-    np.testing.assert_allclose(value, correctors.cells(y)[0], atol=1e-9)
-    assert abs(value.mean()) < jump and np.std(value) > 5 * jump
+    value, _ = correctors.cells(y)
+    np.testing.assert_allclose(value, correctors.cells(y + 3)[0], atol=1e-9)
     seam = correctors.cells(np.array([[0.0], [1 - 1e-12]]))[0][0, 0]
-    assert abs(seam[1] - seam[0]) <= 1.001 * jump + 1e-9
-    harmonic, inverse = 1 / np.mean(1 / field(y)), np.mean(1 / field(y))
-    tolerance = harmonic * (jump + R * inverse) + R
-    assert abs(found.samples[0, 0, 0] - harmonic) <= tolerance < 0.05 * harmonic
+    assert abs(seam[1] - seam[0]) <= 1.75 * J and abs(value.mean()) < J < 0.1 * np.std(value)
+    harmonic = 1 / np.mean(1 / field(y))
+    assert abs(found.samples[0, 0, 0] - harmonic) <= min(1.75 * harmonic * J + 2 * R, 0.01 * harmonic)
 
 
 @given(seeds)
 @settings(max_examples=2, phases=NO_SHRINKING)
 def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
-    """Periodic and of zero mean within the jumps that the final loss allows; the tensor against finite elements."""
+    """Periodic and of zero mean within what is left of the loss; the tensor against finite elements."""
     field = smooth(np.random.default_rng(seed), 2)
-    correctors, found, loss = learned_cells(elliptic(field, 2), CELL._replace(points=13, epochs=1000), seed=seed)
-    jump = np.sqrt(loss / CELL.weights[1])
+    correctors, found, _, J = learned_cells(elliptic(field, 2), CELL._replace(points=11, epochs=1000), seed=seed)
     across = np.random.default_rng(seed).uniform(size=40)
     for axis in range(2):
         near = np.insert(across[:, None], axis, 0.0, axis=1)
         sides = [correctors.cells(near + shift * np.eye(2)[axis])[0] for shift in (0, 1 - 1e-12)]
-        assert np.sqrt(np.mean((sides[1] - sides[0]) ** 2)) < 1.5 * jump  # at points between those of the training
+        assert np.sqrt(np.mean((sides[1] - sides[0]) ** 2)) < 1.75 * J  # between the points of the training
     y = nets.midpoints(2, 1.0, 50)
     value = correctors.cells(y)[0]
     np.testing.assert_allclose(value, correctors.cells(y - [2, 5])[0], atol=1e-9)
-    assert np.abs(value.mean(-1)).max() < jump
+    assert np.abs(value.mean(-1)).max() < J < np.std(value)
     exact = fem.homogenized_tensor(field, 2, 8)
     assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
 
@@ -154,7 +151,7 @@ def test_the_whole_method_against_finite_elements(seed):
     expansion = correctors.expansion(x, x / problem.eps)
     corrected, corrected_slope = nhpinn.reconstruct(problem, value, slope, second, expansion)
     errors = [fem.relative_error(s[:, 0], fine.on_grid(axis, along=(0,))) for s in (corrected_slope, slope)]
-    assert fem.relative_error(corrected, fine.on_grid(axis)) < 0.02 and errors[0] < 0.3 * errors[1]
+    assert fem.relative_error(corrected, fine.on_grid(axis)) < 0.05 and errors[0] < 0.3 * errors[1]
 
 
 # The three steps ----------------------------------------------------------------------------------
@@ -181,9 +178,10 @@ def test_the_same_seed_gives_the_same_bits_and_a_state_is_all_that_a_training_ne
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
-    training = SOLUTION._replace(rate=1e200, epochs=50)
+    problem, training = PROBLEMS["elliptic2d"], SOLUTION._replace(rate=1e200, epochs=50)
+    loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), training)
     with pytest.raises(FloatingPointError, match=r"epoch \d+ of 50"):
-        nhpinn.classical_pinn(PROBLEMS["elliptic2d"], training, np.random.default_rng(0))
+        list(nhpinn.adam(loss, nets.init_network((2, 8, 1), np.random.default_rng(0)), training))
 
 
 def test_a_tensor_coefficient_is_homogenized():
@@ -191,12 +189,10 @@ def test_a_tensor_coefficient_is_homogenized():
     root, period = np.array([[1.0, 0.3], [0.0, 0.8]]), (0.8, 1.25)
 
     def field(y):
-        scalar = 1 + 0.4 * anp.sin(TAU * y[:, 0] / period[0]) * anp.cos(TAU * y[:, 1] / period[1])
+        scalar = 1 + 0.3 * anp.sin(TAU * y[:, 0] / period[0]) * anp.cos(TAU * y[:, 1] / period[1])
         return anp.reshape(scalar, (-1, 1, 1)) * (root @ root.T)
 
-    _, found, _ = learned_cells(
-        elliptic(field, 2, period=period), CELL._replace(points=15, hidden=(24, 24), weights=(0.02, 0.49, 0.49))
-    )
+    found = learned_cells(elliptic(field, 2, period=period), CELL._replace(points=11))[1]
     stretch = np.outer(period, period) ** -1.0
     exact = fem.homogenized_tensor(lambda y: field(y * period) * stretch, 2, 8) / stretch
     assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
@@ -207,8 +203,8 @@ def test_slow_coefficients_train_all_cell_problems_together(dim):
     """A laminate whose level changes with x: the harmonic mean across the layers, the arithmetic mean along them."""
     problem = elliptic(None, dim)
     problem.coefficient = lambda x, y: anp.exp(anp.sum(x, axis=1) / 3) * (1 + 0.4 * anp.sin(TAU * y[:, 0]))
-    training = CELL._replace(points={1: 31, 2: 8}[dim], hidden=(12, 12), epochs=500)
-    correctors, found, _ = learned_cells(problem, training, nets.grid(problem.domain, 4))
+    training = CELL._replace(points={1: 31, 2: 8}[dim], hidden=(16, 16), epochs={1: 1000, 2: 300}[dim])
+    correctors, found, *_ = learned_cells(problem, training, nets.grid(problem.domain, 4))
     assert correctors.cells.params[0][0].shape[:2] == (4**dim, dim)
     x, h = np.random.default_rng(0).uniform(0.1, 0.9, (6, dim)), 1e-5
     exact = np.exp(x.sum(axis=1) / 3)[:, None, None] * np.diag([np.sqrt(1 - 0.4**2), 1.0][:dim])
@@ -220,7 +216,7 @@ def test_slow_coefficients_train_all_cell_problems_together(dim):
 
 def test_the_coefficient_of_a_reaction():
     problem = PROBLEMS["reaction10"]
-    _, found, _ = learned_cells(problem, CELL._replace(points=41, weights=(0.5, 0.25, 0.25), epochs=1500))
+    found = learned_cells(problem, CELL._replace(weights=(0.5, 0.25, 0.25), epochs=1500))[1]
     assert abs(found.reaction + 1 / (2 * 2.0)) < 0.01
     np.testing.assert_allclose(found.samples, [[[2.0]]])
 
