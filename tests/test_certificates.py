@@ -52,7 +52,12 @@ def homogenized(p, elements=None, noise=0.0):
     dim, period = len(p.box), np.broadcast_to(p.period, len(p.box))
     chebyshev = Chebyshev(tuple(p.box), ({1: 12, 2: 4, 3: 3}[dim],) * dim)
     nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node)
-    mesh = fem.Mesh(tuple((0.0, length) for length in period), elements or {1: 32, 2: 8, 3: 4}[dim], {1: 6, 2: 5, 3: 3}[dim], periodic=True)
+    mesh = fem.Mesh(
+        tuple((0.0, length) for length in period),
+        elements or {1: 32, 2: 8, 3: 4}[dim],
+        {1: 6, 2: 5, 3: 3}[dim],
+        periodic=True,
+    )
     fields, samples = zip(
         *(fem.correctors(lambda y, x=x: p.coefficient(0 * y + x, y), mesh) for x in nodes), strict=True
     )
@@ -63,7 +68,9 @@ def homogenized(p, elements=None, noise=0.0):
 
     tensor = lambda x: np.einsum("nx,xij->nij", weights(x)[0], samples)  # noqa: E731
     divergence = lambda x: np.einsum("nxi,xij->nj", weights(x)[1], samples)  # noqa: E731
-    u0 = fem.solve_elliptic(tensor, p.source, fem.Mesh(tuple(p.box), {1: 48, 2: 16, 3: 5}[dim], {1: 5, 2: 5, 3: 3}[dim]))
+    u0 = fem.solve_elliptic(
+        tensor, p.source, fem.Mesh(tuple(p.box), {1: 48, 2: 16, 3: 5}[dim], {1: 5, 2: 5, 3: 3}[dim])
+    )
     return Correctors(cells, weights, nodes, p.period), SimpleNamespace(tensor=tensor, divergence=divergence), u0.at
 
 
@@ -89,8 +96,9 @@ def truth(p, c):
 # What the bounds rest on ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dim", "slow"), [(1, False), (1, True), (2, False), (2, True), (3, False)])
-def test_the_flux_balances_the_source_and_the_reconstruction_is_zero_on_the_boundary(dim, slow):
+@pytest.mark.parametrize(("dim", "slow"), [(1, True), (2, False), (2, True), (3, False)])
+def test_the_flux_balances_the_source_and_the_reconstruction_is_zero_on_the_boundary(dim, slow, monkeypatch):
+    monkeypatch.setitem(certificates.GAUSS, 3, (2, 2))  # the integrals are of no use here
     p = random_problem(dim + slow, dim, slow, 4, 0.3)
     c = certificate(p, noise=1e-2)
     low, high = np.transpose(p.box)
@@ -113,21 +121,36 @@ def test_the_error_bars_of_the_papers_problems(name, most):
     assert true <= c.error < min(most, 1.12 * true)
 
 
-@settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
-@given(seeds, st.just(1), st.booleans(), st.floats(1.1, 50), st.floats(1 / 64, 1 / 4))
-def test_the_bound_is_above_the_truth_and_near_it(seed, dim, slow, contrast, eps):
+def check_bound(seed, dim, slow, contrast, eps):
     p = random_problem(seed, dim, slow, contrast, eps)
     c = certificate(p)
     true, _ = truth(p, c)
-    assert true <= c.error * (1 + 1e-6) + 1e-8
-    assert c.error < 2.5 * true
+    assert true <= c.error * (1 + 1e-5) + 1e-8  # finite elements have an error, too
+    assert c.error < 2.5 * true + 1e-7
+    return c.error / true
 
 
-@pytest.mark.parametrize(("seed", "dim", "slow", "contrast"), [(1, 2, False, 50), (2, 2, True, 4), (3, 3, False, 3)])
-def test_so_it_is_in_more_dimensions(seed, dim, slow, contrast):
-    test_the_bound_is_above_the_truth_and_near_it.hypothesis.inner_test(
-        seed, dim, slow, contrast, 0.2 if dim == 2 else 0.5
-    )
+@settings(max_examples=12, deadline=None, phases=NO_SHRINKING)
+@given(seeds, st.booleans(), st.floats(1.1, 50), st.floats(1 / 64, 1 / 4))
+def test_the_bound_is_above_the_truth_and_near_it(seed, slow, contrast, eps):
+    check_bound(seed, 1, slow, contrast, eps)
+
+
+@pytest.mark.parametrize(("slow", "contrast"), [(False, 50), (True, 4)])
+def test_so_it_is_in_two_dimensions(slow, contrast):
+    check_bound(1, 2, slow, contrast, 0.2)
+
+
+@pytest.mark.slow
+def test_the_bound_over_two_hundred_random_problems():
+    rng = np.random.default_rng(5)
+    shapes = [(1, False), (1, True)] * 80 + [(2, False)] * 34 + [(2, True)] * 4 + [(3, False)] * 2
+    ratios = []
+    for dim, slow in shapes:
+        least = {1: 1 / 64, 2: 1 / 14, 3: 0.45}[dim]
+        contrast, eps = np.exp(rng.uniform(np.log([1.2, least]), np.log([50, max(1 / 4, least)])))
+        ratios.append(check_bound(rng.integers(2**31), dim, slow, contrast, eps))
+    assert np.median(ratios) < 2
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -167,7 +190,7 @@ def known():
     return homogenized(p)[2], c, truth(p, c)[1]
 
 
-@settings(max_examples=6, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=4, deadline=None, phases=NO_SHRINKING)
 @example(0, 0.0, 0.0)
 @given(seeds, st.floats(-2, 2), st.sampled_from([0, 1e-3, 1e-1]))
 def test_any_candidate_lies_between_its_bounds(known, seed, size, trace):
