@@ -1,0 +1,241 @@
+"""Equations by random features: against finite elements and closed forms, the estimate of the error, warnings."""
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import fem
+import sharp_equations
+from jets import operator_jet
+from problems import PROBLEMS
+
+TAU = 2 * np.pi
+seeds = st.integers(0, 2**32 - 1)
+NO_SHRINKING = (Phase.explicit, Phase.generate)
+
+
+def one(x):
+    return np.ones(len(x))
+
+
+def zero(x):
+    return np.zeros(len(x))
+
+
+def wave(k):
+    return lambda x: np.sin(k * x[:, 0])
+
+
+def bump(x):
+    return np.exp(-np.sum((x - 0.35) ** 2, axis=1) / 0.02**2 / 2)
+
+
+def step(x):
+    return (x[:, 0] > 0.43).astype(float)
+
+
+def hat(x):
+    return np.minimum(x[:, 0], 1 - x[:, 0])
+
+
+def constant(tensor, c=0.0):
+    tensor = np.atleast_2d(tensor)
+    return lambda x: (np.broadcast_to(tensor, (len(x), *tensor.shape)), 0 * x, c)
+
+
+def scalar(a, slope):
+    """a(x) times the identity: a (n,), its gradient (n, d)."""
+    return lambda x: (a(x)[:, None, None] * np.eye(x.shape[1]), slope(x), 0.0)
+
+
+def exact_coefficients(name):
+    if name == "slow1d":
+        a = PROBLEMS[name].effective
+        return scalar(a, lambda x: ((2 + np.sin(x[:, 0])) * np.cos(x[:, 0]) / a(x))[:, None])
+    return {"const1d": constant(np.sqrt(3.75)), "elliptic2d": constant(1.9353592348 * np.eye(2))}.get(
+        name, constant(2.0, -0.25)
+    )
+
+
+def equation(source, domain=((0.0, 1.0),), initial=None, final_time=0.1):
+    return SimpleNamespace(dim=len(domain), domain=domain, source=source, initial=initial, final_time=final_time)
+
+
+SQUARE = ((0.0, 1.0), (0.0, 1.0))
+
+
+def reference(problem, coefficients, axes, elements, order=4, steps=1000):
+    mesh, c = fem.Mesh(problem.domain, elements, order), coefficients(np.array(problem.domain)[:, :1].T)[2]
+    reaction = (lambda x: np.full(len(x), c)) if c else None
+    arguments = (lambda x: coefficients(x)[0], problem.source)
+    if problem.initial is None or problem.final_time > 100:  # by then it is stationary
+        return fem.solve_elliptic(*arguments, mesh, reaction).on_grid(*axes)
+    return fem.solve_parabolic(*arguments, problem.initial, problem.final_time, steps, mesh, reaction).on_grid(*axes)
+
+
+def solved(problem, coefficients, tolerance, elements, order=4, steps=400, seed=0, count=101):
+    """The error against finite elements at the final time, the estimate, and whether there was a warning."""
+    axes = [np.linspace(*side, count) for side in problem.domain]
+    exact = reference(problem, coefficients, axes, elements, order, steps)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        u = sharp_equations.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
+    x = fem.product(axes)
+    points = x if problem.initial is None else np.insert(x, problem.dim, problem.final_time, axis=1)
+    return fem.relative_error(u(points)[0], exact), u.error, bool(caught)
+
+
+# The paper's equations ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance", "elements", "order"),
+    [("const1d", 1e-9, 48, 8), ("slow1d", 1e-9, 48, 8), ("elliptic2d", 1e-7, 14, 8), ("reaction10", 1e-5, 32, 6)],
+)
+def test_the_equations_of_the_paper_to_the_digits_promised(name, tolerance, elements, order):
+    error, estimate, warned = solved(PROBLEMS[name], exact_coefficients(name), tolerance, elements, order, 2000)
+    assert error < tolerance and estimate < tolerance and not warned
+
+
+# Right to 1 %, or warned of -----------------------------------------------------------------------
+
+CONTRAST = scalar(
+    lambda x: 1e-3 + (1 - np.cos(TAU * x[:, 0])) / 2,
+    lambda x: np.pi * np.sin(TAU * x[:, :1]),
+)
+HARD = {
+    "sin 20 x": (equation(wave(20), ((0.0, np.pi),)), constant(2.0), 100),
+    "sin 60 x": (equation(wave(60), ((0.0, np.pi),)), constant(2.0), 200),
+    "a bump": (equation(bump), constant(1.0), 200),
+    "a step": (equation(step), constant(1.0), 100),
+    "contrast 1000": (equation(one), CONTRAST, 200),
+    "a long box": (equation(one, ((0.0, 2.0), (0.0, 1.0))), constant(np.eye(2)), 20),
+    "sin 20 x in 2D": (equation(wave(20), SQUARE), constant(np.eye(2)), 20),
+    "a bump in 2D": (equation(bump, SQUARE), constant(np.eye(2)), 32),
+    "diag(1, 1e4)": (equation(one, SQUARE), constant(np.diag([1.0, 1e4])), 50),
+    "a hat": (equation(wave(TAU), initial=hat), constant(2.0), 100),
+    "initial sin 10 x": (equation(wave(TAU), initial=wave(10 * np.pi)), constant(2.0), 32),
+    "time 20": (PROBLEMS["reaction10"]._replace(final_time=20.0), exact_coefficients("reaction10"), 32),
+    "time 1000": (PROBLEMS["reaction10"]._replace(final_time=1000.0), exact_coefficients("reaction10"), 32),
+    "a bump in time": (equation(bump, initial=zero), constant(1.0), 100),
+    "a step in time": (equation(step, initial=zero), constant(1.0), 100),
+    "a square in time": (equation(one, SQUARE, zero), constant(np.eye(2)), 16),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_right_to_one_percent_and_the_estimate_knows(name):
+    problem, coefficients, elements = HARD[name]
+    error, estimate, warned = solved(problem, coefficients, 1e-2, elements, seed=1)
+    assert error < 1e-2 and not warned
+    assert error < 2 * estimate + 1e-4  # of the reference, in time
+
+
+@pytest.mark.parametrize(
+    ("problem", "coefficients"),
+    [
+        (equation(lambda x: np.sin(1e4 * x[:, 0]) + 1e-3), constant(1.0)),
+        (equation(lambda x: bump(0.35 + 100 * (x - 0.35))), constant(1.0)),
+        (equation(zero, initial=wave(np.pi), final_time=20.0), constant(1.0)),
+    ],
+)
+def test_what_is_not_reached_is_a_warning(problem, coefficients, monkeypatch):
+    """Waves and bumps between the points; a value that decays to less than the rounding of the initial value."""
+    monkeypatch.setattr(sharp_equations, "FEATURES", {1: (40,)})
+    monkeypatch.setattr(sharp_equations, "FEATURES_IN_TIME", {1: (40,)})
+    with pytest.warns(UserWarning, match=r"the relative error of the solution is about .* expected at most 0.001"):
+        sharp_equations.solve_equation(problem, coefficients, 1e-3, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("initial", [None, zero])
+def test_a_source_that_is_zero_gives_zero(initial):
+    u = sharp_equations.solve_equation(equation(zero, initial=initial), constant(1.0), 1e-6, np.random.default_rng(0))
+    points = np.random.default_rng(0).random((9, 1 if initial is None else 2)) * 0.1
+    assert u.error == 0 and not any(np.any(part) for part in u(points))
+
+
+# The estimate -------------------------------------------------------------------------------------
+
+
+@given(seeds, st.integers(1, 2), st.booleans())
+@settings(max_examples=8, phases=NO_SHRINKING)
+def test_the_estimate_is_near_the_error_for_random_equations(seed, dim, timed):
+    """exp of waves for a, waves for f, another length of every side; the error, at any tolerance, is not above it."""
+    rng = np.random.default_rng(seed)
+    lengths, size = rng.uniform(0.5, 3, dim), rng.uniform(0, 1.5)
+    k, phase = rng.integers(-2, 3, dim), rng.uniform(0, TAU)
+    turn = k * np.pi / lengths
+
+    def a(x):
+        return np.exp(size * np.sin(x @ turn + phase))
+
+    coefficients = scalar(a, lambda x: (size * np.cos(x @ turn + phase) * a(x))[:, None] * turn)
+    frequency = rng.uniform(0, 12) / lengths[0]
+    problem = equation(lambda x: np.cos(frequency * x[:, 0] + phase), tuple((0.0, each) for each in lengths))
+    if timed:
+        problem = equation(problem.source, problem.domain[:1], lambda x: np.sin(np.pi * x[:, 0] / lengths[0]))
+        coefficients = constant(rng.uniform(0.5, 2), rng.uniform(-1, 3))
+    error, estimate, _ = solved(problem, coefficients, 10.0 ** rng.uniform(-5, -1), 24, count=41)
+    assert error < 2 * estimate + 1e-5  # of the reference
+    assert estimate < 30 * error + 1e-6
+
+
+@given(st.floats(-8, 8), st.floats(-6, 4), st.floats(-12, 12), st.booleans())
+@settings(max_examples=5, phases=NO_SHRINKING)
+def test_no_number_depends_on_units(a, length, source, timed):
+    """A coefficient, a box, a source in other units: the same solution in other units, and the same seed the same."""
+    a, length, source = 10.0**a, 10.0**length, 10.0**source
+
+    def values(a, length, source):
+        initial = (lambda x: source * length**2 / a * np.sin(np.pi * x[:, 0] / length)) if timed else None
+        problem = equation(lambda x: source * np.cos(x[:, 0] / length), ((0.0, length),), initial, 0.1 * length**2 / a)
+        u = sharp_equations.solve_equation(problem, constant(a), 1e-3, np.random.default_rng(0))
+        x = np.linspace(0, 1, 9)[:, None] * length
+        return u(np.insert(x, 1, problem.final_time, axis=1) if timed else x)[0] * a / length**2 / source, u.error
+
+    one, other = values(1.0, 1.0, 1.0), values(a, length, source)
+    np.testing.assert_allclose(other[0], one[0], rtol=1e-4, atol=1e-5)
+    assert other[1] < 1e-3
+
+
+# Derivatives, lifts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_the_solution_carries_its_derivatives(timed):
+    """They satisfy the equation at random points, and differences of values."""
+    problem = equation(wave(3.0), SQUARE if not timed else SQUARE[:1], (lambda x: hat(x) ** 2) if timed else None)
+    u = sharp_equations.solve_equation(problem, constant(np.eye(2 - timed)), 1e-4, np.random.default_rng(0))
+    points = np.random.default_rng(1).uniform(0.05, 0.095, (20, 2))
+    _, gradient, second = u(points)
+    for i, step in enumerate(1e-3 * np.eye(2)):
+        up, down = u(points + step), u(points - step)
+        np.testing.assert_allclose((up[0] - down[0]) / 2e-3, gradient[:, i], atol=1e-3)
+        np.testing.assert_allclose((up[1] - down[1]) / 2e-3, second[..., i], atol=1e-2)
+    laplacian = second[:, 0, 0] + (0 if timed else second[:, 1, 1])
+    left = (gradient[:, 1] if timed else 0) - laplacian
+    np.testing.assert_allclose(left, problem.source(points), atol=0.05)
+
+
+def test_corner_and_end_functions_solve_their_equations():
+    """-div(a grad w) = f near a corner, w = 0 on its edges; u_t - a u_xx = s near an end, 0 there and at t = 0."""
+    problem, a = equation(one, ((0.0, 1.0), (0.0, 2.0))), np.diag([2.0, 0.5])
+    lift = sharp_equations.elliptic_lift(problem, constant(a))
+    near = np.array([[1e-4, 1e-4], [3e-4, 1e-4], [1 - 1e-4, 2 - 2e-4]])
+    np.testing.assert_allclose(lift(operator_jet(near, np.broadcast_to(a, (3, 2, 2)), 0 * near))[-1], -1, atol=1e-2)
+    edges = np.array([[0.0, 0.3], [0.4, 0.0], [1.0, 1.2], [0.9, 2.0], [0.0, 0.0], [1.0, 2.0]])
+    np.testing.assert_allclose(lift(edges[None])[0], 0, atol=1e-12)
+
+    x, t, rest = np.array([1e-4, 0.3, 2e-4]), np.array([1e-8, 1e-3, 1e-7]), np.zeros(3)
+    jets = [np.stack([x, np.sqrt(2) + rest, rest]), np.stack([t, rest, rest - 1])]  # 2 d_xx - d_t
+    np.testing.assert_allclose(sharp_equations.layer_jet(*jets, 2.0)[-1], -1, rtol=1e-9)
+    assert abs(sharp_equations.layer_jet(np.zeros((1, 1)), np.ones((1, 1)), 2.0)[0, 0]) < 1e-15
+
+
+def test_an_initial_value_that_is_not_zero_on_the_boundary_is_refused():
+    with pytest.raises(ValueError, match="initial: found 1 on the boundary, expected 0"):
+        sharp_equations.solve_equation(equation(one, initial=one), constant(1.0), 1e-3, np.random.default_rng(0))
