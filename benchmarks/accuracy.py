@@ -88,7 +88,7 @@ def sharp_run(reference, count, points, scale, seed):
 
 
 def fourier_curve(reference):
-    """Conjugate gradients for -div(a (e_1 + grad chi)) = 0 on trigonometric polynomials, with the Laplacian's inverse."""
+    """Conjugate gradients for -div(a (e_1 + grad chi)) = 0 on trigonometric polynomials, preconditioned by -lap."""
     curve = []
     for points, steps in FOURIER:
         watch = Stopwatch(reference)
@@ -295,11 +295,9 @@ def main():
     if timing.installed("deepxde", "torch"):
         contenders["DeepXDE, exact"] = lambda reference: deepxde_curve(reference, True)
         contenders["DeepXDE, soft"] = lambda reference: deepxde_curve(reference, False)
-    about = {
-        "machine": timing.machine("deepxde", "torch", "jax"),
-        "quantity": "relative L2 error of chi_1 of elliptic2d",
-    }
-    path, curves = Path(__file__).with_name("deepxde.json"), {}
+    machine = timing.machine("deepxde", "torch", "jax")
+    about = {"machine": machine, "quantity": "relative L2 error of chi_1 of elliptic2d"}
+    path, curves = Path(__file__).with_name("accuracy.json"), {}
     for name, run in contenders.items():
         curves[name] = run(reference)
         path.write_text(json.dumps({**about, "curves": curves}, indent=0))
