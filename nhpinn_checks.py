@@ -348,7 +348,7 @@ def checked_points(name, points, dim="dim"):
 
 
 def image_of(coefficient, dim, values=None):
-    """An image, as an array or lists, of conductivities, tensors or labels: (m_1, ..., m_dim), or with (dim, dim) behind.
+    """An image, an array or lists, of conductivities, tensors or labels: (m_1, ..., m_dim), or with (dim, dim) behind.
 
     Raises ValueError or TypeError for what is no image of a positive definite coefficient, with its first bad pixel.
     """
