@@ -103,11 +103,9 @@ def adam(loss, params, training, state=None):
 
     loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
-    loss_and_gradient, like = value_and_grad(loss), params
     first, params, m, v, _ = state or State(0, params)
-    vector = flatten(params)
     for epoch in range(first, training.epochs):
-        value, gradient = loss_and_gradient(unflatten(vector, like))
+        value, gradient = value_and_grad(loss)(params)
         if not np.isfinite(value):
             raise FloatingPointError(
                 f"the loss is {value} at epoch {epoch} of {training.epochs}: "
@@ -117,8 +115,8 @@ def adam(loss, params, training, state=None):
         m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
         rate = training.rate * training.decay ** (epoch / training.epochs)
         scale = rate * math.sqrt(1 - 0.999 ** (epoch + 1)) / (1 - 0.9 ** (epoch + 1))
-        vector = vector - scale * m / (np.sqrt(v) + 1e-8)
-        yield State(epoch + 1, unflatten(vector, like), m, v, value)
+        params = unflatten(flatten(params) - scale * m / (np.sqrt(v) + 1e-8), params)
+        yield State(epoch + 1, params, m, v, value)
 
 
 def train(name, loss, params, training, rng):

@@ -11,7 +11,7 @@ from numbers import Integral, Real
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import elementwise_grad, make_vjp
+from autograd import make_vjp
 
 from nhpinn_networks import cell_quadrature, midpoints
 
@@ -116,19 +116,6 @@ def at_nodes(coefficient, nodes, y):
     """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of y alone, and those y (X n, dim)."""
     x = np.repeat(nodes, len(y), axis=0)
     return lambda y: coefficient(x.copy(), y), np.tile(y, (len(nodes), 1))
-
-
-def check_twice_differentiable(name, function, points):
-    """Raises TypeError where autograd does not find the second derivatives of function(points)."""
-    slope = elementwise_grad(function)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            second = elementwise_grad(lambda p: slope(p)[:, 0])(points)
-    except Exception as error:
-        raise TypeError(f"{name}: could not be differentiated twice; write it with autograd.numpy") from error
-    if not np.all(np.isfinite(second)):
-        raise TypeError(f"{name}: could not be differentiated twice, the derivative is not finite everywhere")
 
 
 def check_periodic(name, function, dim, period, count=7, copies=1):
@@ -242,6 +229,7 @@ def shown(value):
 
 def check_cell_training(training, dim, problems=1):
     """Settings of step 1, for so many cell problems that are trained together."""
+    check_integer("layers", training.layers, 0)
     check_training(training, ("equation", "periodic", "oversampling")[: 3 if training.layers else 2], dim, problems)
     if training.layers >= training.points - 2:
         raise ValueError(
@@ -257,7 +245,7 @@ def check_equation_training(training, dim, timed):
 
 def check_training(training, weights, inputs, problems=1):
     """weights: what they weigh, in eqs. (3) and (12).  All points, of a grid over the inputs, fit into the memory."""
-    for name, least, most in (("epochs", 1, 10**9), ("layers", 0, 10**9), ("points", 3, 10**4)):
+    for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
         check_integer(name, getattr(training, name), least, most)
     if (total := training.points**inputs * problems) > 10**7:
         raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")

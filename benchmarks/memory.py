@@ -19,10 +19,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from autograd import value_and_grad
 
-import jets
-import losses
-from coefficients import tensor_and_divergence
+import nhpinn_networks as nets
+from lab.training import reuse_freed_memory
+from nhpinn_checks import tensor_and_divergence
 from problems import PROBLEMS
 
 POINTS = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
@@ -38,17 +39,17 @@ def peak():
 def measure(points):
     """Peaks, and the median processor time of a loss and gradient, in this process."""
     timing.pin()
-    jets.reuse_freed_memory()
+    reuse_freed_memory()
     libraries = peak()
     coefficient = PROBLEMS["elliptic2d"].coefficient
     y = np.random.default_rng(0).uniform(size=(points, 2))
     a, b = tensor_and_divergence(lambda y: coefficient(y, y), y)
-    term = losses.equation_term(y, a, b, 0.0, b[:, 0], 1.0)
+    loss = nets.Loss((nets.equation_term(y, a, b, 0.0, b[:, 0], 1.0),))
     del y, a, b
     built = peak()
-    params = jets.init_network((2, 64, 64, 64, 1), np.random.default_rng(0))
+    params = nets.init_network((2, 64, 64, 64, 1), np.random.default_rng(0))
     repeats = max(2, 20_000 // points)
-    times = [timing.seconds_of(lambda: losses.loss_and_gradient(params, [term])) for _ in range(repeats)]
+    times = [timing.seconds_of(lambda: value_and_grad(loss)(params)) for _ in range(repeats)]
     return {"points": points, "libraries": libraries, "term": built, "loss": peak(), "seconds": float(np.median(times))}
 
 

@@ -12,29 +12,32 @@ import timing  # first: it sets the number of threads
 import argparse
 import time
 
-import jets
 import numpy as np
-from adam import Training, final_average
-from coefficients import tensor_and_divergence
 
 import fem
 import nhpinn
 from lab import experiments
-from problems import EXPERIMENTS, PROBLEMS
+from lab.settings import split
+from lab.training import final_average, recorder, reuse_freed_memory
+from nhpinn_checks import tensor_and_divergence
+from problems import EXPERIMENTS
 
 
-def cell(problem):
+def cell(experiment):
     """Step 1: the error of the correctors, by the settings and the generator of a training."""
-    errors = experiments.corrector_errors(problem)
+    problem, errors, histories = experiment.problem, {"cell": experiments.corrector_errors(experiment.problem)}, {}
 
-    def run(settings, rng):
-        return nhpinn.solve_cells(problem, settings, rng, np.zeros((1, problem.dim)), errors).history
+    def run(settings, options, rng):
+        train = recorder(options, errors, histories)
+        nhpinn.solve_cells(problem, settings, rng, np.zeros((1, problem.dim)), train)
+        return histories["cell"]
 
-    return run, Training(**EXPERIMENTS[problem.name].cell)
+    return run, *split(experiment.cell)
 
 
-def homogenized(problem):
+def homogenized(experiment):
     """Step 3 with the exact coefficient: e3."""
+    problem, histories = experiment.problem, {}
     if problem.effective is None:
         tensor = fem.homogenized_tensor(lambda y: problem.coefficient(y, y), problem.dim, 16)
 
@@ -49,32 +52,32 @@ def homogenized(problem):
         def coefficients(x):
             return *tensor_and_divergence(field, x), 0.0
 
-    experiment = EXPERIMENTS[problem.name]
     w = experiments.homogenized_solution(problem, field, 0.0).on_grid(*experiments.test_axes(experiment))
-    errors = experiments.errors_at_test_points(experiment, {"e3": w})
+    errors = {"homogenized": experiments.solution_errors(experiment, {"e3": w})}
 
-    def run(settings, rng):
-        return nhpinn.solve_equation(problem, coefficients, settings, rng, errors)[1]
+    def run(settings, options, rng):
+        nhpinn.solve_equation(problem, coefficients, settings, rng, train=recorder(options, errors, histories))
+        return histories["homogenized"]
 
-    return run, Training(**EXPERIMENTS[problem.name].homogenized)
+    return run, *split(experiment.homogenized)
 
 
 # name -> (training, epochs)
 TRAININGS = {
-    "elliptic2d, correctors": (lambda: cell(PROBLEMS["elliptic2d"]), 2000),
-    "elliptic2d, homogenized": (lambda: homogenized(PROBLEMS["elliptic2d"]), 4000),
-    "slow1d, homogenized": (lambda: homogenized(PROBLEMS["slow1d"]), 4000),
+    "elliptic2d, correctors": (lambda: cell(EXPERIMENTS["elliptic2d"]), 2000),
+    "elliptic2d, homogenized": (lambda: homogenized(EXPERIMENTS["elliptic2d"]), 4000),
+    "slow1d, homogenized": (lambda: homogenized(EXPERIMENTS["slow1d"]), 4000),
 }
 
 
-def measure(run, settings, seeds):
+def measure(run, settings, options, seeds):
     """(mean error, mean processor time)"""
     errors, seconds = [], []
     for seed in range(seeds):
         start = time.process_time()
-        history = run(settings, np.random.default_rng(seed))
+        history = run(settings, options, np.random.default_rng(seed))
         seconds.append(time.process_time() - start)
-        errors.append([final_average(history, name, settings.average) for name in history.errors])
+        errors.append([final_average(history, name, options.average) for name in history.errors])
     return float(np.mean(errors)), float(np.mean(seconds))
 
 
@@ -84,17 +87,16 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the epochs (default: 1)")
     args = parser.parse_args()
     timing.pin()
-    jets.reuse_freed_memory()
+    reuse_freed_memory()
     rows = []
     for name, (make, epochs) in TRAININGS.items():
-        run, settings = make()
-        settings = settings._replace(epochs=max(20, round(args.scale * epochs)), every=20)
-        found = {}
-        for dtype in ("float64", "float32"):
-            found[dtype, settings.epochs] = measure(run, settings._replace(dtype=dtype), args.seeds)
-        (_, slow), (_, fast) = found.values()
-        more = settings._replace(dtype="float32", epochs=round(settings.epochs * slow / fast))
-        found["float32", more.epochs] = measure(run, more, args.seeds)
+        run, settings, options = make()
+        settings, options = settings._replace(epochs=max(20, round(args.scale * epochs))), options._replace(every=20)
+        double, single, found = options._replace(dtype="float64"), options._replace(dtype="float32"), {}
+        found["float64", settings.epochs] = _, slow = measure(run, settings, double, args.seeds)
+        found["float32", settings.epochs] = _, fast = measure(run, settings, single, args.seeds)
+        more = settings._replace(epochs=round(settings.epochs * slow / fast))
+        found["float32", more.epochs] = measure(run, more, single, args.seeds)
         for (dtype, count), (error, seconds) in found.items():
             rows.append([name, dtype, count, f"{seconds:.1f}", f"{error:.3g}"])
     print(f"Means over {args.seeds} seeds.\n")

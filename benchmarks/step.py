@@ -15,11 +15,12 @@ import argparse
 from typing import NamedTuple
 
 import numpy as np
+from autograd import value_and_grad
 
-import adam
-import jets
-import losses
-from coefficients import tensor_and_divergence
+import nhpinn
+import nhpinn_networks as nets
+from lab.training import cast, reuse_freed_memory
+from nhpinn_checks import tensor_and_divergence
 from problems import PROBLEMS
 
 SIZES = (2, 64, 64, 64, 1)
@@ -40,16 +41,17 @@ class Job(NamedTuple):
 
 def job(points, dtype):
     problem = PROBLEMS["elliptic2d"]
-    x = losses.grid([(0.0, 1.0)] * 2, points)
+    x = nets.grid([(0.0, 1.0)] * 2, points)
     a, b = tensor_and_divergence(lambda y: problem.coefficient(y, y), x)
     arrays = (np.ascontiguousarray(array, dtype=dtype) for array in (x, a[:, 0, 0], b, b[:, 0]))
-    return Job(*arrays, jets.init_network(SIZES, np.random.default_rng(0), dtype=dtype), 2e-3)
+    return Job(*arrays, nets.init_network(SIZES, np.random.default_rng(0), dtype=dtype), 2e-3)
 
 
-def term(job):
-    """The loss of a job as a term of nhpinn."""
+def loss(job):
+    """The loss of a job as nhpinn has it."""
     a = job.a[:, None, None] * np.eye(2)
-    return adam.cast(losses.equation_term(job.x, a, job.b, np.zeros(len(job.x)), job.f, 1.0), job.x.dtype)
+    term = nets.equation_term(job.x, a, job.b, np.zeros(len(job.x)), job.f, 1.0)
+    return cast(nets.Loss((term,)), job.x.dtype)
 
 
 # A contender is a pair of functions: a training step, complete when it returns, and the loss and its gradient
@@ -57,15 +59,13 @@ def term(job):
 
 
 def ours(job):
-    terms, vector = [term(job)], jets.flatten(job.params)
-    state = adam.adam_init(vector)
+    states = nhpinn.adam(loss(job), job.params, nhpinn.Training(SIZES[1:-1], 0, (1.0,), job.rate, epochs=10**9))
 
-    def step():
-        nonlocal vector, state
-        _, gradient = losses.loss_and_gradient(jets.unflatten(vector, job.params), terms)
-        vector, state = adam.adam_step(vector, gradient, state, job.rate)
+    def loss_and_gradient():
+        value, gradient = value_and_grad(loss(job))(job.params)
+        return value, nets.flatten(gradient)
 
-    return step, lambda: losses.loss_and_gradient(job.params, terms)
+    return lambda: next(states), loss_and_gradient
 
 
 def matrix_products(job):
@@ -73,23 +73,22 @@ def matrix_products(job):
 
     The layers' inputs, which the backward pass needs again, stay in memory as in ours; all else shares its place.
     """
-    pieces = losses.blocks(len(job.x), losses.BLOCK_BYTES // job.x.itemsize)
-    rows = 4 * pieces[0].stop  # value, two derivatives, the operator
+    lengths = [len(part.weight) for part in nets.blocks(loss(job).terms[0], job.params)]
+    rows = 4 * lengths[0]  # value, two derivatives, the operator
     inputs = [np.ones((rows, m), job.x.dtype) for m in SIZES[:-1]]
     outputs = {k: np.ones((rows, k), job.x.dtype) for k in SIZES}
     gradients = {m: np.ones((rows, m), job.x.dtype) for m in SIZES}
     products = []
 
     def multiply(z, W, out):
-        products.extend(zip(jets.by_rows(z), (W, W), jets.by_rows(out), strict=True))
+        products.extend(zip(nets.by_rows(z), (W, W), nets.by_rows(out), strict=True))
 
     def multiply_transposed(z, g):
-        for left, right in zip(jets.by_rows(z), jets.by_rows(g), strict=True):
+        for left, right in zip(nets.by_rows(z), nets.by_rows(g), strict=True):
             out = np.empty((len(left), z.shape[1], g.shape[1]), z.dtype)
             products.append((np.swapaxes(left, 1, 2), right, out))
 
-    for piece in pieces:
-        n = 4 * len(job.x[piece])
+    for n in (4 * length for length in lengths):
         layers = [(z[:n], W, outputs[W.shape[1]][:n]) for z, (W, _) in zip(inputs, job.params, strict=True)]
         for z, W, out in layers:
             multiply(z, W, out)
@@ -145,7 +144,7 @@ def main():
     parser.add_argument("--turns", type=int, default=25, help="times that each contender is measured (default: 25)")
     turns = parser.parse_args().turns
     timing.pin()
-    jets.reuse_freed_memory()
+    reuse_freed_memory()
     makers, columns = contenders(), {}
     for dtype in TOLERANCE:
         for points in POINTS:

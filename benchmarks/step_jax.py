@@ -68,7 +68,7 @@ def taylor(params, x, i):
 
 
 def forward_laplacian(params, x):
-    """(u, d_1 u, d_2 u, lap u) through the network together, by hand: the jets of jets.py."""
+    """(u, d_1 u, d_2 u, lap u) through the network together, by hand: the jets of nhpinn_networks.py."""
     n, *hidden, (W, _) = len(x), *params
     z = jnp.stack([x, axis(x, 0), axis(x, 1), jnp.zeros_like(x)])
     for V, c in hidden:

@@ -1,0 +1,249 @@
+"""What is checked before any work: one sentence that names the argument; and what fits passes in any unit."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nhpinn
+import nhpinn_checks as checks
+from nhpinn_networks import midpoints
+from problems import PROBLEMS
+
+TAU = 2 * np.pi
+seeds = st.integers(0, 2**32 - 1)
+CELL = nhpinn.Training((4,), 41, (0.5, 0.5), 1e-3, 2)
+SOLUTION = nhpinn.Training((4,), 15, (0.5, 0.5), 1e-3, 2)
+JUNK = [None, True, "2", b"2", np.nan, np.inf, -np.inf, 0, -1, 2.5, 1j, 10**12, (), [], (0,), {}, object(), np.eye(2)]
+junk = st.sampled_from(JUNK)
+
+
+def raising(y):
+    raise KeyError("two\nlines")
+
+
+OUTPUTS = [
+    lambda y: None,
+    lambda y: 2.0,
+    lambda y: "steel",
+    lambda y: [2.0] * len(y),
+    lambda y: y,
+    lambda y: np.ones(len(y) + 1),
+    lambda y: np.ones((0,)),
+    lambda y: np.ones(len(y), dtype=object),
+    lambda y: np.ones(len(y), dtype=bool),
+    lambda y: 2 + 1j * y[:, 0],
+    lambda y: np.ma.masked_greater(1 + y[:, 0] % 1, 1.5),
+    lambda y: np.full(len(y), np.nan),
+    lambda y: np.full(len(y), np.inf),
+    lambda y: np.full(len(y), 1e200),
+    lambda y, z, w: y[:, 0],
+    lambda y: y[:, 5],
+    raising,
+]
+COEFFICIENTS = [
+    *OUTPUTS,
+    lambda y: np.full(len(y), 1e-200),
+    lambda y: np.zeros(len(y)),
+    lambda y: -np.ones(len(y), dtype=int),
+    lambda y: anp.sin(TAU * y[:, 0]),
+    lambda y: 2 + anp.sin(3 * y[:, 0]),
+    lambda y: np.ones((len(y), 3, 2)),
+    lambda y: np.ones((len(y), *2 * y.shape[1:])) + np.triu(2 * np.ones(2 * y.shape[1:])) if y.shape[1] > 1 else y,
+]
+
+
+def refused(names, call):
+    """Whether call() ends in one sentence that begins with one of the names."""
+    try:
+        call()
+    except (ValueError, TypeError) as error:
+        assert str(error).split(":")[0] in names and "\n" not in str(error), error
+        return True
+    return False
+
+
+def method(problem, cell=CELL, solution=None):
+    """The paper's recipe, which must not begin to train."""
+
+    def train(*arguments):
+        raise AssertionError("it trains")
+
+    three = () if problem.initial is None else {"weights": (0.4, 0.3, 0.3)}
+    recipe = nhpinn.paper_recipe(cell, solution or SOLUTION._replace(**dict(three)), train=train)
+    return nhpinn.nh_pinn(problem, recipe, 0)
+
+
+# Functions ----------------------------------------------------------------------------------------
+
+
+@given(seeds, st.integers(1, 3))
+def test_the_divergence_of_a_tensor_agrees_with_finite_differences(seed, dim):
+    rng = np.random.default_rng(seed)
+    waves, swing = rng.standard_normal((dim, dim)), rng.uniform(-0.2, 0.2, (dim, dim))
+
+    def field(y):
+        s = anp.sin(anp.dot(y, waves))
+        return 2 * np.eye(dim) + s[:, :, None] * (swing + swing.T) * s[:, None]
+
+    y, steps = rng.uniform(-1, 1, (5, dim)), 1e-5 * np.eye(dim)
+    a, b = checks.tensor_and_divergence(field, y)
+    expected = sum((field(y + step) - field(y - step))[:, i] / 2e-5 for i, step in enumerate(steps))
+    np.testing.assert_allclose(a, field(y))
+    np.testing.assert_allclose(b, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("function", COEFFICIENTS)
+@pytest.mark.parametrize("name", ["const1d", "elliptic2d", "slow1d", "reaction10"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_coefficients_that_do_not_fit_are_named_before_anything_trains(function, name):
+    """With the exception of the user's function, if there is one, as the cause."""
+    problem = PROBLEMS[name]._replace(coefficient=lambda x, y: function(y / PROBLEMS[name].period))
+    with pytest.raises(ValueError, match=r"^coefficient: [^\n]*$") as caught:
+        method(problem)
+    assert function is not raising or isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("function", OUTPUTS)
+@pytest.mark.parametrize("name", ["source", "initial", "reaction"])
+def test_other_functions_that_do_not_fit_are_named_before_anything_trains(function, name):
+    with pytest.raises(ValueError, match=rf"^{name}: [^\n]*$"):
+        method(PROBLEMS["reaction10"]._replace(**{name: function}))
+
+
+@pytest.mark.parametrize(
+    ("reaction", "message"),
+    [
+        (lambda y: np.cos(y[:, 0]) + 0.1, "its mean over the cell is 0.1"),
+        (lambda y: np.cos(1.5 * y[:, 0]), "not periodic"),
+    ],
+)
+def test_reactions_outside_the_theory_are_refused(reaction, message):
+    with pytest.raises(ValueError, match=f"reaction: {message}"):
+        method(PROBLEMS["reaction10"]._replace(reaction=reaction))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: anp.where(anp.sin(TAU * t) > 0, 1.0, 4.0),
+        lambda t: anp.where(anp.sin(TAU * t) > 0, 1.0, 4.0) + 0.01 * anp.sin(TAU * t),
+        lambda t: 2 + anp.sin(40 * TAU * t),  # a whole number of periods from point to point
+        lambda t: 2 + anp.sin(35 * TAU * t),
+    ],
+)
+@pytest.mark.parametrize(("length", "level"), [(1.0, 1.0), (1e-6, 1e-20), (1e4, 1e8)])
+def test_a_coefficient_that_the_points_do_not_resolve_is_refused(function, length, level):
+    problem = PROBLEMS["const1d"]._replace(
+        period=length, coefficient=lambda x, y: level * function(y[:, 0] / length), domain=((0.0, length),)
+    )
+    with pytest.raises(ValueError, match="coefficient: jumps, or varies too fast"):
+        method(problem)
+
+
+def test_a_coefficient_that_cannot_be_differentiated_is_named():
+    problem = PROBLEMS["const1d"]._replace(
+        coefficient=lambda x, y: 2 + np.interp(y[:, 0] % 1, [0, 0.5, 1], [0, 1, 0]) + 0 * y[:, 0]
+    )
+    with pytest.raises(TypeError, match=r"coefficient: .*autograd.numpy"):
+        method(problem)
+
+
+# Problems -----------------------------------------------------------------------------------------
+
+
+@given(
+    seeds,
+    st.integers(1, 2),
+    st.sampled_from([1e-8, 1.0, 1e8]),
+    st.sampled_from([1e-6, 1.0, 1e4]),
+    st.sampled_from([1e-6, 1.0, 1e4]),
+    st.booleans(),
+)
+@settings(max_examples=40)
+def test_smooth_problems_pass_in_any_unit_and_dependence_on_x_is_found_out(seed, dim, level, size, length, slow):
+    rng = np.random.default_rng(seed)
+    waves, phases, swing = rng.integers(-2, 3, (3, dim)), rng.uniform(0, TAU, 3), rng.uniform(-0.5, 0.5, 3)
+    box, period = tuple((-size, (i + 1) * size) for i in range(dim)), tuple(length * rng.uniform(1, 2, dim))
+
+    def coefficient(x, y):
+        smooth = anp.exp(anp.dot(anp.sin(TAU * anp.dot(y / np.array(period), waves.T) + phases), swing))
+        return level * smooth * (1 + 1e-6 * x[:, 0] / size if slow else 1.0)
+
+    def problem(flag):
+        fields = {"dim": dim, "domain": box, "period": period, "slow": flag, "source": lambda x: level * x[:, 0]}
+        return PROBLEMS["elliptic2d"]._replace(coefficient=coefficient, **fields)
+
+    assert checks.depends_on_x(coefficient, dim, box, period) == slow
+    assert len(nhpinn.slow_nodes(problem(None), 5)) == (5**dim if slow else 1)
+    for flag in (True, None, slow):
+        checks.check_problem(problem(flag))
+    trained = CELL._replace(epochs=1, points=21)
+    nhpinn.solve_cells(problem(slow), trained, rng, nhpinn.slow_nodes(problem(slow), 2))
+    if slow:
+        with pytest.raises(ValueError, match="slow: found False, but the coefficient depends on x"):
+            method(problem(False))
+
+
+FIELDS = ["dim", "domain", "eps", "coefficient", "source", "period", "slow", "reaction", "initial", "final_time"]
+
+
+@given(st.sampled_from(["const1d", "elliptic2d", "slow1d", "reaction10"]), st.sampled_from(FIELDS), junk)
+@settings(max_examples=150)
+def test_fields_of_a_problem(name, field, value):
+    """Refused by name before any training, or taken for what they are."""
+    problem = PROBLEMS[name]._replace(**{field: value})
+    refused({*FIELDS, "points", "weights"}, lambda: checks.check_problem(problem)) or refused(
+        {"weights", "points", "coefficient"}, lambda: nhpinn.paper_recipe(CELL, SOLUTION).check(problem)
+    )
+
+
+def test_a_reaction_needs_a_constant_coefficient():
+    problem = PROBLEMS["reaction10"]._replace(coefficient=lambda x, y: 2 + 0.1 * anp.sin(y[:, 0]))
+    with pytest.raises(ValueError, match=r"coefficient: .* needs a constant coefficient"):
+        method(problem)
+
+
+# Settings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs: found 0, expected an integer of at least 1"),
+        ({"points": 2}, "points: found 2, expected an integer of at least 3"),
+        ({"points": 10**4}, "points: found 10000, which make 1e[+]08 in all; expected at most 1e7"),
+        ({"rate": -1.0}, "rate: found -1.0, expected a positive number"),
+        ({"weights": (np.nan, 0.5)}, "weights: found"),
+        ({"weights": (0.5, 0.4)}, "weights: found .* that sum to one"),
+        ({"hidden": ()}, "hidden: found"),
+        ({"decay": "1"}, "decay: found '1'"),
+    ],
+)
+def test_settings_of_every_step_are_refused_before_step_1_trains(step, change, message):
+    settings = {1: (CELL._replace(**change), SOLUTION), 3: (CELL, SOLUTION._replace(**change))}[step]
+    with pytest.raises(ValueError, match=message):
+        method(PROBLEMS["elliptic2d"], *settings)
+
+
+@given(st.dictionaries(st.sampled_from(nhpinn.Training._fields), junk, min_size=1, max_size=2))
+@settings(max_examples=150)
+def test_junk_in_a_training_is_refused_by_name(changes):
+    training = CELL._replace(**changes)
+    if not refused({*changes, "weights"}, lambda: checks.check_cell_training(training, 1)):
+        nhpinn.solve_cells(PROBLEMS["const1d"], training._replace(epochs=1), np.random.default_rng(0), np.zeros((1, 1)))
+
+
+@given(st.integers(3, 9), st.integers(1, 12))
+def test_more_oversampling_layers_than_the_paper_allows_are_refused(points, layers):
+    training = CELL._replace(points=points, layers=layers, weights=(0.2, 0.4, 0.4))
+    assert refused({"layers"}, lambda: checks.check_cell_training(training, 1)) == (layers >= points - 2)
+
+
+def test_a_function_that_changes_its_argument_changes_nothing_else():
+    y = midpoints(2, 1.0, 3)
+    kept = y.copy()
+    checks.called("coefficient", lambda y: y.__isub__(5)[:, 0], y)
+    np.testing.assert_array_equal(y, kept)

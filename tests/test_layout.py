@@ -1,0 +1,84 @@
+"""The shape of the project: few files at the root, and imports that run one way."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import nhpinn
+from problems import PROBLEMS
+
+ROOT = Path(__file__).resolve().parents[1]
+ABOVE = {  # module -> those of ours that it may import
+    "nhpinn_networks": (),
+    "fem": (),
+    "problems": (),
+    "nhpinn_checks": ("nhpinn_networks",),
+    "nhpinn_bounds": ("nhpinn_networks", "nhpinn_checks"),
+    "nhpinn_sharp": ("nhpinn_networks", "nhpinn_checks", "nhpinn_bounds"),
+    "nhpinn": ("nhpinn_networks", "nhpinn_checks", "nhpinn_bounds", "nhpinn_sharp", "fem"),
+    "run_all": ("lab",),
+}
+
+
+def imported(path):
+    """The modules of the project that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.split(".")[0])
+    return found & {*ABOVE, "lab"}
+
+
+def test_at_most_eight_modules_at_the_root():
+    assert {path.stem for path in ROOT.glob("*.py")} <= set(ABOVE) and len(ABOVE) <= 8
+
+
+@pytest.mark.parametrize("module", ABOVE)
+def test_imports_run_one_way(module):
+    if (path := ROOT / f"{module}.py").exists():
+        assert imported(path) <= set(ABOVE[module])
+
+
+def test_the_method_knows_of_no_laboratory():
+    assert all("lab" not in imported(path) for path in ROOT.glob("*.py") if path.stem != "run_all")
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.py"), *ROOT.glob("lab/*.py")], ids=lambda path: path.name)
+def test_a_function_fits_a_screen(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 45, node.name
+
+
+def test_only_the_laboratory_sets_the_number_of_threads():
+    """A library that did would depend on whether numpy had been imported before it."""
+    assert all("_NUM_THREADS" not in path.read_text(encoding="utf-8") for path in ROOT.glob("nhpinn*.py"))
+
+
+@pytest.mark.parametrize("slow", [True, None])
+def test_the_problem_record_travels_little_on_its_way_into_the_first_training(slow):
+    """A reader who follows it returns at most twice to a file that he had left."""
+    problem, files = PROBLEMS["slow1d"]._replace(slow=slow), []
+    settings = nhpinn.Training((4,), 21, (0.5, 0.5), 1e-3, 1)
+
+    def train(*arguments):
+        sys.setprofile(None)
+        raise StopIteration
+
+    def follow(frame, event, argument):
+        name = Path(frame.f_code.co_filename).name
+        if event == "call" and any(value is problem for value in frame.f_locals.values()) and files[-1:] != [name]:
+            files.append(name)
+
+    sys.setprofile(follow)
+    try:
+        nhpinn.nh_pinn(problem, nhpinn.paper_recipe(settings, settings, train=train), 0)
+    except StopIteration:
+        pass
+    finally:
+        sys.setprofile(None)
+    assert files[0] == "nhpinn.py" and len(files) - len(set(files)) <= 2, files

@@ -1,0 +1,279 @@
+"""The method: what the paper's recipe learns, each of the three steps, and its losses written out."""
+
+from types import SimpleNamespace
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd import elementwise_grad, value_and_grad
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import fem
+import nhpinn
+import nhpinn_networks as nets
+from problems import PROBLEMS
+
+seeds = st.integers(0, 2**32 - 1)
+TAU = 2 * np.pi
+NO_SHRINKING = (Phase.explicit, Phase.generate)  # a training is too slow an example to shrink
+CELL = nhpinn.Training((24, 24), 31, (0.02, 0.49, 0.49), 1e-2, 800, decay=0.02, layers=2)
+SOLUTION = nhpinn.Training((24, 24), 31, (0.02, 0.98), 1e-2, 1000, decay=0.02)
+
+
+def smooth(rng, dim, swing=0.4):
+    """A random smooth periodic function with values between 1 - swing and 1 + swing, and not far from them."""
+    waves, phases, size = rng.integers(-1, 2, (3, dim)), rng.uniform(0, TAU, 3), swing * np.array([0.7, 0.2, 0.1])
+    waves[0] = rng.choice([-1, 1], dim)
+    return lambda y: 1 + anp.dot(anp.sin(TAU * anp.dot(y, waves.T) + phases), size)
+
+
+def elliptic(coefficient, dim=1, **fields):
+    """A problem of its own on the unit box."""
+    known = {"eps": 1 / 8, "period": 1.0, "reaction": None, "initial": None, "slow": False, "final_time": 1.0}
+    known |= {"domain": ((0.0, 1.0),) * dim, "source": lambda x: 1 + 0 * x[:, 0]} | fields
+    return SimpleNamespace(dim=dim, coefficient=lambda x, y: coefficient(y), **known)
+
+
+def learned_cells(problem, training=CELL, nodes=None, seed=0):
+    """Correctors by the paper's recipe, a*, and at the end root mean squares of the residual and of the jumps."""
+    nodes, sizes = np.zeros((1, problem.dim)) if nodes is None else nodes, []
+
+    def train(name, loss, *rest):
+        params = nhpinn.train(name, loss, *rest)
+        for term in loss.terms:
+            mean = nets.Loss((term,))(params) / (term.weight.sum() * params[0][0][..., 0, 0].size)
+            sizes.append(np.sqrt(mean))
+        return params
+
+    correctors = nhpinn.solve_cells(problem, training, np.random.default_rng(seed), nodes, train)
+    return correctors, nhpinn.homogenized_coefficients(problem, correctors, nhpinn.average_of_flux), *sizes
+
+
+# What is learned ----------------------------------------------------------------------------------
+
+
+def test_the_training_is_plain_autograd_and_adam_step_by_step():
+    """Eq. (12) for -(a (chi' + 1))' = 0, differentiated by autograd twice in the points and once in the parameters."""
+    problem, steps = elliptic(smooth(np.random.default_rng(1), 1)), 5
+    training, states = CELL._replace(epochs=steps, points=15), []
+
+    def recorded(name, loss, params, training, rng):
+        states.extend(nhpinn.adam(loss, params, training))
+        return params
+
+    start = nhpinn.solve_cells(problem, training, np.random.default_rng(0), np.zeros((1, 1)), recorded).cells.params
+    start, (w1, w2, w3), h = [(W[0, 0], b[0, 0]) for W, b in start], training.weights, 1 / 14
+    y = np.linspace(0, 1, 15)[:, None]
+
+    def u(params, y):
+        for W, b in params[:-1]:
+            y = anp.tanh(anp.dot(y, W) + b)
+        return anp.dot(y, params[-1][0]) + params[-1][1]
+
+    def loss(params):
+        def flux(y):
+            return problem.coefficient(y, y)[:, None] * (elementwise_grad(lambda y: u(params, y))(y) + 1)
+
+        def jump(y):
+            return (u(params, np.array([[y]])) - u(params, np.array([[y + 1.0]])))[0, 0] ** 2
+
+        ghosts = [jump(side * layer * h) for layer in (1, 2) for side in (-1, 1)]
+        return w1 * anp.mean(elementwise_grad(flux)(y) ** 2) + w2 * jump(0.0) + w3 * sum(ghosts) / 2
+
+    x, m, v = nets.flatten(start), 0.0, 0.0
+    for t, state in enumerate(states, 1):
+        value, gradient = value_and_grad(loss)(nets.unflatten(x, start))
+        g = nets.flatten(gradient)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        rate = training.rate * training.decay ** ((t - 1) / steps)
+        x = x - rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-8)
+        np.testing.assert_allclose(state.loss, value, rtol=1e-9)
+        # the last bias has no gradient but rounding, of which Adam makes a step
+        np.testing.assert_allclose(nets.flatten(state.params)[:-1], x[:-1], rtol=1e-6, atol=1e-8)
+    assert len(states) == steps and np.abs(x - nets.flatten(start)).max() > 0.01
+
+
+@given(seeds)
+@settings(max_examples=3, phases=NO_SHRINKING)
+def test_learned_correctors_of_random_coefficients_in_one_dimension(seed):
+    """Periodic, of zero mean, and the tensor is the harmonic mean: all within bounds by the final loss.
+
+    The flux a (chi' + 1) is constant but for the integral of the residual, at most R; the jump at the seam is at most
+    sqrt(3) J, since a seam has a third of the weights: |a* - a_h| <= a_h sqrt(3) J + 2 R.
+    """
+    field = smooth(np.random.default_rng(seed), 1)
+    correctors, found, R, J = learned_cells(elliptic(field), seed=seed)
+    y = nets.midpoints(1, 1.0, 1000)
+    value, _ = correctors.cells(y)
+    np.testing.assert_allclose(value, correctors.cells(y + 3)[0], atol=1e-9)
+    seam = correctors.cells(np.array([[0.0], [1 - 1e-12]]))[0][0, 0]
+    assert abs(seam[1] - seam[0]) <= 1.75 * J and abs(value.mean()) < J < 0.1 * np.std(value)
+    harmonic = 1 / np.mean(1 / field(y))
+    assert abs(found.samples[0, 0, 0] - harmonic) <= min(1.75 * harmonic * J + 2 * R, 0.01 * harmonic)
+
+
+@given(seeds)
+@settings(max_examples=2, phases=NO_SHRINKING)
+def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
+    """Periodic and of zero mean within what is left of the loss; the tensor against finite elements."""
+    field = smooth(np.random.default_rng(seed), 2)
+    correctors, found, _, J = learned_cells(elliptic(field, 2), CELL._replace(points=11, epochs=1000), seed=seed)
+    across = np.random.default_rng(seed).uniform(size=40)
+    for axis in range(2):
+        near = np.insert(across[:, None], axis, 0.0, axis=1)
+        sides = [correctors.cells(near + shift * np.eye(2)[axis])[0] for shift in (0, 1 - 1e-12)]
+        assert np.sqrt(np.mean((sides[1] - sides[0]) ** 2)) < 1.75 * J  # between the points of the training
+    y = nets.midpoints(2, 1.0, 50)
+    value = correctors.cells(y)[0]
+    np.testing.assert_allclose(value, correctors.cells(y - [2, 5])[0], atol=1e-9)
+    assert np.abs(value.mean(-1)).max() < J < np.std(value)
+    exact = fem.homogenized_tensor(field, 2, 8)
+    assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
+
+
+@given(seeds)
+@settings(max_examples=2, phases=NO_SHRINKING)
+def test_the_whole_method_against_finite_elements(seed):
+    """A random coefficient and source: the homogenized solution, and the reconstruction beside the fine solution."""
+    rng = np.random.default_rng(seed)
+    field, forcing = smooth(rng, 1), smooth(rng, 1, swing=2)
+    problem = elliptic(field, source=lambda x: 10 * forcing(x), slow=None)
+    correctors, found, u0 = nhpinn.nh_pinn(problem, nhpinn.paper_recipe(CELL, SOLUTION), seed)
+    axis = np.linspace(0, 1, 201)
+    x = axis[:, None]
+    tensor = fem.homogenized_tensor(field, 1, 16)
+    v = fem.solve_elliptic(lambda x: np.full(len(x), tensor[0, 0]), problem.source, fem.Mesh(problem.domain, 32, 4))
+    fine = fem.solve_elliptic(lambda x: field(x / problem.eps), problem.source, fem.Mesh(problem.domain, 96, 4))
+    value, slope, second = u0(x)
+    np.testing.assert_allclose(found.tensor(x[:3]), np.broadcast_to(found.samples, (3, 1, 1)))
+    assert fem.relative_error(value, v.on_grid(axis)) < 0.02
+    expansion = correctors.expansion(x, x / problem.eps)
+    corrected, corrected_slope = nhpinn.reconstruct(problem, value, slope, second, expansion)
+    errors = [fem.relative_error(s[:, 0], fine.on_grid(axis, along=(0,))) for s in (corrected_slope, slope)]
+    assert fem.relative_error(corrected, fine.on_grid(axis)) < 0.05 and errors[0] < 0.3 * errors[1]
+
+
+# The three steps ----------------------------------------------------------------------------------
+
+
+@given(seeds, st.integers(1, 4))
+@settings(max_examples=5)
+def test_the_same_seed_gives_the_same_bits_and_a_state_is_all_that_a_training_needs(seed, stop):
+    problem = PROBLEMS["elliptic2d"]
+    cell, solution = CELL._replace(points=7, epochs=5), SOLUTION._replace(points=7, epochs=5)
+    runs = [nhpinn.nh_pinn(problem, nhpinn.paper_recipe(cell, solution), seed)[2].params for _ in "ab"]
+
+    def interrupted(name, loss, params, training, rng):
+        for state in nhpinn.adam(loss, params, training):
+            if state.epoch == stop:
+                break
+        *_, last = nhpinn.adam(loss, None, training, state)
+        return last.params
+
+    recipe = nhpinn.paper_recipe(cell, solution, train=interrupted)
+    for params in (runs[1], nhpinn.nh_pinn(problem, recipe, seed)[2].params):
+        np.testing.assert_array_equal(nets.flatten(runs[0]), nets.flatten(params))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
+    problem, training = PROBLEMS["elliptic2d"], SOLUTION._replace(rate=1e200, epochs=50)
+    loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), training)
+    with pytest.raises(FloatingPointError, match=r"epoch \d+ of 50"):
+        list(nhpinn.adam(loss, nets.init_network((2, 8, 1), np.random.default_rng(0)), training))
+
+
+def test_a_tensor_coefficient_is_homogenized():
+    """Full, varying and rotated, with another period along each axis, against finite elements on the unit cell."""
+    root, period = np.array([[1.0, 0.3], [0.0, 0.8]]), (0.8, 1.25)
+
+    def field(y):
+        scalar = 1 + 0.3 * anp.sin(TAU * y[:, 0] / period[0]) * anp.cos(TAU * y[:, 1] / period[1])
+        return anp.reshape(scalar, (-1, 1, 1)) * (root @ root.T)
+
+    found = learned_cells(elliptic(field, 2, period=period), CELL._replace(points=11, epochs=1500))[1]
+    stretch = np.outer(period, period) ** -1.0
+    exact = fem.homogenized_tensor(lambda y: field(y * period) * stretch, 2, 8) / stretch
+    assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_slow_coefficients_train_all_cell_problems_together(dim):
+    """A laminate whose level changes with x: the harmonic mean across the layers, the arithmetic mean along them."""
+    problem = elliptic(None, dim)
+    problem.coefficient = lambda x, y: anp.exp(anp.sum(x, axis=1) / 3) * (1 + 0.4 * anp.sin(TAU * y[:, 0]))
+    training = CELL._replace(points={1: 31, 2: 8}[dim], hidden=(16, 16), epochs={1: 1000, 2: 300}[dim])
+    correctors, found, *_ = learned_cells(problem, training, nets.grid(problem.domain, 4))
+    assert correctors.cells.params[0][0].shape[:2] == (4**dim, dim)
+    x, h = np.random.default_rng(0).uniform(0.1, 0.9, (6, dim)), 1e-5
+    exact = np.exp(x.sum(axis=1) / 3)[:, None, None] * np.diag([np.sqrt(1 - 0.4**2), 1.0][:dim])
+    np.testing.assert_allclose(found.tensor(x), exact, atol=0.03)
+    steps = [h * np.eye(dim)[i] for i in range(dim)]
+    slope = sum((found.tensor(x + step) - found.tensor(x - step))[:, i] / (2 * h) for i, step in enumerate(steps))
+    np.testing.assert_allclose(found.divergence(x), slope, atol=1e-6)
+
+
+def test_the_coefficient_of_a_reaction():
+    problem = PROBLEMS["reaction10"]
+    found = learned_cells(problem, CELL._replace(weights=(0.5, 0.25, 0.25), epochs=1500))[1]
+    assert abs(found.reaction + 1 / (2 * 2.0)) < 0.01
+    np.testing.assert_allclose(found.samples, [[[2.0]]])
+
+
+@given(seeds, st.sampled_from(["const1d", "slow1d", "elliptic2d", "slow2d", "reaction10"]))
+@settings(max_examples=10)
+def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
+    """Against finite differences of its values, for random networks in the place of trained ones."""
+    problem, rng = PROBLEMS[name.replace("slow2d", "elliptic2d")], np.random.default_rng(seed)
+    dim, length = problem.dim, problem.eps * problem.period
+    nodes = nets.grid(problem.domain, 5) if "slow" in name else np.zeros((1, dim))
+    params = nets.init_network((dim, 5, 1), rng, (len(nodes), 1 if problem.reaction else dim))
+    cells = nhpinn.CellNetworks(params, problem.period, rng.standard_normal(params[0][0].shape[:2]))
+    correctors = nhpinn.Correctors(cells, nhpinn.spline_weights(nodes), nodes, problem.period)
+    u0 = nets.Network(nets.init_network((dim, 7, 1), rng))
+    x = length * (rng.integers(0, 5, (6, dim)) + rng.uniform(0.1, 0.9, (6, dim)))  # away from the seams of cells
+
+    def value_and_slope(x):
+        return nhpinn.reconstruct(problem, *u0(x), correctors.expansion(x, x / problem.eps))
+
+    h = 1e-5 * problem.eps
+    for axis in range(dim):
+        step = h * np.eye(dim)[axis]
+        expected = (value_and_slope(x + step)[0] - value_and_slope(x - step)[0]) / (2 * h)
+        np.testing.assert_allclose(value_and_slope(x)[1][:, axis], expected, rtol=1e-4, atol=1e-4)
+
+
+# Losses, written out ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_residuals_are_those_of_the_multiscale_equation_in_conservative_form(name):
+    """u_t - d_i(a_ij d_j u) + r u / eps - f by finite differences of fluxes, for a random network."""
+    problem, h = PROBLEMS[name], 1e-4
+    dim, eps, timed = problem.dim, problem.eps, problem.initial is not None
+    params = nets.init_network((dim + timed, 8, 8, 1), np.random.default_rng(1))
+    weights = problem.classical["weights"]
+    loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), nhpinn.Training((8,), 6, weights, 1e-3, 1))
+    equation, known = loss.terms
+    inner, where = equation.jet[0, :, 0], known.jet[0, :, 0]
+
+    def u(p):
+        return nets.network(params, p)
+
+    expected = (problem.reaction(inner[:, :dim] / eps) / eps if timed else 0) * u(inner) - problem.source(inner)
+    for step in h * np.eye(dim + timed)[:dim]:
+        for side in (1, -1):
+            middle = (inner + side * step / 2)[:, :dim]
+            expected -= problem.coefficient(middle, middle / eps) * (u(inner + side * step) - u(inner)) / h**2
+    if timed:
+        step = h * np.eye(dim + 1)[dim]
+        expected += (u(inner + step) - u(inner - step)) / (2 * h)
+    np.testing.assert_allclose(-nets.residuals(params, equation), expected, atol=1e-3 * np.abs(expected).max())
+
+    boundary = nets.on_boundary(where[:, :dim], problem.domain)
+    values = np.where(boundary, 0.0, np.sin(where[:, 0]))
+    np.testing.assert_allclose(nets.residuals(params, known), u(where) - values, atol=1e-12)
+    found = [equation.weight.sum(), known.weight[boundary].sum(), known.weight[~boundary].sum()]
+    np.testing.assert_allclose(found, (*weights, 0.0)[:3])
+    assert len(inner) + len(where) == 6 ** (dim + timed)
