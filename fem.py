@@ -519,7 +519,7 @@ def _minimisers(form, delta, start=None, least=1e-15):
 def _descend(form, constant, u, delta, least, most=5000):
     """Preconditioned conjugate gradients; energies are in units of the volume's.
 
-    Below the force `least` a projected one is rounding error; for correctors, whose forces are not projected, it is less.
+    A projected force below `least` is rounding error; those of correctors are not projected, and may go further.
     """
     force, total = _force(form, u, constant)
     energy = constant @ total + np.vdot(u, force)

@@ -20,14 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 from autograd import elementwise_grad
+from coefficients import as_tensor, check_periodic, checked_values, tensor_and_divergence
+from jets import affine, operator_jet, tanh_jet
+from losses import grid
 from scipy.linalg import qr, solve_triangular
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
-
-from coefficients import as_tensor, check_periodic, checked_values, tensor_and_divergence
-from jets import affine, operator_jet, tanh_jet
-from losses import grid
 from sharp import periodic_features, relative_size
 
 
