@@ -451,14 +451,14 @@ STAGES = {  # boxes an axis, features, order of the rule of the fit
 DEPTH = {2: 8, 3: 4}
 
 
-def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0):
+def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0, stages=None):
     """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until tolerance is met."""
     if dim not in STAGES:
         raise ValueError(f"dim: found {dim}, expected 2 or 3; in one dimension the harmonic mean is exact")
     period = np.broadcast_to(np.asarray(period, float), dim)
     cell = unit_cell(cell, dim, period)
     h, best, error = None, None, np.inf
-    for count, total, order in STAGES[dim]:
+    for count, total, order in STAGES[dim][:stages]:
         boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
         check_interface(cell.level_set, boxes, lost)
         new, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
