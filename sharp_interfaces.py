@@ -414,7 +414,7 @@ def interface_terms(s, edges, weights):
     g, slope = (edges[0] - edges[1])[:, 0], (edges[0] - edges[1])[:, 1:-1]
     slope = slope - np.einsum("jkm,mk->jm", slope, q.normals)[:, None] * q.normals.T
     value, along = np.sum(q.area * g**2), 4 / 3 * np.sum(q.area * slope**2)
-    h = min(weights.depth, np.sqrt(value / max(along, 1e-300)))  # the best depth of the layer
+    h = weights.depth * np.clip(np.sqrt(value / max(along, 1e-300)) / weights.depth, 1e-3, 1)  # the best depth
     lift = weights.lift * np.sqrt(weights.depth * (value / h + along * h))
     C = np.einsum("m,im,jm->ij", q.area, g, flux[weights.side])
     size = np.sqrt(1.5 ** (dim - 1) * h / 3 * value)
@@ -429,7 +429,13 @@ def bounds(s, u, edges, weights):
     r = np.sqrt(np.sum(s.rule.weights * (u[:, -1] + s.b.T) ** 2))
     miss = (r / (2 * np.pi) + weights.trace * jump) / np.sqrt(weights.least) + lift
     tensor, eye = energy + C, np.eye(len(C))
-    return tensor - (2 * r * size + miss**2) * eye, tensor, tensor + (2 * r * size + lift**2) * eye, h
+    rounding = 1e-13 * np.trace(tensor)
+    return (
+        tensor - (2 * r * size + miss**2 + rounding) * eye,
+        tensor,
+        tensor + (2 * r * size + lift**2 + rounding) * eye,
+        h,
+    )
 
 
 # --- a cell ---------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def waves(shift=(0.0, 0.0), turned=False):
     def level_set(y):
         u, v = (y[:, 1], -y[:, 0]) if turned else (y[:, 0], y[:, 1])
         u, v = 2 * np.pi * (u - shift[0]), 2 * np.pi * (v - shift[1])
-        return anp.cos(u) + 0.7 * anp.cos(v) + 0.3 * anp.sin(u + v) - 0.6
+        return anp.cos(u) + 0.7 * anp.cos(v) + 0.3 * anp.sin(u + v) - 1
 
     return level_set
 
@@ -42,10 +42,10 @@ def discs(fraction, s, order=24):
     m, n = np.meshgrid(np.arange(-30, 31), np.arange(-30, 31))
     z = (m + 1j * n)[(m != 0) | (n != 0)]
     G.update({k: np.sum(z ** (-1.0 * k)).real for k in range(8, 4 * order, 4)})
-    l, T, R = np.arange(1, order + 1), (1 + s) / (1 - s), np.sqrt(fraction / np.pi)
+    l, contrast, R = np.arange(1, order + 1), (1 - s) / (1 + s), np.sqrt(fraction / np.pi)
     power = R ** (2.0 * l - 1)  # unknowns and equations in units of R keep the matrix well conditioned
     sums = np.array([[comb(2 * i + 2 * j - 3, 2 * i - 1) * G.get(2 * i + 2 * j - 2, 0.0) for j in l] for i in l])
-    b = np.linalg.solve(T * np.eye(order) + sums * np.outer(power, power), power * (l == 1))
+    b = np.linalg.solve(np.eye(order) + contrast * sums * np.outer(power, power), contrast * power * (l == 1))
     return 1 - 2 * np.pi * power[0] * b[0]
 
 
@@ -101,19 +101,19 @@ def test_a_laminate_at_an_angle_is_harmonic_across_and_arithmetic_along(k, share
 @given(shifts, st.floats(0.1, 10))
 def test_shifts_turns_and_units_change_nothing_but_the_frame(shift, unit):
     a = np.array([[6.0, 1.0], [1.0, 3.0]])
-    base = solve_two_phases(TwoPhase(waves(), a, 1.0), 2, tolerance=1e-4)
-    moved = solve_two_phases(TwoPhase(waves(shift), unit * a, unit), 2, tolerance=1e-4)
+    base = solve_two_phases(TwoPhase(waves(), a, 1.0), 2, tolerance=1e-2)
+    moved = solve_two_phases(TwoPhase(waves(shift), unit * a, unit), 2, tolerance=1e-2)
     assert close(base, moved, moved.tensor / unit)
     R = np.array([[0.0, -1.0], [1.0, 0.0]])
-    turned = solve_two_phases(TwoPhase(waves(shift, turned=True), R @ a @ R.T, 1.0), 2, tolerance=1e-4)
+    turned = solve_two_phases(TwoPhase(waves(shift, turned=True), R @ a @ R.T, 1.0), 2, tolerance=1e-2)
     assert close(base, turned, R.T @ turned.tensor @ R)
 
 
 @few
 @given(contrasts, shifts)
 def test_swapped_phases_are_dual(s, shift):
-    one = solve_two_phases(TwoPhase(waves(shift), s, 1.0), 2, tolerance=1e-4)
-    two = solve_two_phases(TwoPhase(waves(shift), 1.0, s), 2, tolerance=1e-4)
+    one = solve_two_phases(TwoPhase(waves(shift), s, 1.0), 2, tolerance=1e-2)
+    two = solve_two_phases(TwoPhase(waves(shift), 1.0, s), 2, tolerance=1e-2)
     R = np.array([[0.0, -1.0], [1.0, 0.0]])
     lower, tensor, upper = (s * R @ np.linalg.inv(A) @ R.T for A in (two.upper, two.tensor, two.lower))
     assert below(one.lower, upper) and below(lower, one.upper) and close(one, two, tensor)
@@ -125,7 +125,9 @@ def test_a_larger_conductivity_never_lowers_the_tensor_and_hashin_shtrikman_hold
     one, two = (solve_two_phases(TwoPhase(disc(0.45), k, 1.0), 2, tolerance=1e-4) for k in (s, s * factor))
     assert below(one.tensor, two.tensor)
     f = 0.45
-    limits = sorted([1 + f / (1 / (s - 1) + (1 - f) / 2), s + (1 - f) / (1 / (1 - s) + f / (2 * s))])
+    limits = sorted(
+        [1 + 2 * f * (s - 1) / (2 + (1 - f) * (s - 1)), s + 2 * s * (1 - f) * (1 - s) / (2 * s + f * (1 - s))]
+    )
     assert limits[0] <= one.upper[0, 0] and one.lower[0, 0] <= limits[1]
 
 
@@ -143,15 +145,15 @@ def test_smooth_conductivities_and_periods():
     from fem import homogenized_tensor
 
     half = solve_two_phases(TwoPhase(lambda y: disc(0.5)(y / 0.5), 10, 1.0), 2, period=0.5, tolerance=1e-4)
-    assert np.allclose(half.tensor, discs(0.5, 10) * np.eye(2), rtol=1e-5)
+    assert np.allclose(half.tensor, discs(0.5, 10) * np.eye(2), rtol=1e-5, atol=1e-5)
     field = lambda y: 2 + anp.sin(2 * np.pi * y[:, 0]) * anp.cos(2 * np.pi * y[:, 1])  # noqa: E731
     result = solve_two_phases(TwoPhase(disc(0.3), field, field), 2, tolerance=1e-5)
-    assert np.allclose(result.tensor, homogenized_tensor(field, 2, 16), rtol=1e-5)
+    assert np.allclose(result.tensor, homogenized_tensor(field, 2, 16), rtol=1e-5, atol=1e-5)
 
 
 def test_the_corrector_is_periodic_continuous_and_has_mean_zero():
     cell = TwoPhase(disc(0.5, (0.1, 0.9)), 10, 1.0)
-    result = solve_two_phases(cell, 2, tolerance=1e-4)
+    result = solve_two_phases(cell, 2, tolerance=1e-6)
     q = rule(cell.level_set, partition(cell.level_set, 2, 8, 8)[0], 6)
     chi = result.corrector(q.points)
     assert np.abs(q.weights @ chi).max() < 1e-6 * np.abs(chi).max()
