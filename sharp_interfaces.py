@@ -413,7 +413,7 @@ def interface_terms(s, edges, weights):
     g, slope = (edges[0] - edges[1])[:, 0], (edges[0] - edges[1])[:, 1:-1]
     slope = slope - np.einsum("jkm,mk->jm", slope, q.normals)[:, None] * q.normals.T
     value, along = np.sum(q.area * g**2), 4 / 3 * np.sum(q.area * slope**2)
-    h = min(weights.depth, np.sqrt(value / max(along, 1e-300)))  # the best depth of the layer
+    h = weights.depth * np.clip(np.sqrt(value / max(along, 1e-300)) / weights.depth, 1e-3, 1)  # the best depth
     lift = weights.lift * np.sqrt(weights.depth * (value / h + along * h))
     C = np.einsum("m,im,jm->ij", q.area, g, flux[weights.side])
     size = np.sqrt(1.5 ** (dim - 1) * h / 3 * value)
@@ -428,7 +428,13 @@ def bounds(s, u, edges, weights):
     r = np.sqrt(np.sum(s.rule.weights * (u[:, -1] + s.b.T) ** 2))
     miss = (r / (2 * np.pi) + weights.trace * jump) / np.sqrt(weights.least) + lift
     tensor, eye = energy + C, np.eye(len(C))
-    return tensor - (2 * r * size + miss**2) * eye, tensor, tensor + (2 * r * size + lift**2) * eye, h
+    rounding = 1e-13 * np.trace(tensor)
+    return (
+        tensor - (2 * r * size + miss**2 + rounding) * eye,
+        tensor,
+        tensor + (2 * r * size + lift**2 + rounding) * eye,
+        h,
+    )
 
 
 # --- a cell ---------------------------------------------------------------------------------------------
@@ -450,14 +456,14 @@ STAGES = {  # boxes an axis, features, order of the rule of the fit
 DEPTH = {2: 8, 3: 4}
 
 
-def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0):
+def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0, stages=None):
     """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until tolerance is met."""
     if dim not in STAGES:
         raise ValueError(f"dim: found {dim}, expected 2 or 3; in one dimension the harmonic mean is exact")
     period = np.broadcast_to(np.asarray(period, float), dim)
     cell = unit_cell(cell, dim, period)
     h, best, error = None, None, np.inf
-    for count, total, order in STAGES[dim]:
+    for count, total, order in STAGES[dim][:stages]:
         boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
         check_interface(cell.level_set, boxes, lost)
         new, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
