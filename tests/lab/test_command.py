@@ -25,11 +25,13 @@ def call(*arguments, timeout=600):
     )
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """One run of every code path, and what it wrote."""
+@pytest.fixture(
+    scope="module", params=[("const1d", "slow1d", "reaction10"), pytest.param((*PROBLEMS,), marks=pytest.mark.slow)]
+)
+def smoke(request, tmp_path_factory):
+    """One run of every code path on some problems, and what it wrote."""
     out = tmp_path_factory.mktemp("smoke")
-    return call("--budget", "smoke", "--no-figures", "--out", out), out
+    return call("--budget", "smoke", "--no-figures", "--only", *request.param, "--out", out), out
 
 
 def test_smoke_runs_every_problem_and_writes_its_results(smoke):
@@ -39,22 +41,24 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     assert all(set(row) == {"problem", "quantity", "recipe", "value", "std", "worst", "paper", "seeds"} for row in rows)
     assert all(np.isfinite(row["value"]) and row["seeds"] == 1 for row in rows)
     found = {(row["problem"], row["quantity"]) for row in rows}
-    for name, experiment in EXPERIMENTS.items():
+    names = {name for name, _ in found}
+    for name in names:
         assert found >= {(name, q) for q in ("e1", "e2", "e3", "e4", "e_a", "classical", "transfer")}
-        assert found >= {(name, quantity) for quantity in experiment.paper}
-    assert len(list((out / "tasks").glob("*.json"))) == 31
+        assert found >= {(name, quantity) for quantity in EXPERIMENTS[name].paper}
+    assert len(list((out / "tasks").glob("*.json"))) == 6 * len(names) + ("elliptic2d" in names)
     text = (out / "tables.md").read_text()
-    assert all(f"{value:g}" in text for each in EXPERIMENTS.values() for value in each.paper.values())
+    assert all(f"{value:g}" in text for name in names for value in EXPERIMENTS[name].paper.values())
     assert text in run.stdout
 
 
 def test_references_do_not_depend_on_the_budget(smoke):
     rows = json.loads((smoke[1] / "summary.json").read_text())
     e4 = {row["problem"]: row["value"] for row in rows if row["quantity"] == "e4"}
-    assert abs(e4["elliptic2d"] - 0.01166) < 5e-6  # converged values of an independent code
-    assert abs(e4["slow1d"] - 0.005125) < 5e-7
-    assert abs(e4["reaction50"] / (1 / 50 / (2 * np.sqrt(2))) - 1) < 0.01  # eps N u0 alone: eps / (D sqrt 2)
+    assert abs(e4["slow1d"] - 0.005125) < 5e-7  # converged values of an independent code
     assert abs(e4["reaction10"] - 0.04217) < 5e-6  # with boundary layers, as fem.py converges to it
+    if len(e4) == len(PROBLEMS):
+        assert abs(e4["elliptic2d"] - 0.01166) < 5e-6
+        assert abs(e4["reaction50"] / (1 / 50 / (2 * np.sqrt(2))) - 1) < 0.01  # eps N u0 alone: eps / (D sqrt 2)
     assert {row["recipe"] for row in rows if row["quantity"] == "e4"} == {"fem"}
     for path in (smoke[1] / "tasks").glob("*fem*.json"):
         coarse, used, fine = (level["e4"] for level in json.loads(path.read_text())["refinement"])
