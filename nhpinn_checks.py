@@ -11,7 +11,7 @@ from numbers import Integral, Real
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import elementwise_grad, make_vjp
+from autograd import make_vjp
 
 from nhpinn_networks import cell_quadrature, midpoints
 
@@ -116,19 +116,6 @@ def at_nodes(coefficient, nodes, y):
     """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of y alone, and those y (X n, dim)."""
     x = np.repeat(nodes, len(y), axis=0)
     return lambda y: coefficient(x.copy(), y), np.tile(y, (len(nodes), 1))
-
-
-def check_twice_differentiable(name, function, points):
-    """Raises TypeError where autograd does not find the second derivatives of function(points)."""
-    slope = elementwise_grad(function)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            second = elementwise_grad(lambda p: slope(p)[:, 0])(points)
-    except Exception as error:
-        raise TypeError(f"{name}: could not be differentiated twice; write it with autograd.numpy") from error
-    if not np.all(np.isfinite(second)):
-        raise TypeError(f"{name}: could not be differentiated twice, the derivative is not finite everywhere")
 
 
 def check_periodic(name, function, dim, period, count=7, copies=1):

@@ -461,14 +461,6 @@ def cell_quadrature(dim, period):
     return midpoints(dim, period, {1: 64, 2: 64, 3: 20}[dim])
 
 
-def gauss(bounds, counts):
-    """Points (n, d) and weights (n,) of the tensor Gauss rule with `counts` points an axis."""
-    rules = [np.polynomial.legendre.leggauss(count) for count in np.broadcast_to(counts, len(bounds))]
-    axes = [low + (high - low) * (x + 1) / 2 for (low, high), (x, _) in zip(bounds, rules, strict=True)]
-    weights = [w * (high - low) / 2 for (low, high), (_, w) in zip(bounds, rules, strict=True)]
-    return tensor_grid(axes), tensor_grid(weights).prod(axis=1)
-
-
 def on_boundary(points, bounds):
     """Which points (n, d) of a box lie on its boundary: (n,)."""
     low, high = np.transpose(bounds)

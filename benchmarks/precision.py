@@ -53,7 +53,7 @@ def homogenized(experiment):
             return *tensor_and_divergence(field, x), 0.0
 
     w = experiments.homogenized_solution(problem, field, 0.0).on_grid(*experiments.test_axes(experiment))
-    errors = {"homogenized": experiments.errors_at_test_points(experiment, {"e3": w})}
+    errors = {"homogenized": experiments.solution_errors(experiment, {"e3": w})}
 
     def run(settings, options, rng):
         nhpinn.solve_equation(problem, coefficients, settings, rng, train=recorder(options, errors, histories))

@@ -110,12 +110,10 @@ def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
 
     if problem.reaction is not None:
         r = fem_reaction_corrector(problem, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
-    if problem.slow and dim > 1:  # too many points to solve a cell problem at each
-        nodes = chebyshev_points(problem, 1e-8)
+    if problem.slow:  # too many points to solve a cell problem at each
+        nodes = chebyshev_points(problem, 1e-10)
         samples = tensors(nodes.points)
         return lambda x: np.einsum("nx,xij->nij", nodes.weights(x)[0], samples), r
-    if problem.slow:
-        return tensors, r
     tensor = tensors(np.zeros((1, dim)))[0]
     return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
 

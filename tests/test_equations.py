@@ -210,7 +210,7 @@ def test_the_solution_carries_its_derivatives(timed):
     """They satisfy the equation at random points, and differences of values."""
     problem = equation(wave(3.0), SQUARE if not timed else SQUARE[:1], (lambda x: hat(x) ** 2) if timed else None)
     u = nhpinn_sharp.solve_equation(problem, constant(np.eye(2 - timed)), 1e-4, np.random.default_rng(0))
-    points = np.random.default_rng(1).uniform(0.05, 0.095, (20, 2))
+    points = np.random.default_rng(1).uniform(0.055, 0.095, (20, 2))  # away from the ends of a slab
     _, gradient, second = u(points)
     for i, step in enumerate(1e-3 * np.eye(2)):
         up, down = u(points + step), u(points - step)

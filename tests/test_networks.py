@@ -225,14 +225,7 @@ def test_periodic_pairs_are_one_period_apart_and_complete(count, period, data):
         assert np.all(np.logical_xor(*on_grid) if ghost else np.logical_and(*on_grid))
 
 
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 5)), min_size=1, max_size=3), st.integers(1, 6))
-def test_gauss_integrates_polynomials_and_midpoints_periodic_functions(box, count):
-    bounds = [(low, low + length) for low, length in box]
-    points, weights = nets.gauss(bounds, count)
-    power = 2 * count - 1
-    exact = np.prod([(high ** (power + 1) - low ** (power + 1)) / (power + 1) for low, high in bounds])
-    size = np.prod([(high - low) * max(abs(low), abs(high)) ** power for low, high in bounds])
-    np.testing.assert_allclose(np.sum(weights * np.prod(points**power, axis=1)), exact, atol=1e-10 * size)
-    period = [length for _, length in box]
-    y = nets.midpoints(len(box), period, count + 1)
+@given(st.lists(st.floats(0.1, 5), min_size=1, max_size=3), st.integers(2, 7))
+def test_midpoints_integrate_periodic_functions(period, count):
+    y = nets.midpoints(len(period), period, count)
     assert np.all(np.abs(np.exp(2j * np.pi * y / period).mean(axis=0)) < 1e-12) and np.all((y > 0) & (y < period))

@@ -242,7 +242,7 @@ def test_other_ways_to_periodicity_weigh_the_same_in_all(way):
     assert weights == pytest.approx([1.0] if way == "features" else [0.02, 0.49, 0.49 * h**2])
 
 
-@pytest.mark.parametrize("name, method", [("const1d", "law"), ("const1d", "losses"), ("elliptic2d", "layers")])
+@pytest.mark.parametrize("name, method", [("const1d", "law"), ("const1d", "losses"), ("const1d", "layers")])
 def test_studies_are_methods_like_the_others(name, method):
     result = tasks.METHODS[method].run(EXPERIMENTS[name], Task(name, method, 0, "smoke"))
     assert result["study"] and {"recipe", "quantities"} <= set(result)

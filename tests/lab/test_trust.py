@@ -186,9 +186,9 @@ def run_killed(path, out, kills, rng, *arguments):
 
 
 def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
-    path = script(tmp_path, longer(0.5), QUICK_SAVES)
-    run_killed(path, tmp_path / "killed", 3, random.Random(0))
-    run_whole(path, tmp_path / "whole")
+    path, trainings = script(tmp_path, longer(0.2), QUICK_SAVES), ("--methods", "adam", "classical")
+    run_killed(path, tmp_path / "killed", 1, random.Random(0), *trainings)
+    run_whole(path, tmp_path / "whole", *trainings)
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
@@ -218,19 +218,19 @@ def test_ctrl_c_ends_a_run_cleanly_at_any_moment(tmp_path):
 
 def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
     path = script(tmp_path, longer(5))
-    process = start(path, "--out", "out", "--fresh")
-    process.stdout.readline()  # one task has ended, a process is training
-    time.sleep(1)
+    process = start(path, "--out", "out", "--fresh", "--methods", "fem", "adam", "classical")
+    process.stdout.readline()  # one task has ended
+    time.sleep(3)  # and a process is training
     process.send_signal(signal.SIGINT)
     code, _, errors = finish(process, 60)
-    assert code == 130 and "python run_all.py --budget smoke --only const1d --no-figures --out out\n" in errors
+    assert code == 130 and "python run_all.py --budget smoke --only const1d --no-figures --out out " in errors
     assert list(tmp_path.glob("out/checkpoints/*.npz"))  # saved long before the 15 seconds
     wait_for(lambda: group_is_gone(process), 30)
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path):
     """A task outside its trainings does not hear that it is asked to end."""
-    path = script(tmp_path, "experiments.fine_solution = lambda *_: time.sleep(60)")
+    path = script(tmp_path, "experiments.fine_solution = lambda *_: time.sleep(60)", "runner.PATIENCE = 40")
     process = start(path, "--out", "out")
     wait_for(lambda: list(tmp_path.glob("out/checkpoints")), 30)
     time.sleep(3)
@@ -239,7 +239,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     code, _, errors = finish(process, 60)
-    assert code == 130 and "interrupted" in errors and time.monotonic() - begin < runner.PATIENCE
+    assert code == 130 and "interrupted" in errors and time.monotonic() - begin < 20
     wait_for(lambda: group_is_gone(process), 30)
 
 
@@ -306,7 +306,7 @@ def test_the_order_of_imports_does_not_decide_on_the_threads(monkeypatch):
     """numpy is loaded here, and the environment asks for two: a process for tasks has one all the same."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     with runner.new_process() as executor:
-        assert executor.submit(os.environ.get, "OPENBLAS_NUM_THREADS").result() == "1"
+        assert executor.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
         assert executor.submit(threads_of_blas).result() in (0, 1)
 
 
@@ -423,7 +423,7 @@ def damaged(data, kind, *how):
     return data[:at] + how[1] + data[at:]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(how=damage)
 def test_a_damaged_result_is_set_aside_or_unchanged(how, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.json"
@@ -441,7 +441,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=plain, key=st.sampled_from([None, "task", "recipe", "quantities", "seconds", "digest"]))
 def test_foreign_data_is_no_result(data, key, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.json"
@@ -450,7 +450,7 @@ def test_foreign_data_is_no_result(data, key, tmp_path_factory):
     assert loaded is None or (loaded["task"], type(loaded["recipe"])) == (RESULT["task"], str)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(how=damage)
 def test_a_damaged_checkpoint_is_set_aside_or_unchanged(how, tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoints") / "state.npz"
@@ -518,7 +518,7 @@ VALUES = "const1d slow1d smoke 0 1 -1 1e3 nan local mpi dask: - --"
 options = st.sampled_from([f"--{name}" for name in NAMES.split()] + VALUES.split())
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arguments=st.lists(options | st.text(st.characters(exclude_characters="/"), max_size=8), max_size=6))
 def test_any_command_line_runs_or_gets_one_clear_sentence(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
