@@ -27,8 +27,10 @@ import math
 import sys
 import time
 import warnings
+from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -44,15 +46,13 @@ from nhpinn_checks import (
     as_tensor,
     at_nodes,
     called,
-    check_box,
     check_cell_training,
     check_equation_training,
     check_homogenize,
-    check_integer,
     check_periodic,
-    check_positive,
     check_problem,
     check_resolved,
+    check_solve,
     checked_points,
     checked_values,
     depends_on_x,
@@ -431,8 +431,8 @@ def homogenize(
     else:
         kind, solve = "image", _by_pixels
         coefficient = image_of(coefficient, dim, values)
-    if settings and kind != "adam":
-        raise TypeError(f"settings: found {', '.join(settings)}, expected none but for the recipe adam of a function")
+    if unknown := set(settings) - set(Training._fields if kind == "adam" else ()):
+        raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, np.broadcast_to(np.asarray(period, float), dim), tolerance, seed, **settings)
     if (kind, found.recipe) == ("sharp", "fem"):  # it jumps, and a warning has said so
@@ -487,11 +487,8 @@ def _by_sampled_pixels(coefficient, period, unresolved):
     )
     means = [nhpinn_bounds.reuss_voigt(as_tensor(part, (len(part), dim))) for part in (coarse, fine)]
     means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
-    moved = max(
-        nhpinn_bounds.relative_size(mine - other, other)
-        for pair in (means[:2], means[1:])
-        for mine, other in zip(*pair, strict=True)
-    )
+    pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
+    moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
     if moved > 0.05:
         raise unresolved
     warnings.warn(
@@ -530,7 +527,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     scale = np.trace(tensor_of(field, cell_quadrature(dim, 1.0)).mean(axis=0)) / dim
     problem = SimpleNamespace(dim=dim, period=1.0, reaction=None, coefficient=lambda x, y: field(y) / scale)
-    training = replaced(cell_training(dim), settings)
+    training = cell_training(dim)._replace(**settings)
     check_cell_training(training, dim)
     try:
         correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)), train_aloud)
@@ -546,17 +543,9 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
 
 
 def quadrature(field, dim):
-    """The means of a field on the unit cell, and the midpoints an axis that resolve it; see nhpinn_bounds.resolution."""
+    """The means of a field on the unit cell and the midpoints an axis that resolve it, see nhpinn_bounds.resolution."""
     means = nhpinn_bounds.scattered_means(field, dim)
     return means, nhpinn_bounds.resolution(field, dim, means)
-
-
-def replaced(record, settings):
-    """A record of settings with some of them replaced, by name."""
-    if unknown := set(settings) - set(record._fields):
-        name = type(record).__name__
-        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of {name}: {record._fields}")
-    return record._replace(**settings)
 
 
 def homogenize_at(coefficient, points, *, executor=None, **options):
@@ -582,19 +571,8 @@ def _homogenize_one(coefficient, of_x_alone, options, x):
 # --- the door: an equation of one's own -------------------------------------------------------------
 
 
-class Equation(NamedTuple):
-    """A problem as `solve` makes one of its arguments, see the head of this file."""
-
-    coefficient: Callable
-    source: Callable
-    domain: tuple
-    eps: float
-    period: float | tuple
-    reaction: Callable | None
-    initial: Callable | None
-    final_time: float
-    dim: int
-    slow: bool | None = None  # to be found out
+# A problem as `solve` makes one of its arguments, see the head of this file.
+Equation = namedtuple("Equation", "coefficient source domain eps period reaction initial final_time dim slow")
 
 
 def solve(
@@ -617,15 +595,16 @@ def solve(
     integrals: fewer points check them, and the difference is part of the bound.  See nhpinn_bounds.py.
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list | np.ndarray) else 0
-    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim)
-    quadrature = check_solve(problem, recipe, tolerance, seed)
+    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
+    check_solve(problem, recipe, tolerance, seed)
+    resolved = checked_quadrature(problem)
     problem = problem._replace(domain=tuple((float(low), float(high)) for low, high in box))
     correctors, coefficients, u0 = nh_pinn(problem, RECIPES[recipe](problem, tolerance, executor), seed)
     certificate = bounds = None
     if reaction is None:
         progress("certificate")
         chi = correctors.cells(midpoints(dim, period, nhpinn_bounds.CELLS[dim]))[0]
-        bounds = bounds_at_centre(problem, correctors, chi, *quadrature, tolerance)
+        bounds = bounds_at_centre(problem, correctors, chi, *resolved, tolerance)
         if initial is None:
             potential = u0
             if recipe == "adam":  # the flux need not suffer from a network's errors
@@ -635,38 +614,18 @@ def solve(
     return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
 
 
-def check_solve(problem, recipe, tolerance, seed):
-    """Raises ValueError or TypeError for arguments that cannot be meant.  -> quadrature of the cell at the centre"""
-    dim, box, period, eps = problem.dim, problem.domain, problem.period, problem.eps
-    if dim not in (1, 2, 3):
-        raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
-    check_box("box", box, dim)
-    check_homogenize(dim, period, recipe, tolerance, seed)
-    check_positive("tolerance", tolerance)
-    if not callable(problem.coefficient):
-        found = type(problem.coefficient).__name__
-        raise TypeError(
-            f"coefficient: found {found}, expected a smooth function of x and y; homogenize takes images and TwoPhases"
-        )
-    check_problem(problem)
-    shortest, edge, cell = np.diff(box)[:, 0].min(), grid(box, {1: 65, 2: 9, 3: 5}[dim]), midpoints(dim, period, 7)
-    if np.any(eps * np.broadcast_to(period, dim) > np.diff(box)[:, 0] * (1 + 1e-9)):
-        raise ValueError(f"eps: found {eps:g}, expected eps * period to fit into the box, {shortest:g} at its shortest")
-    if problem.initial is not None:
-        sizes = np.abs(checked_values("initial", problem.initial, edge))
-        if (most := sizes[on_boundary(edge, box)].max()) > 1e-8 * sizes.max():
-            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
-    tensor_of(*at_nodes(problem.coefficient, edge, cell))  # elliptic up to the boundary
+def checked_quadrature(problem):
+    """That of the cell at the centre of the box.  Raises ValueError where the coefficient, or the reaction, jumps."""
     name, field = "coefficient", at_centre(problem)
     if problem.reaction is not None:
-        size = np.abs(problem.reaction(cell)).max() or 1.0
-        name, field = "reaction", lambda y: 2 + problem.reaction(y * period) / size
+        size = np.abs(problem.reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
+        name, field = "reaction", lambda y: 2 + problem.reaction(y * problem.period) / size
     try:
-        return quadrature(field, dim)
+        return quadrature(field, problem.dim)
     except nhpinn_bounds.Unresolved as error:
         raise ValueError(
-            f"{name}: jumps in y, or varies too fast within a period, expected a smooth one; homogenize takes a "
-            "TwoPhase or an image"
+            f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one; what takes a TwoPhase "
+            "or an image is homogenize"
         ) from error
 
 
@@ -751,47 +710,43 @@ class Solution(NamedTuple):
         return reconstruct(self.problem, value, slope[:, :d], second[:, :d, :d], expansion)
 
     def __str__(self):
-        p, c, centre, count = self.problem, self.certificate, np.mean(self.problem.domain, axis=1)[None], 1
-        count = len(self.correctors.nodes) * (p.dim if p.reaction is None else 1)
+        p, c, centre, cells = (
+            self.problem,
+            self.certificate,
+            np.mean(self.problem.domain, axis=1)[None],
+            self.correctors,
+        )
+        count = len(cells.nodes) * (p.dim if p.reaction is None else 1)
         tensor = np.array2string(self.tensor(centre)[0], precision=8, suppress_small=True, prefix=" " * 16)
-        lines = [
-            f"solution by {self.recipe} in {self.seconds:.1f} s: eps = {p.eps:g}, {count} cell problem{'s'[: count > 1]}",
-            f"tensor          {tensor}  at {centre[0]}",
-        ]
+        text = f"solution by {self.recipe} in {self.seconds:.1f} s, eps = {p.eps:g}, cell problems: {count}"
+        text += f"\ntensor          {tensor}  at {centre[0]}"
         if self.bounds:
-            lines.append(f"its bounds      {self.bounds.error:.2g} apart, relative, quadrature included")
+            text += f"\nits bounds      {self.bounds.error:.2g} apart, relative, quadrature included"
         if p.reaction is not None:
-            lines.append(f"reaction r*     {self.coefficients.reaction:.8g}")
-        if c:
-            residual = c.residual / c.norm[0] if c.residual else 0.0
-            lines.append(
-                f"relative error  at most {c.error:.3g} in the energy norm, {residual:.1g} of it the residual's"
-            )
-        else:
+            text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
+        if c is None:
             why = "time" if p.initial is not None else "a reaction"
-            lines.append(f"relative error  unknown: the certificate is one of elliptic problems, here is {why}")
-        return "\n".join(lines)
+            return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
+        residual = c.residual / c.norm[0] if c.residual else 0.0
+        return text + f"\nrelative error  at most {c.error:.3g} in the energy norm, {residual:.1g} of it the residual's"
 
     __repr__ = __str__
 
     def plot(self, count=200):
-        """A figure: in one dimension u, u0 and a*; in two and three u and u0 on a middle plane."""
+        """A figure of u and of the homogenized solution, in three dimensions on a middle plane."""
         import matplotlib.pyplot as plt
 
         axes = [np.linspace(*pair, count) for pair in self.problem.domain[:2]]
         x = tensor_grid(axes + [[np.mean(pair)] for pair in self.problem.domain[2:]])
         figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-        pictures = (("u", self(x)), ("homogenized", self.homogenized(x)))
-        if len(axes) == 1:
-            for name, values in pictures:
-                panels[0].plot(axes[0], values, label=name)
-            panels[0].legend()
-            panels[1].plot(axes[0], self.tensor(x)[:, 0, 0])
-            panels[1].set_title("homogenized coefficient")
-            return figure
-        for panel, (name, values) in zip(panels, pictures, strict=True):
-            figure.colorbar(panel.pcolormesh(*axes, values.reshape(count, count).T, shading="gouraud"), ax=panel)
-            panel.set(title=name, aspect="equal")
+        for panel, name, function in zip(panels, ("u", "homogenized"), (self, self.homogenized), strict=True):
+            if len(axes) == 1:
+                panel.plot(axes[0], function(x))
+            else:
+                picture = panel.pcolormesh(*axes, function(x).reshape(count, count).T, shading="gouraud")
+                figure.colorbar(picture, ax=panel)
+                panel.set_aspect("equal")
+            panel.set_title(name)
         return figure
 
 
