@@ -260,7 +260,7 @@ def correctors(coefficient, mesh):
     _check_cell(mesh)
     form = _form(_sampled(coefficient, mesh), mesh)
     _check_periodic("coefficient", coefficient, mesh)
-    fields = _minimisers(form, 1e-15)
+    fields = _minimisers(form, 1e-22, least=1e-23)
     return Field(mesh, _nodal(fields)), _energies(form, fields)
 
 
@@ -508,22 +508,25 @@ def _inverse(lines, n, scale, fluxes=False):
     return inverse
 
 
-def _minimisers(form, delta, start=None):
+def _minimisers(form, delta, start=None, least=1e-15):
     """The fields of least energy for every e_j, until the last four steps lower an energy by less than delta."""
     return [
-        _descend(form, constant, np.zeros(form.shape) if start is None else start[j], delta)
+        _descend(form, constant, np.zeros(form.shape) if start is None else start[j], delta, least)
         for j, constant in enumerate(form.constants.T)
     ]
 
 
-def _descend(form, constant, u, delta, most=5000):
-    """Preconditioned conjugate gradients; energies are in units of the volume's."""
+def _descend(form, constant, u, delta, least, most=5000):
+    """Preconditioned conjugate gradients; energies are in units of the volume's.
+
+    A projected force below `least` is rounding error; those of correctors are not projected, and may go further.
+    """
     force, total = _force(form, u, constant)
     energy = constant @ total + np.vdot(u, force)
     r = -force
     p = form.inverse(r)
     square, drops = np.vdot(r, p), []
-    while square > 1e-15 * energy and len(drops) < most:  # below that a projected force is rounding error
+    while square > least * energy and len(drops) < most:
         q = _force(form, p)
         step = square / np.vdot(p, q)
         u += step * p

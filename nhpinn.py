@@ -37,6 +37,7 @@ from scipy.interpolate import CubicSpline
 
 import fem
 import nhpinn_bounds
+import nhpinn_interfaces
 import nhpinn_sharp
 from nhpinn_checks import (
     as_tensor,
@@ -59,6 +60,7 @@ from nhpinn_checks import (
     tensor_and_divergence,
     tensor_of,
 )
+from nhpinn_interfaces import TwoPhase
 from nhpinn_networks import (
     Correctors,
     Loss,
@@ -432,7 +434,7 @@ def homogenize(
     settings.
     """
     check_homogenize(dim, period, recipe, tolerance, seed)
-    if isinstance(coefficient, nhpinn_sharp.TwoPhase):
+    if isinstance(coefficient, TwoPhase):
         kind, solve = "two phases", _by_interfaces
     elif callable(coefficient):
         kind, solve = recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe]
@@ -534,7 +536,7 @@ def _by_elements(coefficient, period, tolerance, seed):
 
 
 def _by_interfaces(phases, period, tolerance, seed):
-    found = nhpinn_sharp.solve_two_phases(phases, len(period), period, tolerance, seed)
+    found = nhpinn_interfaces.solve_two_phases(phases, len(period), period, tolerance, seed)
     return Homogenized(*found[:6], "sharp")
 
 

@@ -12,14 +12,14 @@ s of the order of 2 pi / eps they follow the cells.
 
 from typing import NamedTuple
 
-import numpy as np
-from scipy.linalg import lstsq, qr
-
 import experiments
-import fem
-import nhpinn
+import numpy as np
 import studies
 from jets import affine, tanh_jet
+from scipy.linalg import lstsq, qr
+
+import fem
+import nhpinn
 
 CUT = 1e-12  # of singular values
 MOST = {1: 600, 2: 1200, 3: 1500}  # features, by the number of coordinates, time included

@@ -1,0 +1,198 @@
+"""Two phases with a sharp interface, against Rayleigh's multipoles, laminates, duality and invariances."""
+
+from math import comb, gamma
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from scipy.linalg import eigvalsh
+
+import nhpinn
+import nhpinn_interfaces
+from nhpinn_interfaces import TwoPhase, attempt, partition, rule, solve_two_phases
+
+contrasts = st.floats(-2, 2).map(lambda e: 10**e)
+shifts = st.tuples(st.floats(0, 1), st.floats(0, 1))
+few = settings(max_examples=3, phases=[Phase.explicit, Phase.generate])
+
+
+def ball(radius, centre):
+    centre = np.array(centre)
+    return lambda y: radius - anp.sqrt(((anp.mod(y - centre + 0.5, 1) - 0.5) ** 2).sum(1))
+
+
+def disc(fraction, centre=(0.5, 0.5)):
+    return ball(np.sqrt(fraction / np.pi), centre)
+
+
+def waves(shift=(0.0, 0.0), turned=False):
+    """A level set without symmetries; turned: by a quarter, y -> (y_2, -y_1)."""
+
+    def level_set(y):
+        u, v = (y[:, 1], -y[:, 0]) if turned else (y[:, 0], y[:, 1])
+        u, v = 2 * np.pi * (u - shift[0]), 2 * np.pi * (v - shift[1])
+        return anp.cos(u) + 0.7 * anp.cos(v) + 0.3 * anp.sin(u + v) - 1
+
+    return level_set
+
+
+def discs(fraction, s, order=24):
+    """Conductivity of a square array of discs of conductivity s in 1: Rayleigh (1892), Perrins et al. (1979)."""
+    G = {2: np.pi, 4: gamma(0.25) ** 8 / (960 * np.pi**2)}  # sums of z^-n over the lattice
+    m, n = np.meshgrid(np.arange(-30, 31), np.arange(-30, 31))
+    z = (m + 1j * n)[(m != 0) | (n != 0)]
+    G.update({k: np.sum(z ** (-1.0 * k)).real for k in range(8, 4 * order, 4)})
+    l, contrast, R = np.arange(1, order + 1), (1 - s) / (1 + s), np.sqrt(fraction / np.pi)
+    power = R ** (2.0 * l - 1)  # unknowns and equations in units of R keep the matrix well conditioned
+    sums = np.array([[comb(2 * i + 2 * j - 3, 2 * i - 1) * G.get(2 * i + 2 * j - 2, 0.0) for j in l] for i in l])
+    b = np.linalg.solve(np.eye(order) + contrast * sums * np.outer(power, power), contrast * power * (l == 1))
+    return 1 - 2 * np.pi * power[0] * b[0]
+
+
+def below(A, B, slack=1e-9):
+    return eigvalsh(np.asarray(B) - A, np.asarray(B)).min() > -slack
+
+
+def holds(result, truth):
+    return below(result.lower, truth) and below(truth, result.upper)
+
+
+def close(result, other, truth):
+    """Within what the two results claim."""
+    allowed = result.gap + result.quadrature + other.gap + other.quadrature + 1e-12
+    return np.abs(eigvalsh(result.tensor - truth, truth)).max() <= allowed
+
+
+def test_multipoles_reproduce_published_values():
+    published = {(0.2, 10): 1.391458, (0.5, 10): 2.415467, (0.5, 1000): 3.071404, (0.7, 50): 6.335921}
+    assert all(abs(discs(*key) - value) < 2e-6 for key, value in published.items())
+
+
+@few
+@given(st.floats(0.1, 0.65), contrasts, shifts)
+def test_bounds_contain_the_multipoles_wherever_the_disc_lies(fraction, s, centre):
+    result, truth = solve_two_phases(TwoPhase(disc(fraction, centre), s, 1.0), 2, tolerance=1e-4), discs(fraction, s)
+    assert holds(result, truth * np.eye(2)) and result.gap + result.quadrature <= 1e-4
+    assert np.abs(result.tensor - truth * np.eye(2)).max() < 1e-5 * truth
+
+
+@few
+@given(st.integers(8, 80), contrasts)
+def test_bounds_hold_for_any_fields(total, s):
+    """Few features leave jumps and residuals that the bounds must cover."""
+    cell = TwoPhase(disc(0.4), *(lambda y, k=k: k * np.eye(2) + 0 * y[:, :1, None] for k in (s, 1.0)))
+    boxes = partition(cell.level_set, 2, 8, 8)[0]
+    result = attempt(cell, boxes, total, 3, None, np.random.default_rng(total))[0]
+    assert holds(result, discs(0.4, s) * np.eye(2))
+
+
+@few
+@given(st.sampled_from([(1, 0), (1, 1), (2, -1), (1, 2)]), st.floats(0.25, 0.75), contrasts, st.floats(0, 1))
+def test_a_laminate_at_an_angle_is_harmonic_across_and_arithmetic_along(k, share, s, shift):
+    level_set = lambda y: anp.cos(2 * np.pi * (y @ np.array(k) - shift)) - np.cos(np.pi * share)  # noqa: E731
+    result = solve_two_phases(TwoPhase(level_set, s, 1.0), 2, tolerance=1e-5)
+    n = np.array(k) / np.linalg.norm(k)
+    along, across = share * s + 1 - share, 1 / (share / s + 1 - share)
+    truth = along * np.eye(2) + (across - along) * np.outer(n, n)
+    assert holds(result, truth) and close(result, result, truth) and result.gap + result.quadrature <= 1e-5
+
+
+@few
+@given(shifts, st.floats(0.1, 10))
+def test_shifts_turns_and_units_change_nothing_but_the_frame(shift, unit):
+    a = np.array([[6.0, 1.0], [1.0, 3.0]])
+    base = solve_two_phases(TwoPhase(waves(), a, 1.0), 2, tolerance=1e-2)
+    moved = solve_two_phases(TwoPhase(waves(shift), unit * a, unit), 2, tolerance=1e-2)
+    assert close(base, moved, moved.tensor / unit)
+    R = np.array([[0.0, -1.0], [1.0, 0.0]])
+    turned = solve_two_phases(TwoPhase(waves(shift, turned=True), R @ a @ R.T, 1.0), 2, tolerance=1e-2)
+    assert close(base, turned, R.T @ turned.tensor @ R)
+
+
+@few
+@given(contrasts, shifts)
+def test_swapped_phases_are_dual(s, shift):
+    one = solve_two_phases(TwoPhase(waves(shift), s, 1.0), 2, tolerance=1e-2)
+    two = solve_two_phases(TwoPhase(waves(shift), 1.0, s), 2, tolerance=1e-2)
+    R = np.array([[0.0, -1.0], [1.0, 0.0]])
+    lower, tensor, upper = (s * R @ np.linalg.inv(A) @ R.T for A in (two.upper, two.tensor, two.lower))
+    assert below(one.lower, upper) and below(lower, one.upper) and close(one, two, tensor)
+
+
+@few
+@given(contrasts, st.floats(1.01, 3))
+def test_a_larger_conductivity_never_lowers_the_tensor_and_hashin_shtrikman_holds(s, factor):
+    one, two = (solve_two_phases(TwoPhase(disc(0.45), k, 1.0), 2, tolerance=1e-4) for k in (s, s * factor))
+    assert below(one.tensor, two.tensor)
+    f = 0.45
+    limits = sorted(
+        [1 + 2 * f * (s - 1) / (2 + (1 - f) * (s - 1)), s + 2 * s * (1 - f) * (1 - s) / (2 * s + f * (1 - s))]
+    )
+    assert limits[0] <= one.upper[0, 0] and one.lower[0, 0] <= limits[1]
+
+
+@pytest.mark.parametrize("s, truth", [(10, 1.88774), (0.1, 0.65629)])
+def test_spheres_in_a_cubic_array(s, truth):
+    result = solve_two_phases(
+        TwoPhase(ball((0.9 / (4 * np.pi)) ** (1 / 3), (0.5,) * 3), s, 1.0), 3, tolerance=1e-4, stages=1
+    )
+    assert holds(result, truth * np.eye(3)) and np.abs(result.tensor - truth * np.eye(3)).max() < 3e-4 * truth
+
+
+def test_smooth_conductivities_and_periods():
+    """A disc in a cell of another size; and a jump that is none, against finite elements."""
+    from fem import homogenized_tensor
+
+    half = solve_two_phases(TwoPhase(lambda y: disc(0.5)(y / 0.5), 10, 1.0), 2, period=0.5, tolerance=1e-4)
+    assert np.allclose(half.tensor, discs(0.5, 10) * np.eye(2), rtol=1e-5, atol=1e-5)
+    field = lambda y: 2 + anp.sin(2 * np.pi * y[:, 0]) * anp.cos(2 * np.pi * y[:, 1])  # noqa: E731
+    result = solve_two_phases(TwoPhase(disc(0.3), field, field), 2, tolerance=1e-5)
+    assert np.allclose(result.tensor, homogenized_tensor(field, 2, 16), rtol=1e-5, atol=1e-5)
+
+
+def test_the_corrector_is_periodic_continuous_and_has_mean_zero():
+    cell = TwoPhase(disc(0.5, (0.1, 0.9)), 10, 1.0)
+    result = solve_two_phases(cell, 2, tolerance=1e-6)
+    q = rule(cell.level_set, partition(cell.level_set, 2, 8, 8)[0], 6)
+    chi = result.corrector(q.points)
+    assert np.abs(q.weights @ chi).max() < 1e-6 * np.abs(chi).max()
+    assert np.allclose(result.corrector(q.points + np.array([1, -2])), chi, atol=1e-9)
+    sides = [result.corrector(q.surface + side * q.normals) for side in (-1e-7, 1e-7)]
+    assert np.abs(sides[0] - sides[1]).max() < 1e-3 * np.abs(chi).max()
+
+
+@given(st.floats(0.05, 0.49), st.tuples(*[st.floats(0, 1)] * 3), st.sampled_from([2, 3]))
+@settings(max_examples=20)
+def test_the_rule_measures_balls_and_their_surfaces(radius, centre, dim):
+    level_set = ball(radius, centre[:dim])
+    q = rule(level_set, partition(level_set, dim, {2: 10, 3: 4}[dim], {2: 8, 3: 4}[dim])[0], 4)
+    volume, area = {2: (np.pi, 2 * np.pi), 3: (4 / 3 * np.pi, 4 * np.pi)}[dim]
+    assert abs(q.weights.sum() - 1) < 1e-12
+    assert abs(q.weights @ q.phase - volume * radius**dim) < {2: 2e-6, 3: 2e-4}[dim]
+    assert abs(q.area.sum() / (area * radius ** (dim - 1)) - 1) < {2: 2e-3, 3: 2e-2}[dim]
+    assert np.abs(level_set(q.surface)).max() < 1e-12
+
+
+def test_what_cannot_be_met_is_said(monkeypatch):
+    monkeypatch.setattr(nhpinn_interfaces, "STAGES", {2: nhpinn_interfaces.STAGES[2][:2]})
+    with pytest.warns(UserWarning, match="bounds are .* apart .* narrow gaps"):
+        result = nhpinn.homogenize(TwoPhase(disc(0.78), 50, 1.0), 2)
+    assert holds(result, discs(0.78, 50, 60) * np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "cell, sentence",
+    [
+        (TwoPhase(lambda y: 1 + 0 * y[:, 0], 2, 1), "level_set: positive everywhere"),
+        (TwoPhase(lambda y: -(disc(0.5)(y) ** 2), 2, 1), "level_set: not positive everywhere"),
+        (TwoPhase(lambda y: disc(0.5)(y) ** 3, 2, 1), "level_set: found no normal"),
+        (TwoPhase(lambda y: 0.3 - y[:, 0], 2, 1), "level_set: its signs on opposite faces of axis 0"),
+        (TwoPhase(disc(0.5), -1, 1), "inside: not elliptic"),
+        (TwoPhase(disc(0.5), 2, np.ones(3)), "outside: expected a number, a tensor"),
+    ],
+)
+def test_what_does_not_fit_is_refused(cell, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        solve_two_phases(cell, 2)
