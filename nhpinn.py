@@ -113,8 +113,9 @@ def adam(loss, params, training, state=None):
     loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
     first, params, m, v, _ = state or State(0, params)
+    loss_and_gradient = value_and_grad(loss)
     for epoch in range(first, training.epochs):
-        value, gradient = value_and_grad(loss)(params)
+        value, gradient = loss_and_gradient(params)
         if not np.isfinite(value):
             raise FloatingPointError(
                 f"the loss is {value} at epoch {epoch} of {training.epochs}: "
@@ -211,16 +212,17 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
     """
     nodes = nodes or homogenized.points
 
+    def cells(problem, rng):
+        return solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train)
+
+    def equation(problem, coefficients, rng):
+        return solve_equation(problem, coefficients, homogenized, rng, train=train)
+
     def check(problem):
         check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
         check_equation_training(homogenized, problem.dim, problem.initial is not None)
 
-    return Recipe(
-        lambda problem, rng: solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train),
-        average_of_flux,
-        lambda problem, coefficients, rng: solve_equation(problem, coefficients, homogenized, rng, train=train),
-        check,
-    )
+    return Recipe(cells, average_of_flux, equation, check)
 
 
 def slow_nodes(problem, count):
@@ -229,9 +231,6 @@ def slow_nodes(problem, count):
     if slow is None:
         slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
     return grid(problem.domain, count) if slow else np.zeros((1, dim))
-
-
-# Step 1
 
 
 def solve_cells(problem, training, rng, nodes, train=train):
@@ -290,9 +289,6 @@ def spline_weights(nodes):
     return weights
 
 
-# Step 2
-
-
 class Coefficients(NamedTuple):
     """Step 2: the coefficients of the homogenized equation."""
 
@@ -300,16 +296,13 @@ class Coefficients(NamedTuple):
     weights: Callable  # of the nodes in an interpolation, see Correctors
     reaction: float  # r*
 
-    def tensor(self, x):
-        """a*: (n, dim) -> (n, dim, dim)"""
+    def tensor(self, x):  # (n, dim) -> a* (n, dim, dim)
         return np.einsum("nx,xij->nij", self.weights(x)[0], self.samples)
 
-    def divergence(self, x):
-        """d_i a*_ij: (n, dim) -> (n, dim)"""
+    def divergence(self, x):  # (n, dim) -> d_i a*_ij (n, dim)
         return np.einsum("nxi,xij->nj", self.weights(x)[1], self.samples)
 
-    def __call__(self, x):
-        """a*, its divergence, r*: what `equation_loss` asks for."""
+    def __call__(self, x):  # what `equation_loss` asks for
         return self.tensor(x), self.divergence(x), self.reaction
 
 
@@ -335,9 +328,6 @@ def average_of_flux(a, slopes):
     return (tensor + tensor.T) / 2
 
 
-# Step 3
-
-
 def solve_equation(problem, coefficients, training, rng, params=None, train=train, name="homogenized"):
     """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, eq. (3).  -> Network"""
     timed = problem.initial is not None
@@ -355,7 +345,7 @@ def classical_pinn(problem, training, rng, params=None, train=train):
 
 
 def multiscale(problem):
-    """Points -> (a, its divergence, r / eps) of the multiscale equation."""
+    """x (n, dim) -> a, its divergence, r / eps: the coefficients of the multiscale equation."""
 
     def coefficients(x):
         a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)
@@ -367,9 +357,8 @@ def multiscale(problem):
 def reconstruct(problem, u0, slope, second, expansion):
     """u_0 + eps chi_j d_j u_0, or u_0 (1 + eps N): eq. (5) to first order, and its gradient.
 
-    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution, its gradient and second derivatives.
-    expansion: the correctors at (x, x / eps), see Correctors.expansion.
-    -> (n,), (n, dim)
+    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution and its derivatives.
+    expansion: the correctors at (x, x / eps), see Correctors.expansion.  -> (n,), (n, dim)
     """
     eps, (chi, chi_y, chi_x) = problem.eps, expansion
     if problem.reaction is None:
