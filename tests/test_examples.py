@@ -28,4 +28,4 @@ def test_an_example_holds_what_it_asserts(path, tmp_path, monkeypatch):
         warnings.simplefilter("ignore")
         runpy.run_path(str(path), run_name="__main__")
     assert (tmp_path / "picture.png").stat().st_size > 10_000
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 80
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
