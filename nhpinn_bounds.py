@@ -638,7 +638,7 @@ def certificate(problem, correctors, coefficients, u0, potential=None, chi=None)
 
 def macro_nodes(box):
     t = (1 - np.cos(np.linspace(0, np.pi, NODES[len(box)]))) / 2
-    return [low + (high - low) * t for low, high in box]
+    return [low * (1 - t) + high * t for low, high in box]
 
 
 def macro_tables(box, u0, potential):
