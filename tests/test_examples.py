@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-SLOW = {"slow_coefficient"}  # more than 15 seconds
+SLOW = {"slow_coefficient", "certificate", "paper_recipe", "cluster"}  # seconds of processor time, 13 to 30
 
 
 @pytest.mark.parametrize(
