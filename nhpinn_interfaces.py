@@ -14,20 +14,20 @@ whose squares are all that the bounds miss, so that a residual of 1e-3 is a gap 
 resolve the integrals (`quadrature` compares two of them) and that the points see the reach of the interface.
 """
 
-import warnings
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from autograd import elementwise_grad
-from coefficients import as_tensor, check_periodic, checked_values, tensor_and_divergence
-from jets import affine, operator_jet, tanh_jet
-from losses import grid
 from scipy.linalg import qr, solve_triangular
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
-from sharp import periodic_features, relative_size
+
+from nhpinn_bounds import relative_size
+from nhpinn_checks import as_tensor, check_periodic, checked_values, tensor_and_divergence
+from nhpinn_networks import affine, grid, operator_jet, tanh_jet
+from nhpinn_sharp import waves
 
 
 class TwoPhase(NamedTuple):
@@ -257,7 +257,7 @@ def part_inputs(part, jet):
     own = jet @ part.axes.T
     own[0] = (own[0] - part.centre + 0.5) % 1 - 0.5
     own /= part.half
-    return own if len(part.axes) == jet.shape[-1] else np.concatenate([own, periodic_features(jet)], axis=-1)
+    return own if len(part.axes) == jet.shape[-1] else np.concatenate([own, waves(jet)], axis=-1)
 
 
 def feature_jet(features, jet):
@@ -440,7 +440,9 @@ def bounds(s, u, edges, weights):
 # --- a cell ---------------------------------------------------------------------------------------------
 
 
-class Homogenized(NamedTuple):
+class Found(NamedTuple):
+    """What `solve_two_phases` has found."""
+
     tensor: np.ndarray  # (d, d)
     lower: np.ndarray
     upper: np.ndarray
@@ -457,7 +459,8 @@ DEPTH = {2: 8, 3: 4}
 
 
 def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0, stages=None):
-    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until tolerance is met."""
+    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until the tolerance is met, or
+    to the last of the stages."""
     if dim not in STAGES:
         raise ValueError(f"dim: found {dim}, expected 2 or 3; in one dimension the harmonic mean is exact")
     period = np.broadcast_to(np.asarray(period, float), dim)
@@ -472,21 +475,14 @@ def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0, stages=None)
             best, error = new, new.gap + new.quadrature
         if error <= tolerance:
             break
-    else:
-        warnings.warn(
-            f"tolerance: found a gap of {best.gap:.2g} and a quadrature that moves by {best.quadrature:.2g}, expected "
-            f"{tolerance:.2g} in all; narrow gaps, corners and thin phases need what smooth functions cannot give: "
-            "a wider gap, a smoother level set, or an image with recipe fem",
-            stacklevel=2,
-        )
     scale = np.outer(period, period)
     tensors = [scale * each for each in (best.tensor, best.lower, best.upper)]
     inner = best.corrector
-    return Homogenized(*tensors, best.gap, best.quadrature, lambda y: period * inner(np.asarray(y, float) / period))
+    return Found(*tensors, best.gap, best.quadrature, lambda y: period * inner(np.asarray(y, float) / period))
 
 
 def attempt(cell, boxes, total, order, h, rng):
-    """Homogenized on the unit cell with this many features, and the depth of the layer."""
+    """Found on the unit cell with this many features, and the depth of the layer."""
     dim = boxes.low.shape[1]
     quadrature = rule(cell.level_set, boxes, order)
     parts, number = parts_of(cell.level_set, boxes, quadrature)
@@ -504,7 +500,7 @@ def attempt(cell, boxes, total, order, h, rng):
     moved = max(relative_size(a - b, tensor) for a, b in zip(*[r[:3] for r in results], strict=True))
     mean = u[:, 0] @ s.rule.weights
     corrector = corrector_of(cell.level_set, boxes, number, features, solution, mean)
-    return Homogenized(tensor, lower, upper, relative_size(upper - lower, tensor), moved, corrector), h
+    return Found(tensor, lower, upper, relative_size(upper - lower, tensor), moved, corrector), h
 
 
 def all_features(parts, s, total, rng):
