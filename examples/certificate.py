@@ -1,8 +1,6 @@
-"""The error bar beside the true error.
+"""The error bar, for which nothing fine is solved, beside the true error.
 
     -div( a(x/eps) grad u ) = 1 on the unit square,  u = 0 on its boundary,  a = 2 + sin(2 pi y1) cos(2 pi y2)
-
-Nothing fine is solved for the bar; the true error takes elements that resolve eps.
 
     python examples/certificate.py [picture.png]
 """

@@ -37,15 +37,8 @@ def draw(found, path):
     figure = plt.figure(figsize=(9.6, 4.6), layout="constrained")
     panel, polar = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2, projection="polar")
     panel.pcolormesh(axis, axis, (level_set(y) > 0).reshape(201, 201).T, cmap="Blues", vmax=2)
-    panel.contour(
-        axis,
-        axis,
-        (y[:, 0] + found.corrector(y)[:, 0]).reshape(201, 201).T,
-        20,
-        colors="k",
-        linestyles="-",
-        linewidths=0.8,
-    )
+    potential = (y[:, 0] + found.corrector(y)[:, 0]).reshape(201, 201).T
+    panel.contour(axis, axis, potential, 20, colors="k", linestyles="-", linewidths=0.8)
     panel.set(title="layers of 10 (blue) and 1, potential", xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
     n = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     for tensor, style, label in ((found.tensor, "C0-", "this method"), (exact(), "k:", "exact")):

@@ -2,8 +2,8 @@
 
     a = 10 in spheres of volume fraction f, 1 between them
 
-Truth: Rayleigh's multipoles by Sangani and Acrivos, Proc. R. Soc. A 386 (1983) 263, right to f^(25/3).  Warnings say how
-far apart the bounds are; the error is smaller.
+Truth: Rayleigh's multipoles by Sangani and Acrivos, Proc. R. Soc. A 386 (1983) 263, right to f^(25/3), 1e-3 at f = 0.4.
+Warnings say how far apart the bounds are, which is more than the error.
 
     python examples/spheres.py [picture.png]
 """
