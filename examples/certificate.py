@@ -1,7 +1,8 @@
-"""The error bar, for which nothing fine is solved, beside the true error.
+"""The error bar beside the true error.  The true one takes elements that resolve eps, the bar nothing of the kind:
 
     -div( a(x/eps) grad u ) = 1 on the unit square,  u = 0 on its boundary,  a = 2 + sin(2 pi y1) cos(2 pi y2)
 
+Run by  python examples/certificate.py [picture.png]
     python examples/certificate.py [picture.png]
 """
 
