@@ -24,10 +24,13 @@ Networks and their derivatives are in nhpinn_networks.py, what is checked of a p
 
 import inspect
 import math
+import sys
 import time
 import warnings
+from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -43,15 +46,13 @@ from nhpinn_checks import (
     as_tensor,
     at_nodes,
     called,
-    check_box,
     check_cell_training,
     check_equation_training,
     check_homogenize,
-    check_integer,
     check_periodic,
-    check_positive,
     check_problem,
     check_resolved,
+    check_solve,
     checked_points,
     checked_values,
     depends_on_x,
@@ -112,8 +113,9 @@ def adam(loss, params, training, state=None):
     loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
     first, params, m, v, _ = state or State(0, params)
+    loss_and_gradient = value_and_grad(loss)
     for epoch in range(first, training.epochs):
-        value, gradient = value_and_grad(loss)(params)
+        value, gradient = loss_and_gradient(params)
         if not np.isfinite(value):
             raise FloatingPointError(
                 f"the loss is {value} at epoch {epoch} of {training.epochs}: "
@@ -210,16 +212,17 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
     """
     nodes = nodes or homogenized.points
 
+    def cells(problem, rng):
+        return solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train)
+
+    def equation(problem, coefficients, rng):
+        return solve_equation(problem, coefficients, homogenized, rng, train=train)
+
     def check(problem):
         check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
         check_equation_training(homogenized, problem.dim, problem.initial is not None)
 
-    return Recipe(
-        lambda problem, rng: solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train),
-        average_of_flux,
-        lambda problem, coefficients, rng: solve_equation(problem, coefficients, homogenized, rng, train=train),
-        check,
-    )
+    return Recipe(cells, average_of_flux, equation, check)
 
 
 def slow_nodes(problem, count):
@@ -228,9 +231,6 @@ def slow_nodes(problem, count):
     if slow is None:
         slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
     return grid(problem.domain, count) if slow else np.zeros((1, dim))
-
-
-# Step 1
 
 
 def solve_cells(problem, training, rng, nodes, train=train):
@@ -289,9 +289,6 @@ def spline_weights(nodes):
     return weights
 
 
-# Step 2
-
-
 class Coefficients(NamedTuple):
     """Step 2: the coefficients of the homogenized equation."""
 
@@ -299,16 +296,13 @@ class Coefficients(NamedTuple):
     weights: Callable  # of the nodes in an interpolation, see Correctors
     reaction: float  # r*
 
-    def tensor(self, x):
-        """a*: (n, dim) -> (n, dim, dim)"""
+    def tensor(self, x):  # (n, dim) -> a* (n, dim, dim)
         return np.einsum("nx,xij->nij", self.weights(x)[0], self.samples)
 
-    def divergence(self, x):
-        """d_i a*_ij: (n, dim) -> (n, dim)"""
+    def divergence(self, x):  # (n, dim) -> d_i a*_ij (n, dim)
         return np.einsum("nxi,xij->nj", self.weights(x)[1], self.samples)
 
-    def __call__(self, x):
-        """a*, its divergence, r*: what `equation_loss` asks for."""
+    def __call__(self, x):  # what `equation_loss` asks for
         return self.tensor(x), self.divergence(x), self.reaction
 
 
@@ -334,9 +328,6 @@ def average_of_flux(a, slopes):
     return (tensor + tensor.T) / 2
 
 
-# Step 3
-
-
 def solve_equation(problem, coefficients, training, rng, params=None, train=train, name="homogenized"):
     """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, eq. (3).  -> Network"""
     timed = problem.initial is not None
@@ -354,7 +345,7 @@ def classical_pinn(problem, training, rng, params=None, train=train):
 
 
 def multiscale(problem):
-    """Points -> (a, its divergence, r / eps) of the multiscale equation."""
+    """x (n, dim) -> a, its divergence, r / eps: the coefficients of the multiscale equation."""
 
     def coefficients(x):
         a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)
@@ -366,9 +357,8 @@ def multiscale(problem):
 def reconstruct(problem, u0, slope, second, expansion):
     """u_0 + eps chi_j d_j u_0, or u_0 (1 + eps N): eq. (5) to first order, and its gradient.
 
-    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution, its gradient and second derivatives.
-    expansion: the correctors at (x, x / eps), see Correctors.expansion.
-    -> (n,), (n, dim)
+    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution and its derivatives.
+    expansion: the correctors at (x, x / eps), see Correctors.expansion.  -> (n,), (n, dim)
     """
     eps, (chi, chi_y, chi_x) = problem.eps, expansion
     if problem.reaction is None:
@@ -381,18 +371,6 @@ def reconstruct(problem, u0, slope, second, expansion):
 
 
 # --- the door: a coefficient of one's own -----------------------------------------------------------
-
-
-def sharp_recipe(tolerance=1e-6, executor=None):
-    """The same steps by random features and linear least squares, see nhpinn_sharp.py.
-
-    executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x.
-    """
-    return Recipe(
-        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, executor),
-        nhpinn_bounds.energy,
-        lambda problem, coefficients, rng: nhpinn_sharp.solve_equation(problem, coefficients, tolerance, rng),
-    )
 
 
 class Homogenized(NamedTuple):
@@ -442,8 +420,8 @@ def homogenize(
     else:
         kind, solve = "image", _by_pixels
         coefficient = image_of(coefficient, dim, values)
-    if settings and kind != "adam":
-        raise TypeError(f"settings: found {', '.join(settings)}, expected none but for the recipe adam of a function")
+    if unknown := set(settings) - set(Training._fields if kind == "adam" else ()):
+        raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, np.broadcast_to(np.asarray(period, float), dim), tolerance, seed, **settings)
     if (kind, found.recipe) == ("sharp", "fem"):  # it jumps, and a warning has said so
@@ -470,15 +448,8 @@ ADVICE = {
 def _scaled_back(bounds, corrector, period, recipe):
     """Homogenized from bounds and a corrector on the unit cell, see nhpinn_sharp.on_unit_cell."""
     lower, tensor, upper = (np.outer(period, period) * part for part in (bounds.lower, bounds.tensor, bounds.upper))
-    return Homogenized(
-        tensor,
-        lower,
-        upper,
-        bounds.gap,
-        bounds.quadrature,
-        lambda y: period * corrector(np.asarray(y) / period),
-        recipe,
-    )
+    chi = lambda y: period * corrector(np.asarray(y) / period)  # noqa: E731
+    return Homogenized(tensor, lower, upper, bounds.gap, bounds.quadrature, chi, recipe)
 
 
 def _by_features(coefficient, period, tolerance, seed):
@@ -505,11 +476,8 @@ def _by_sampled_pixels(coefficient, period, unresolved):
     )
     means = [nhpinn_bounds.reuss_voigt(as_tensor(part, (len(part), dim))) for part in (coarse, fine)]
     means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
-    moved = max(
-        nhpinn_bounds.relative_size(mine - other, other)
-        for pair in (means[:2], means[1:])
-        for mine, other in zip(*pair, strict=True)
-    )
+    pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
+    moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
     if moved > 0.05:
         raise unresolved
     warnings.warn(
@@ -548,35 +516,25 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     scale = np.trace(tensor_of(field, cell_quadrature(dim, 1.0)).mean(axis=0)) / dim
     problem = SimpleNamespace(dim=dim, period=1.0, reaction=None, coefficient=lambda x, y: field(y) / scale)
-    training = replaced(cell_training(dim), settings)
+    training = cell_training(dim)._replace(**settings)
     check_cell_training(training, dim)
     try:
-        correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)))
+        correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)), train_aloud)
     except FloatingPointError as error:
         raise ValueError(f"rate: {error}") from error
-    cells, count = correctors.cells, {1: 257, 2: 65, 3: 21}[dim]
+    cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
-    means = nhpinn_bounds.scattered_means(field, dim)
-    resolved = nhpinn_bounds.resolution(field, dim, means)
-    bounds = nhpinn_bounds.tensor_bounds(field, chi, means, resolved, tolerance)
+    bounds = nhpinn_bounds.tensor_bounds(field, chi, *quadrature(field, dim), tolerance)
     found = _scaled_back(bounds, lambda y: cells(y)[0][0].T, period, "adam")
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
     return found._replace(tensor=np.outer(period, period) * tensor)
 
 
-def cell_training(dim):
-    """The Training of the paper's recipe for a coefficient of one's own."""
-    points = {1: 101, 2: 23, 3: 11}[dim]
-    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, layers=2)
-
-
-def replaced(record, settings):
-    """A record of settings with some of them replaced, by name."""
-    if unknown := set(settings) - set(record._fields):
-        name = type(record).__name__
-        raise TypeError(f"settings: unknown {sorted(unknown)}, expected fields of {name}: {record._fields}")
-    return record._replace(**settings)
+def quadrature(field, dim):
+    """The means of a field on the unit cell and the midpoints an axis that resolve it, see nhpinn_bounds.resolution."""
+    means = nhpinn_bounds.scattered_means(field, dim)
+    return means, nhpinn_bounds.resolution(field, dim, means)
 
 
 def homogenize_at(coefficient, points, *, executor=None, **options):
@@ -589,7 +547,9 @@ def homogenize_at(coefficient, points, *, executor=None, **options):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
     points = checked_points("points", points)
     task = partial(_homogenize_one, coefficient, len(inspect.signature(coefficient).parameters) == 1, options)
-    return list((executor.map if executor else map)(task, points))
+    found = list(counted(executor, task, points))
+    progress()
+    return found
 
 
 def _homogenize_one(coefficient, of_x_alone, options, x):
@@ -600,19 +560,77 @@ def _homogenize_one(coefficient, of_x_alone, options, x):
 # --- the door: an equation of one's own -------------------------------------------------------------
 
 
-class Equation(NamedTuple):
-    """A problem as `solve` makes one of its arguments, see the head of this file."""
+# A problem as `solve` makes one of its arguments, see the head of this file.
+Equation = namedtuple("Equation", "coefficient source domain eps period reaction initial final_time dim slow")
 
-    coefficient: Callable
-    source: Callable
-    domain: tuple
-    eps: float
-    period: float | tuple
-    reaction: Callable | None
-    initial: Callable | None
-    final_time: float
-    dim: int
-    slow: bool | None = None  # to be found out
+
+def solve(
+    coefficient, source, box, eps, *, period=1.0, reaction=None, initial=None, final_time=1.0,
+    recipe="sharp", tolerance=1e-6, seed=0, executor=None,
+):  # fmt: skip
+    """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
+
+    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
+    ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
+    Functions take points (n, dim); the coefficient is written with autograd.numpy.
+    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps, not of eps.
+    executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
+    with and without (adam trains them together, and needs none).
+
+    Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
+    no reaction.  Nothing fine is solved: v is compared with a flux in balance with the source (Prager and Synge); what
+    the homogenized equation leaves of the source counts with Poincare's and Hardy's constants of the box, and the
+    norm of u is at least (f, v) / |v|.  Assumed is that Gauss points, several a quarter of a period, resolve all
+    integrals: fewer points check them, and the difference is part of the bound.  See nhpinn_bounds.py.
+    """
+    start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list | np.ndarray) else 0
+    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
+    check_solve(problem, recipe, tolerance, seed)
+    resolved = checked_quadrature(problem)
+    problem = problem._replace(domain=tuple((float(low), float(high)) for low, high in box))
+    correctors, coefficients, u0 = nh_pinn(problem, RECIPES[recipe](problem, tolerance, executor), seed)
+    certificate = bounds = None
+    if reaction is None:
+        progress("certificate")
+        chi = correctors.cells(midpoints(dim, period, nhpinn_bounds.CELLS[dim]))[0]
+        bounds = bounds_at_centre(problem, correctors, chi, *resolved, tolerance)
+        if initial is None:
+            potential = u0
+            if recipe == "adam":  # the flux need not suffer from a network's errors
+                potential = nhpinn_sharp.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
+            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0, potential, chi)
+    progress()
+    return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
+
+
+def checked_quadrature(problem):
+    """That of the cell at the centre of the box.  Raises ValueError where the coefficient, or the reaction, jumps."""
+    name, field = "coefficient", at_centre(problem)
+    if problem.reaction is not None:
+        size = np.abs(problem.reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
+        name, field = "reaction", lambda y: 2 + problem.reaction(y * problem.period) / size
+    try:
+        return quadrature(field, problem.dim)
+    except nhpinn_bounds.Unresolved as error:
+        raise ValueError(
+            f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one; what takes a TwoPhase "
+            "or an image is homogenize"
+        ) from error
+
+
+def at_centre(problem):
+    """The coefficient at the centre of the box, on the unit cell."""
+    period = np.broadcast_to(np.asarray(problem.period, float), problem.dim)
+    return nhpinn_sharp.field_at(problem.coefficient, period, np.mean(problem.domain, axis=1))
+
+
+def bounds_at_centre(problem, correctors, chi, means, count, tolerance):
+    """Bounds of the homogenized tensor at the centre of the box by chi (X, J, n), the correctors at midpoints."""
+    period = np.broadcast_to(np.asarray(problem.period, float), problem.dim)
+    chi = np.tensordot(correctors.weights(np.mean(problem.domain, axis=1)[None])[0][0], chi, 1) / period[:, None]
+    chi = chi.reshape(-1, *[nhpinn_bounds.CELLS[problem.dim]] * problem.dim)
+    found = nhpinn_bounds.tensor_bounds(at_centre(problem), chi, means, count, tolerance)
+    return found._replace(lower=np.outer(period, period) * found.lower, upper=np.outer(period, period) * found.upper)
 
 
 class Solution(NamedTuple):
@@ -623,7 +641,7 @@ class Solution(NamedTuple):
     coefficients: Coefficients
     u0: Callable  # points, with time last -> value, gradient, second derivatives
     certificate: nhpinn_bounds.Certificate | None
-    bounds: nhpinn_bounds.Bounds | None  # of the homogenized tensor at the node nearest to the centre of the box
+    bounds: nhpinn_bounds.Bounds | None  # of the homogenized tensor at the centre of the box
     recipe: str
     seconds: float
 
@@ -643,110 +661,82 @@ class Solution(NamedTuple):
 
     def flux(self, x, t=None):
         """That of the certificate, in balance with the source; a grad u where there is none."""
-        x = checked_points("x", x, self.problem.dim)
+        slope, x = self.gradient(x, t), np.asarray(x, dtype=float)
         if self.certificate:
             return self.certificate.flux(x)
         a = tensor_of(lambda y: self.problem.coefficient(x, y), x / self.problem.eps)
-        return np.einsum("nij,nj->ni", a, self.gradient(x, t))
+        return np.einsum("nij,nj->ni", a, slope)
 
     def tensor(self, x):
-        return self.coefficients.tensor(checked_points("x", x, self.problem.dim))
+        return self.coefficients.tensor(self._inside(x))
 
     def corrector(self, x, y):
-        x, y = (checked_points(name, points, self.problem.dim) for name, points in (("x", x), ("y", y)))
-        return self.correctors.expansion(x, y)[0].T
+        return self.correctors.expansion(self._inside(x), checked_points("y", y, self.problem.dim))[0].T
+
+    def _inside(self, x):
+        x, (low, high) = checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
+        if np.any((x < low) | (x > high)):
+            raise ValueError(f"x: found points outside of the box {self.problem.domain}, expected them inside")
+        return x
 
     def _points(self, x, t):
-        x = checked_points("x", x, self.problem.dim)
+        x, final = self._inside(x), self.problem.final_time
         if self.problem.initial is None:
+            if t is not None:
+                raise ValueError(f"t: found {shown(t)}, expected none, since there is no time")
             return x
-        time = np.broadcast_to(self.problem.final_time if t is None else t, len(x))
-        return np.column_stack([x, time])
+        time = np.asarray(final if t is None else t, dtype=float)
+        if time.shape not in ((), x.shape[:1]) or not np.all((time >= 0) & (time <= final)):
+            raise ValueError(f"t: found {shown(t)}, expected a time from 0 to {final:g}, or one a point")
+        return np.column_stack([x, np.broadcast_to(time, len(x))])
 
     def _value_and_gradient(self, x, t):
-        x = checked_points("x", x, self.problem.dim)
+        points, d = self._points(x, t), self.problem.dim
         if self.certificate:
-            return self.certificate.reconstruction(x)
-        d, (value, slope, second) = self.problem.dim, self.u0(self._points(x, t))
+            return self.certificate.reconstruction(points)
+        (value, slope, second), x = self.u0(points), points[:, :d]
         expansion = self.correctors.expansion(x, x / self.problem.eps)
         return reconstruct(self.problem, value, slope[:, :d], second[:, :d, :d], expansion)
 
     def __str__(self):
-        centre, p = np.mean(self.problem.domain, axis=1)[None], self.problem
-        lines = [
-            f"solution by {self.recipe} in {self.seconds:.1f} s, eps = {p.eps:g}, {len(self.correctors.nodes)} cell "
-            f"problem{'s' * (len(self.correctors.nodes) > 1)} x {1 if p.reaction else p.dim}",
-            f"tensor at {centre[0]}  " + np.array2string(self.tensor(centre)[0], precision=8, prefix=" " * 30),
-        ]
+        p, c, centre, cells = (
+            self.problem,
+            self.certificate,
+            np.mean(self.problem.domain, axis=1)[None],
+            self.correctors,
+        )
+        count = len(cells.nodes) * (p.dim if p.reaction is None else 1)
+        tensor = np.array2string(self.tensor(centre)[0], precision=8, suppress_small=True, prefix=" " * 16)
+        text = f"solution by {self.recipe} in {self.seconds:.1f} s, eps = {p.eps:g}, cell problems: {count}"
+        text += f"\ntensor          {tensor}  at {centre[0]}"
         if self.bounds:
-            lines.append(f"gap of its bounds  {self.bounds.error:.2g}")
-        if p.reaction:
-            lines.append(f"reaction r*  {self.coefficients.reaction:.8g}")
-        c = self.certificate
-        if c:
-            lines.append(f"relative error in the energy norm  at most {c.error:.3g}")
-            lines.append(
-                f"of which the residual of the homogenized equation  {c.residual / max(c.norm[0], 1e-300):.2g}"
-            )
-        else:
-            lines.append("relative error  unknown: the certificate is of elliptic problems without a reaction")
-        return "\n".join(lines)
+            text += f"\nits bounds      {self.bounds.error:.2g} apart, relative, quadrature included"
+        if p.reaction is not None:
+            text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
+        if c is None:
+            why = "time" if p.initial is not None else "a reaction"
+            return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
+        residual = c.residual / c.norm[0] if c.residual else 0.0
+        return text + f"\nrelative error  at most {c.error:.3g} in the energy norm, {residual:.1g} of it the residual's"
 
     __repr__ = __str__
 
     def plot(self, count=200):
-        """A figure: in one dimension u and u0, in two and three u and a* on a middle plane."""
+        """A figure of u and of the homogenized solution, in three dimensions on a middle plane."""
         import matplotlib.pyplot as plt
 
         axes = [np.linspace(*pair, count) for pair in self.problem.domain[:2]]
-        middle = [np.mean(pair, keepdims=True) for pair in self.problem.domain[2:]]
-        x = tensor_grid([*axes, *middle])
+        x = tensor_grid(axes + [[np.mean(pair)] for pair in self.problem.domain[2:]])
         figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-        pictures = (("u", self(x)), ("homogenized", self.homogenized(x)))
-        if len(axes) == 1:
-            for name, values in pictures:
-                panels[0].plot(axes[0], values, label=name)
-            panels[0].legend()
-            panels[1].plot(axes[0], self.tensor(x)[:, 0, 0])
-            panels[1].set_title("homogenized coefficient")
-            return figure
-        for panel, (name, values) in zip(panels, pictures, strict=True):
-            figure.colorbar(panel.pcolormesh(*axes, values.reshape(count, count).T, shading="gouraud"), ax=panel)
-            panel.set(title=name, aspect="equal")
+        for panel, name, function in zip(panels, ("u", "homogenized"), (self, self.homogenized), strict=True):
+            if len(axes) == 1:
+                panel.plot(axes[0], function(x))
+            else:
+                picture = panel.pcolormesh(*axes, function(x).reshape(count, count).T, shading="gouraud")
+                figure.colorbar(picture, ax=panel)
+                panel.set_aspect("equal")
+            panel.set_title(name)
         return figure
-
-
-def solve(
-    coefficient, source, box, eps, *, period=1.0, reaction=None, initial=None, final_time=1.0,
-    recipe="sharp", tolerance=1e-6, seed=0, executor=None,
-):  # fmt: skip
-    """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
-
-    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
-    ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
-    Functions take points (n, dim) and are written with autograd.numpy.
-    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps, not of eps.
-    executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x.
-    Elliptic problems without reaction have a certificate, see nhpinn_bounds.py: Solution.error.
-    """
-    start = time.perf_counter()
-    dim = len(box) if isinstance(box, tuple | list | np.ndarray) else 0
-    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim)
-    check_solve(problem, recipe, tolerance, seed)
-    problem = problem._replace(domain=tuple((float(low), float(high)) for low, high in box))
-    steps = RECIPES[recipe](problem, tolerance, executor)
-    correctors, coefficients, u0 = nh_pinn(problem, steps, seed)
-    certificate = bounds = None
-    if initial is None and reaction is None:
-        potential = u0
-        if recipe == "adam":  # the flux need not suffer from a network's errors
-            potential = nhpinn_sharp.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
-        certificate = nhpinn_bounds.certificate(
-            coefficient, source, problem.domain, eps, correctors, coefficients, u0, potential
-        )
-    if reaction is None:
-        bounds = tensor_bounds_at_centre(problem, correctors, tolerance)
-    return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
 
 
 def certify(solution, value, gradient):
@@ -756,113 +746,116 @@ def certify(solution, value, gradient):
     """
     if solution.certificate is None:
         raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
+    x = grid(solution.problem.domain, 3)
+    checked_values("value", value, x)
+    if (slope := called("gradient", gradient, x)).shape != x.shape:
+        raise ValueError(f"gradient: returned shape {slope.shape} at points of shape {x.shape}, expected the same")
     return nhpinn_bounds.certify(solution.certificate, value, gradient)
 
 
-def check_solve(problem, recipe, tolerance, seed):
-    """Raises ValueError or TypeError for arguments that cannot be meant, before any work."""
-    if problem.dim not in (1, 2, 3):
-        raise ValueError(f"box: found {shown(problem.domain)}, expected 1 to 3 pairs (low, high)")
-    check_box("box", problem.domain, problem.dim)
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe: found {shown(recipe)}, expected one of {tuple(RECIPES)}")
-    check_positive("tolerance", tolerance)
-    check_integer("seed", seed, 0, np.inf)
-    check_problem(problem)
-    dim, size = problem.dim, np.diff(problem.domain)[:, 0]
-    if np.any(problem.eps * np.broadcast_to(problem.period, dim) > size * (1 + 1e-9)):
-        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {size.min():g}")
-    if problem.initial is not None:
-        edge = grid(problem.domain, 9)
-        sizes = np.abs(checked_values("initial", problem.initial, edge))
-        if (most := sizes[on_boundary(edge, problem.domain)].max()) > 1e-8 * sizes.max():
-            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
-    if recipe != "fem":
-        count = {1: 128, 2: 48, 3: 16}[dim]
-        nodes = np.mean(problem.domain, axis=1)[None]
-        field, y = at_nodes(problem.coefficient, nodes, midpoints(dim, problem.period, count))
-        check_resolved(field, y, np.divide(problem.period, count))
+# --- the door: recipes, and what long work says ------------------------------------------------------
 
 
-def tensor_bounds_at_centre(problem, correctors, tolerance):
-    """Bounds of the tensor at the node nearest to the centre of the box, by whose correctors they hold."""
-    period = np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    nearest = np.linalg.norm(correctors.nodes - np.mean(problem.domain, axis=1), axis=1).argmin()
-    x = correctors.nodes[nearest]
-    field = nhpinn_sharp.on_unit_cell(lambda y: problem.coefficient(0 * y + x, y), period)
-    count = {1: 257, 2: 65, 3: 21}[problem.dim]
-    chi = correctors.cells(period * midpoints(problem.dim, 1.0, count))[0][nearest] / period[:, None]
-    means = nhpinn_bounds.scattered_means(field, problem.dim)
-    resolved = nhpinn_bounds.resolution(field, problem.dim, means)
-    chi = chi.reshape(-1, *[count] * problem.dim)
-    bounds = nhpinn_bounds.tensor_bounds(field, chi, means, resolved, tolerance)
-    square = np.outer(period, period)
-    return bounds._replace(lower=square * bounds.lower, upper=square * bounds.upper)
+def progress(text=""):
+    """Says on a terminal what is done at the moment, each time in place of the last."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
 
 
-# --- both steps classical ---
+def counted(executor, task, items):
+    """map(task, items) by an executor, if there is one."""
+    for k, result in enumerate((executor.map if executor else map)(task, items), 1):
+        progress(f"cell problem {k} of {len(items)}")
+        yield result
+
+
+def train_aloud(name, loss, params, training, rng):
+    for state in adam(loss, params, training):
+        if state.epoch % 50 == 0:
+            progress(f"{name}: epoch {state.epoch} of {training.epochs}, loss {state.loss:.3g}")
+        params = state.params
+    return params
+
+
+def sharp_recipe(tolerance=1e-6, executor=None):
+    """The same steps by random features and linear least squares, see nhpinn_sharp.py.
+
+    executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x.
+    """
+    tasks = SimpleNamespace(map=partial(counted, executor))
+    return Recipe(
+        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, tasks),
+        nhpinn_bounds.energy,
+        lambda problem, coefficients, rng: nhpinn_sharp.solve_equation(problem, coefficients, tolerance, rng),
+    )
+
+
+def cell_training(dim):
+    """The Training of the paper's recipe for a coefficient of one's own."""
+    points = {1: 101, 2: 23, 3: 11}[dim]
+    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, layers=2)
+
+
+def adam_recipe(problem):
+    """The paper's recipe with settings for an equation of one's own."""
+    timed, dim = problem.initial is not None, problem.dim
+    weights = (1 / 7, 5 / 7, 1 / 7) if timed else (0.01, 0.99)
+    points = ({1: 41, 2: 15, 3: 8} if timed else {1: 101, 2: 21, 3: 11})[dim]
+    equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
+    steps = paper_recipe(cell_training(dim), equation, nodes={1: 33, 2: 5, 3: 3}[dim], train=train_aloud)
+    x = grid(problem.domain, {1: 4001, 2: 101, 3: 31}[dim])
+    if any(np.any(f(x)) for f in (problem.source, problem.initial) if f):
+        return steps
+    return steps._replace(equation=lambda *_: lambda x: (0 * x[:, 0], 0 * x, 0 * x[:, None] * x[:, :, None]))
+
+
+ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (6, 4)}  # an axis, order: of a cell and of the box
 
 
 def fem_recipe(tolerance=1e-6, executor=None):
-    """The same steps by finite elements, for comparison."""
-    elements = {1: (32, 6), 2: (12, 6), 3: (5, 4)}  # an axis, order
+    """The same steps by finite elements, for comparison.  tolerance: of the interpolation in x."""
 
     def cells(problem, rng):
-        dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-        slow = nhpinn_sharp.slow_nodes(problem, tolerance)
-        nodes = np.zeros((1, dim)) if slow is None else slow.points
-        count, order = elements[dim]
-        mesh = fem.Mesh(tuple((0.0, length) for length in period), count, order, periodic=True)
+        dim, slow = problem.dim, nhpinn_sharp.slow_nodes(problem, tolerance)
+        nodes, weights = (np.zeros((1, dim)), one_node) if slow is None else (slow.points, slow.weights)
+        mesh = fem.cell_mesh(dim, *ELEMENTS[dim][:1], problem.period, ELEMENTS[dim][1])
         task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
-        fields = list((executor.map if executor else map)(task, nodes))
-        weights = one_node if slow is None else slow.weights
-        return Correctors(partial(element_cells, fields), weights, nodes, problem.period)
+        return Correctors(partial(element_cells, list(counted(executor, task, nodes))), weights, nodes, problem.period)
 
     return Recipe(cells, nhpinn_bounds.energy, element_equation)
 
 
 def element_correctors(coefficient, reaction, mesh, x):
+    """The correctors at one x (dim,), or N: a Field."""
+    field = lambda y: coefficient(0 * y + x, y)  # noqa: E731
     if reaction is None:
-        return fem.correctors(lambda y: coefficient(0 * y + x, y), mesh)[0]
-    y = np.zeros((1, len(x)))
-    N, _ = fem.reaction_corrector(reaction, tensor_of(lambda y: coefficient(0 * y + x, y), y)[0, 0, 0], mesh)
+        return fem.correctors(field, mesh)[0]
+    N, _ = fem.reaction_corrector(reaction, tensor_of(field, np.zeros((1, len(x))))[0, 0, 0], mesh)
     return N._replace(nodal=N.nodal[:, None])
 
 
 def element_cells(fields, y):
-    value, slope = zip(*(field.at(y)[:2] for field in fields), strict=True)
+    value, slope, _ = zip(*(field.at(y) for field in fields), strict=True)
     return np.moveaxis(np.stack(value), 1, 2), np.moveaxis(np.stack(slope), 1, 2)
 
 
 def element_equation(problem, coefficients, rng):
     """Step 3; with time, by Crank and Nicolson, anew for every time asked for."""
-    mesh = fem.Mesh(problem.domain, {1: 64, 2: 32, 3: 8}[problem.dim], {1: 6, 2: 6, 3: 4}[problem.dim])
-    r = coefficients.reaction
+    d, r = problem.dim, coefficients.reaction
+    mesh = fem.Mesh(problem.domain, *ELEMENTS[d])
     constant = (lambda x: np.full(len(x), r)) if r else None
     if problem.initial is None:
         return fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant).at
 
     def at(points):
-        d = problem.dim
-        times, which = np.unique(points[:, -1], return_inverse=True)
         out = np.zeros(len(points)), np.zeros(points.shape), np.zeros((*points.shape, d + 1))
-        for k, t in enumerate(times):
-            steps = max(1, round(400 * t / problem.final_time))
+        for t in np.unique(points[:, -1]):
+            steps, which = max(1, round(400 * t / problem.final_time)), points[:, -1] == t
             u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, constant)
-            value, slope, second = u.at(points[which == k, :d])
-            out[0][which == k], out[1][which == k, :d], out[2][which == k, :d, :d] = value, slope, second
+            out[0][which], out[1][which, :d], out[2][which, :d, :d] = u.at(points[which, :d])
         return out
 
     return at
-
-
-def adam_recipe(problem):
-    """The paper's recipe with settings for an equation of one's own."""
-    inputs = problem.dim + (problem.initial is not None)
-    weights = (0.01, 0.99) if problem.initial is None else (1 / 7, 5 / 7, 1 / 7)
-    points = {1: 101, 2: 21, 3: 11, 4: 7}[inputs] if problem.initial is None else {2: 41, 3: 15, 4: 8}[inputs]
-    equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
-    return paper_recipe(cell_training(problem.dim), equation, nodes={1: 33, 2: 5, 3: 3}[problem.dim])
 
 
 RECIPES = {

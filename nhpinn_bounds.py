@@ -357,7 +357,7 @@ def spline_line(nodes):
 
 def fourier_line(count, period, x, order):
     wave = 2j * np.pi / period * np.arange(-(count // 2), count // 2 + 1)
-    back = np.exp(-np.outer(wave, period / count * np.arange(count))) / count
+    back = np.exp(-np.outer(wave, period / count * (np.arange(count) + 0.5))) / count
     return ((np.exp(np.outer(x % period, wave)) * wave**order) @ back).real
 
 
@@ -392,17 +392,15 @@ def fluxes_potential(flux, period):
     return np.fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
 
 
-def micro_tables(coefficient, correctors, period):
-    """chi_j and phi_kij at every node, as values of Fourier series on a grid: lines, values."""
+def micro_tables(coefficient, nodes, chi, period):
+    """chi_j and phi_kij at every node, as values of Fourier series at midpoints: lines, values.  chi (X, J, n)"""
     d, m = len(period), CELLS[len(period)]
-    y = tensor_grid([p / m * np.arange(m) for p in period])
+    y, axes = midpoints(d, period, m), [p / m * (np.arange(m) + 0.5) for p in period]
     lines = [partial(fourier_line, m, p) for p in period]
-    chi = correctors.cells(y)[0]  # (X, J, n)
     spread = chi.reshape(-1, *[m] * d)
-    slopes = interpolated(lines, np.moveaxis(spread, 0, -1), [p / m * np.arange(m) for p in period], True)[1]
-    slopes = slopes.reshape(d, *chi.shape)
+    slopes = interpolated(lines, np.moveaxis(spread, 0, -1), axes, True)[1].reshape(d, *chi.shape)
     tables = []
-    for q, x in enumerate(correctors.nodes):
+    for q, x in enumerate(nodes):
         a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
         flux = np.einsum("nik,kjn->jin", a, slopes[:, q] + np.eye(d)[:, :, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[q].reshape(1, d, *[m] * d), fluxes_potential(flux, period)]))
@@ -612,19 +610,22 @@ def friedrichs(box, x):
     return np.sum(0.75 * (np.pi / (high - low)) ** 2 + 0.25 / (2 * np.minimum(x - low, high - x)) ** 2, axis=1)
 
 
-def certificate(coefficient, source, box, eps, correctors, coefficients, u0, potential=None):
+def certificate(problem, correctors, coefficients, u0, potential=None, chi=None):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
-    coefficient(x, y), source(x); box (dim, 2); correctors, coefficients: records of steps 1 and 2, see nhpinn.py;
-    u0, potential: functions whose first result at points (n, dim) are values: the homogenized solution of v, and
-    the one of s (None: the same; a better one makes the bound of a worse u0 sharper).
+    problem, correctors, coefficients: records of nhpinn.py; u0, potential: functions whose first result at points
+    (n, dim) are values: the homogenized solution of v, and the one of s (None: the same; a better one makes the bound
+    of a worse u0 sharper).  chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
     """
-    box = np.array(box, dtype=float)
-    d = len(box)
+    box, eps = np.array(problem.domain, dtype=float), problem.eps
+    d, potential = len(box), potential or u0
     period = np.broadcast_to(correctors.period, d).astype(float)
+    if chi is None:
+        chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     c = TwoScale(
-        coefficient, source, box, eps * period, eps, correctors.weights, coefficients.tensor, coefficients.divergence,
-        macro_tables(box, u0, potential or u0), micro_tables(coefficient, correctors, period),
+        problem.coefficient, problem.source, box, eps * period, eps, correctors.weights, coefficients.tensor,
+        coefficients.divergence, macro_tables(box, u0, potential),
+        micro_tables(problem.coefficient, correctors.nodes, chi, period),
     )  # fmt: skip
     if d == 1:
         c = ends_at_zero(c)
@@ -640,15 +641,15 @@ def macro_nodes(box):
     return [low + (high - low) * t for low, high in box]
 
 
-def macro_tables(box, *solutions):
+def macro_tables(box, u0, potential):
     """Splines of homogenized solutions, less the blending of their boundary values if there are any: lines, values."""
-    d = len(box)
+    d, solutions = len(box), (u0,) if potential is u0 else (u0, potential)
     nodes, t = macro_nodes(box), macro_nodes([(0, 1)] * d)[0]
     values = np.stack([np.reshape(u(tensor_grid(nodes))[0], [len(t)] * d) for u in solutions], axis=-1)
     for axis in range(d):
         u = np.moveaxis(values, axis, -1)
         u -= (1 - t) * u[..., :1] + t * u[..., -1:]
-    return [spline_line(x) for x in nodes], values
+    return [spline_line(x) for x in nodes], np.broadcast_to(values, (*values.shape[:-1], 2))
 
 
 def ends_at_zero(c):
@@ -681,21 +682,13 @@ def judged(c, coarse, fine):
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
 
     def at(x):
-        chunks = np.array_split(
-            np.asarray(x, dtype=float), max(1, len(x) * CELLS[len(c.box)] ** (len(c.box) - 1) // BLOCK)
-        )
+        x, width = np.asarray(x, dtype=float), CELLS[len(c.box)] ** (len(c.box) - 1)
+        chunks = np.array_split(x, max(1, len(x) * width // BLOCK))
         return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
 
-    distance = fine.distance + fine.residual
+    distance, error = fine.distance + fine.residual, float(errors[1] + change)
     return Certificate(
-        float(errors[1] + change),
-        lambda x: tuple(at(x)[:2]),
-        lambda x: at(x)[2],
-        distance,
-        fine.residual,
-        norms[1],
-        change,
-        c,
+        error, lambda x: tuple(at(x)[:2]), lambda x: at(x)[2], distance, fine.residual, norms[1], change, c
     )
 
 

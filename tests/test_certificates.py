@@ -27,7 +27,7 @@ PAPER = {  # coefficient, source, box, slow
 }  # fmt: skip
 
 
-def problem(coefficient, source, box, slow, eps, period=1.0):
+def problem(coefficient, source, domain, slow, eps, period=1.0):
     return SimpleNamespace(**locals())
 
 
@@ -49,8 +49,8 @@ def random_problem(seed, dim, slow, contrast, eps):
 
 def homogenized(p, elements=None, noise=0.0):
     """Correctors, a* and u0 by finite elements; noise: of the correctors, relative to the period."""
-    dim, period = len(p.box), np.broadcast_to(p.period, len(p.box))
-    chebyshev = Chebyshev(tuple(p.box), ({1: 12, 2: 4, 3: 3}[dim],) * dim)
+    dim, period = len(p.domain), np.broadcast_to(p.period, len(p.domain))
+    chebyshev = Chebyshev(tuple(p.domain), ({1: 12, 2: 4, 3: 3}[dim],) * dim)
     nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node)
     mesh = fem.Mesh(
         tuple((0.0, length) for length in period),
@@ -69,25 +69,25 @@ def homogenized(p, elements=None, noise=0.0):
     tensor = lambda x: np.einsum("nx,xij->nij", weights(x)[0], samples)  # noqa: E731
     divergence = lambda x: np.einsum("nxi,xij->nj", weights(x)[1], samples)  # noqa: E731
     u0 = fem.solve_elliptic(
-        tensor, p.source, fem.Mesh(tuple(p.box), {1: 48, 2: 16, 3: 5}[dim], {1: 5, 2: 5, 3: 3}[dim])
+        tensor, p.source, fem.Mesh(tuple(p.domain), {1: 48, 2: 16, 3: 5}[dim], {1: 5, 2: 5, 3: 3}[dim])
     )
     return Correctors(cells, weights, nodes, p.period), SimpleNamespace(tensor=tensor, divergence=divergence), u0.at
 
 
 def certificate(p, **options):
-    return certificates.certificate(p.coefficient, p.source, p.box, p.eps, *homogenized(p, **options))
+    return certificates.certificate(p, *homogenized(p, **options))
 
 
 def truth(p, c):
     """A function: gradients at quadrature points -> their energy norm relative to u's; by refined finite elements."""
-    lengths = p.eps * np.broadcast_to(p.period, len(p.box))
-    elements, order = {1: (16, 8), 2: (5, 4), 3: (2, 4)}[len(p.box)]  # a period
-    count = tuple(int(np.ceil(elements * (high - low) / h)) for (low, high), h in zip(p.box, lengths, strict=True))
-    u = fem.solve_elliptic(lambda x: p.coefficient(x, x / p.eps), p.source, fem.Mesh(tuple(p.box), count, order))
-    axes, weights = zip(*(certificates.panels(c.scales, i, 5) for i in range(len(p.box))), strict=True)
+    lengths = p.eps * np.broadcast_to(p.period, len(p.domain))
+    elements, order = {1: (16, 8), 2: (5, 4), 3: (2, 4)}[len(p.domain)]  # a period
+    count = tuple(int(np.ceil(elements * (high - low) / h)) for (low, high), h in zip(p.domain, lengths, strict=True))
+    u = fem.solve_elliptic(lambda x: p.coefficient(x, x / p.eps), p.source, fem.Mesh(tuple(p.domain), count, order))
+    axes, weights = zip(*(certificates.panels(c.scales, i, 5) for i in range(len(p.domain))), strict=True)
     x, w = tensor_grid(axes), tensor_grid(weights).prod(axis=1)
     a = fem._tensor(p.coefficient(x, x / p.eps), x.shape)
-    slope = np.stack([u.on_grid(*axes, along=(i,)) for i in range(len(p.box))], axis=-1)
+    slope = np.stack([u.on_grid(*axes, along=(i,)) for i in range(len(p.domain))], axis=-1)
     norm = lambda g: np.sqrt(w @ np.einsum("ni,nij,nj->n", g, a, g))  # noqa: E731
     v = certificates.fields(c.scales, axes, True)[1]
     return norm(slope - v) / norm(slope), lambda gradient: norm(slope - gradient(x)) / norm(slope)
@@ -101,7 +101,7 @@ def test_the_flux_balances_the_source_and_the_reconstruction_is_zero_on_the_boun
     monkeypatch.setitem(certificates.GAUSS, 3, (2, 2))  # the integrals are of no use here
     p = random_problem(dim + slow, dim, slow, 4, 0.3)
     c = certificate(p, noise=1e-2)
-    low, high = np.transpose(p.box)
+    low, high = np.transpose(p.domain)
     x, h, e = low + (high - low) * np.random.default_rng(0).uniform(0.01, 0.99, (40, dim)), 1e-5, np.eye(dim)
     _, slope, _, residual, _ = certificates.fields(c.scales, x.T)
     ahead, behind = ([certificates.fields(c.scales, (x + s * h * e_i).T) for e_i in e] for s in (1, -1))
@@ -166,17 +166,16 @@ def test_a_better_potential_makes_up_for_a_worse_solution():
     correctors, coefficients, u0 = homogenized(p)
     rough = lambda x: (u0(x)[0] + 2e-4 * np.sin(9 * x[:, 0]) * np.cos(7 * x[:, 1]),)  # noqa: E731
     alone, helped = (
-        certificates.certificate(p.coefficient, p.source, p.box, p.eps, correctors, coefficients, rough, potential)
-        for potential in (None, u0)
+        certificates.certificate(p, correctors, coefficients, rough, potential) for potential in (None, u0)
     )
     assert truth(p, helped)[0] <= helped.error < 0.6 * alone.error
 
 
 def test_units_and_a_source_of_zero():
     p = problem(*PAPER["elliptic2d"], 1 / 4)
-    q = problem(lambda x, y: 1e6 * p.coefficient(x, y), lambda x: 1e-3 * p.source(x), p.box, False, 1 / 4)
+    q = problem(lambda x, y: 1e6 * p.coefficient(x, y), lambda x: 1e-3 * p.source(x), p.domain, False, 1 / 4)
     assert certificate(q).error == pytest.approx(certificate(p).error, rel=1e-6)
-    assert certificate(problem(p.coefficient, lambda x: 0 * x[:, 0], p.box, False, 1 / 4)).error == 0
+    assert certificate(problem(p.coefficient, lambda x: 0 * x[:, 0], p.domain, False, 1 / 4)).error == 0
 
 
 # Other candidates -----------------------------------------------------------------------------------------------------
