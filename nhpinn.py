@@ -448,21 +448,30 @@ ADVICE = {
 def _scaled_back(bounds, corrector, period, recipe):
     """Homogenized from bounds and a corrector on the unit cell, see nhpinn_sharp.on_unit_cell."""
     lower, tensor, upper = (np.outer(period, period) * part for part in (bounds.lower, bounds.tensor, bounds.upper))
-    chi = lambda y: period * corrector(np.asarray(y) / period)  # noqa: E731
+    chi = partial(_corrector, corrector, period)  # it can be sent to another process, as a closure cannot
     return Homogenized(tensor, lower, upper, bounds.gap, bounds.quadrature, chi, recipe)
+
+
+def _corrector(unit, period, y):
+    """chi (n, dim) at any points y (n, dim)."""
+    return period * unit(np.asarray(y) / period).T
+
+
+def _first_node(cells, y):
+    """chi (dim, n) of correctors that do not depend on x."""
+    return cells(y)[0][0]
 
 
 def _by_features(coefficient, period, tolerance, seed):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     if dim == 1:
         bounds, chi = nhpinn_bounds.harmonic_mean(field, tolerance)
-        return _scaled_back(bounds, lambda y: chi(y).T, period, "sharp")
+        return _scaled_back(bounds, chi, period, "sharp")
     try:
         found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
     except nhpinn_bounds.Unresolved as error:
         return _by_sampled_pixels(coefficient, period, error)
-    cells = nhpinn_sharp.unit_cells(found)
-    return _scaled_back(found.bounds, lambda y: cells(y)[0][0].T, period, "sharp")
+    return _scaled_back(found.bounds, partial(_first_node, nhpinn_sharp.unit_cells(found)), period, "sharp")
 
 
 PIXELS = {2: 256, 3: 40}  # an axis, of a coefficient that jumps
@@ -525,7 +534,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
     bounds = nhpinn_bounds.tensor_bounds(field, chi, *quadrature(field, dim), tolerance)
-    found = _scaled_back(bounds, lambda y: cells(y)[0][0].T, period, "adam")
+    found = _scaled_back(bounds, partial(_first_node, cells), period, "adam")
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
     return found._replace(tensor=np.outer(period, period) * tensor)
