@@ -27,7 +27,7 @@ def coefficient(y):
 def draw(found, path):
     import matplotlib.pyplot as plt
 
-    axis = np.linspace(0, 1, 121)
+    axis = np.linspace(0, 0.9999, 121)
     y = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     values = {name: each.corrector(y)[:, 0].reshape(121, 121).T for name, each in found.items()}
     size = np.abs(values["sharp"]).max()
