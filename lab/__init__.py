@@ -2,9 +2,11 @@
 
 settings      of a task: its budget, its trainings, its random numbers
 experiments   the paper's experiments: what a task computes      studies   why they come out as they do
+training      trainings recorded, saved and continued
+averages, minimisers   what a loss sees: averaged over the cells, and minimised exactly
 tasks         all methods as one table                           own       problems of one's own, from a file
 runner        tasks in processes                                 files     results and checkpoints on disk
-tables, panels, figures, report, claims                          what is shown, from saved results alone
+tables, panels, figures, report, claims, overview                what is shown, from saved results alone
 command       the command line of run_all.py
 """
 

@@ -103,7 +103,7 @@ def cores():
 def print_list(experiments):
     recipes = {
         "adam": "the paper's: soft boundary and periodic losses, oversampling, Adam; percents",
-        "sharp": "built-in boundary and periodic conditions, Levenberg-Marquardt, bounds; six digits and more",
+        "sharp": "random features and linear least squares, with bounds; six digits and more",
         "fem": "no network: finite-element references",
     }
     for heading, texts in (

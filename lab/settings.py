@@ -15,7 +15,12 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "smoke": Budget(0.005, 256, 10, "every code path in a minute: 0.5 % of the epochs, the numbers mean nothing"),
+    "smoke": Budget(
+        0.005,
+        256,
+        10,
+        "every code path in a minute: 0.5 % of the epochs: numbers of trainings mean nothing, sharp and fem are whole",
+    ),
     "standard": Budget(0.6, 1024, 20, "0.6 of the paper's epochs, at most 1024 random equation points in each"),
     "paper": Budget(1, None, 10, "the paper's points and epochs"),
 }
