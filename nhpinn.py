@@ -605,10 +605,7 @@ def solve(
         chi = correctors.cells(midpoints(dim, period, nhpinn_bounds.CELLS[dim]))[0]
         bounds = bounds_at_centre(problem, correctors, chi, *resolved, tolerance)
         if initial is None:
-            potential = u0
-            if recipe == "adam":  # the flux need not suffer from a network's errors
-                potential = nhpinn_sharp.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
-            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0, potential, chi)
+            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0, chi)
     progress()
     return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
 

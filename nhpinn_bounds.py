@@ -341,7 +341,7 @@ class TwoScale(NamedTuple):
     weights: Callable  # of the correctors
     tensor: Callable  # a*(x)
     divergence: Callable  # d_i a*_ij
-    macro: tuple  # lines, values (N, ..., 2): u0 of v and of s, see `interpolated`
+    macro: tuple  # lines, values (N, ..., 1): u0, see `interpolated`
     micro: tuple  # lines, values (m, ..., X * (1 + pairs) * dim): chi_j and phi_kij of every node
     layers: tuple = ()  # of a face: axis, side, factors of v (kinds, knots), of s (pairs, kinds, knots)
     constant: float = 0.0  # of s, in one dimension
@@ -414,9 +414,9 @@ class Parts(NamedTuple):
     """At n points: eps chi_j d_j u0 and eps phi_kij d_j u0, not summed over j, and what they are made of."""
 
     x: np.ndarray  # (n, d)
-    u0: np.ndarray  # (2, n): of v and of s; so in all that follows
-    slope: np.ndarray  # (d, 2, n)
-    second: np.ndarray  # (d, d, 2, n)
+    u0: np.ndarray  # (n,)
+    slope: np.ndarray  # (d, n)
+    second: np.ndarray  # (d, d, n)
     terms: np.ndarray  # (1 + pairs, J, n): chi first
     slopes: np.ndarray  # (d, 1 + pairs, J, n): their whole gradients
 
@@ -424,16 +424,14 @@ class Parts(NamedTuple):
 def parts(c, axes, grid):
     d = len(axes)
     x = tensor_grid(axes) if grid else np.stack(axes, axis=-1)
-    u0, g, H = interpolated(*c.macro, axes, grid, second=True)
+    u0, g, H = (z[..., 0, :] for z in interpolated(*c.macro, axes, grid, second=True))
     value, slope, _ = interpolated(*c.micro, [x / c.eps for x in axes], grid)
     w, dw = c.weights(x)
     shape = (w.shape[1], -1, d, len(x))
     value, slope = value.reshape(shape), slope.reshape(d, *shape)
     slope = np.einsum("nx,ixqjn->iqjn", w, slope) + c.eps * np.einsum("nxi,xqjn->iqjn", dw, value)
     value = np.einsum("nx,xqjn->qjn", w, value)
-    which = [0] + [1] * (len(value) - 1)  # chi belongs to the u0 of v, phi to that of s
-    g_j, H_ij = np.moveaxis(g[:, which], 0, 1), np.moveaxis(H[:, :, which], 2, 1)
-    return Parts(x, u0, g, H, c.eps * value * g_j, slope * g_j + c.eps * value * H_ij)
+    return Parts(x, u0, g, H, c.eps * value * g, slope * g + c.eps * value * H[:, None])
 
 
 def curls(slopes):
@@ -476,9 +474,11 @@ def waves(c, axis, x):
 def layer_terms(c, p, axis):
     """What a face's hats are multiplied by: (1 + pairs, kinds, n), and gradients (d, 1 + pairs, kinds, n)."""
     value, slope = waves(c, axis, p.x)
-    which = [0] + [1] * (len(p.terms) - 1)
-    g, H = p.slope[axis, which, None], p.second[:, axis, which, None]
-    term, change = c.eps * g * value, c.eps * (g * slope[:, None] + H * value)
+    g, H = p.slope[axis], p.second[:, axis, None, None]
+    term, change = (
+        np.broadcast_to(z, (*z.shape[:-3], len(p.terms), *z.shape[-2:]))
+        for z in ((c.eps * g * value)[None], c.eps * (g * slope[:, None] + H * value))
+    )
     return np.concatenate([p.terms[:, axis, None], term], 1), np.concatenate([p.slopes[:, :, axis, None], change], 2)
 
 
@@ -493,8 +493,8 @@ def fields(c, axes, grid=False):
     """v (n,), grad v (n, d), s (n, d), r (n,), and the points (n, d)."""
     p = parts(c, axes, grid)
     a, b = c.tensor(p.x), c.divergence(p.x)
-    value, slope = p.u0[0] + p.terms[0].sum(0), p.slope[:, 0] + p.slopes[:, 0].sum(1)
-    flux = np.einsum("nij,jn->in", a, p.slope[:, 1]) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
+    value, slope = p.u0 + p.terms[0].sum(0), p.slope + p.slopes[:, 0].sum(1)
+    flux = np.einsum("nij,jn->in", a, p.slope) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
     for axis, side, of_v, of_s in c.layers:
         hat, change = hats(c, axis, side, p.x)
         at = np.flatnonzero(hat.any(0))
@@ -506,7 +506,7 @@ def fields(c, axes, grid=False):
         value[at] += terms[0].sum(0)
         slope[:, at] += slopes[:, 0].sum(1)
         flux[:, at] += curls(slopes[:, 1:].sum(2)).sum(1)
-    residual = -np.einsum("nij,ijn->n", a, p.second[:, :, 1]) - np.einsum("nj,jn->n", b, p.slope[:, 1])
+    residual = -np.einsum("nij,ijn->n", a, p.second) - np.einsum("nj,jn->n", b, p.slope)
     return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
 
 
@@ -631,21 +631,19 @@ def antiderivative(r, weights, count, start):
     return (before[:, :, None] + inner).reshape(r.shape), ends[:, -1:]
 
 
-def certificate(problem, correctors, coefficients, u0, potential=None, chi=None):
+def certificate(problem, correctors, coefficients, u0, chi=None):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
-    problem, correctors, coefficients: records of nhpinn.py; u0, potential: functions whose first result at points
-    (n, dim) are values: the homogenized solution of v, and the one of s (None: the same; a better one makes the bound
-    of a worse u0 sharper).  chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
+    problem, correctors, coefficients: records of nhpinn.py; u0: a function whose first result at points (n, dim) are
+    values; chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
     """
     box, eps = np.array(problem.domain, dtype=float), problem.eps
-    d, potential = len(box), potential or u0
-    period = np.broadcast_to(correctors.period, d).astype(float)
+    d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
     if chi is None:
         chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     c = TwoScale(
         problem.coefficient, problem.source, box, eps * period, eps, correctors.weights, coefficients.tensor,
-        coefficients.divergence, macro_tables(box, u0, potential),
+        coefficients.divergence, macro_tables(box, u0),
         micro_tables(problem.coefficient, correctors.nodes, chi, period),
     )  # fmt: skip
     if d == 1:
@@ -663,19 +661,16 @@ def macro_nodes(box, count):
     return [low * (1 - t) + high * t for low, high in box]
 
 
-def macro_tables(box, u0, potential):
-    """Splines of homogenized solutions, less the blending of their boundary values if there are any: lines, values.
-
-    Of as few points as interpolate both at some others.
-    """
-    d, solutions = len(box), (u0,) if potential is u0 else (u0, potential)
+def macro_tables(box, u0):
+    """A spline of u0, less the blending of its boundary values if there are any, of as few points as interpolate it at
+    some others: lines, values."""
+    d, (count, most) = len(box), NODES[len(box)]
     x = np.random.default_rng(0).uniform(*box.T, (100, d))
-    exact, (count, most) = np.stack([u(x)[0] for u in solutions], axis=-1), NODES[d]
+    exact = u0(x)[0]
     while True:
         nodes = macro_nodes(box, count)
-        lines, values = [spline_line(z) for z in nodes], [u(tensor_grid(nodes))[0] for u in solutions]
-        values = np.stack(values, axis=-1).reshape(*[count] * d, -1)
-        miss = np.abs(interpolated(lines, values, x.T, False)[0].T - exact).max()
+        lines, values = [spline_line(z) for z in nodes], u0(tensor_grid(nodes))[0].reshape(*[count] * d, 1)
+        miss = np.abs(interpolated(lines, values, x.T, False)[0][0] - exact).max()
         if miss <= 1e-7 * np.abs(exact).max() or 2 * count > most:
             break
         count = 2 * count - 1
@@ -683,19 +678,18 @@ def macro_tables(box, u0, potential):
     for axis in range(d):
         u = np.moveaxis(values, axis, -1)
         u -= (1 - t) * u[..., :1] + t * u[..., -1:]
-    return lines, np.broadcast_to(values, (*values.shape[:-1], 2))
+    return lines, values
 
 
 def ends_at_zero(c):
-    """In one dimension, u0 + c_0 + c_1 z in the place of the u0 of v, such that v vanishes at both ends."""
+    """In one dimension, u0 + c_0 + c_1 z in the place of u0, such that v vanishes at both ends."""
     (line,), values = c.macro
     nodes = macro_nodes(c.box, len(values))[0]
     z = make_interp_spline(nodes, 1 / c.tensor(nodes[:, None])[:, 0, 0], 5).antiderivative()(nodes)
     chi = np.einsum("nx,xn->n", c.weights(c.box.T)[0], interpolated(*c.micro, c.box / c.eps, False)[0])
     rows = line(c.box[0], 0) + c.eps * chi[:, None] * line(c.box[0], 1)  # v at both ends from the nodes
     extra = np.stack([np.ones_like(z), z], axis=-1)
-    trace_free = values[:, 0] - extra @ np.linalg.solve(rows @ extra, rows @ values[:, 0])
-    return c._replace(macro=([line], np.stack([trace_free, values[:, 1]], axis=-1)))
+    return c._replace(macro=([line], values - extra @ np.linalg.solve(rows @ extra, rows @ values)))
 
 
 def mean_flux(c):

@@ -161,14 +161,13 @@ def test_correctors_that_are_wrong_have_an_error_and_a_bound_of_it(dim):
     assert exact.error < true <= wrong.error
 
 
-def test_a_better_potential_makes_up_for_a_worse_solution():
+def test_what_is_wrong_in_the_homogenized_solution_is_in_the_bound_and_hardly_more():
     p = problem(*PAPER["elliptic2d"], 1 / 8)
     correctors, coefficients, u0 = homogenized(p)
-    rough = lambda x: (u0(x)[0] + 2e-4 * np.sin(9 * x[:, 0]) * np.cos(7 * x[:, 1]),)  # noqa: E731
-    alone, helped = (
-        certificates.certificate(p, correctors, coefficients, rough, potential) for potential in (None, u0)
-    )
-    assert truth(p, helped)[0] <= helped.error < 0.6 * alone.error
+    rough = lambda x: (u0(x)[0] + 1e-3 * np.sin(9 * x[:, 0]) * np.cos(7 * x[:, 1]),)  # noqa: E731
+    wrong = certificates.certificate(p, correctors, coefficients, rough)
+    true, _ = truth(p, wrong)
+    assert 0.05 < true <= wrong.error < 1.3 * true
 
 
 def test_units_and_a_source_of_zero():
