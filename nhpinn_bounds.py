@@ -220,6 +220,12 @@ def shifted(a, count, shift):
     return fft.ifftn(fft.fftn(values, axes=axes) * turn[..., None], axes=axes).real.reshape(a.shape)
 
 
+def quadrature(field, dim):
+    """The means of a field on the unit cell, and the midpoints an axis that resolve it."""
+    means = scattered_means(field, dim)
+    return means, resolution(field, dim, means)
+
+
 class Unresolved(ValueError):
     """No quadrature in reach resolves a coefficient."""
 
@@ -250,6 +256,16 @@ def _bounds_by(field, slopes, count, means):
     moved += [found - each for rule in (other, means) for found, each in zip(rule, reuss_voigt(a), strict=True)]
     quadrature = max(relative_size(each, middle) for each in moved)
     return Bounds(lower, upper, relative_size(upper - lower, middle), quadrature)
+
+
+def bounds_at(x, correctors, chi, field, means, count, tolerance):
+    """Bounds of the homogenized tensor at one x (dim,), for its field on the unit cell, by correctors whose values at
+    the midpoints of CELLS are chi (X, J, n)."""
+    d, chi = len(x), np.tensordot(correctors.weights(x[None])[0][0], chi, 1)
+    period = np.broadcast_to(np.asarray(correctors.period, float), d)
+    chi = (chi / period[:, None]).reshape(d, *[CELLS[d]] * d)
+    found = tensor_bounds(field, chi, means, count, tolerance)
+    return found._replace(lower=np.outer(period, period) * found.lower, upper=np.outer(period, period) * found.upper)
 
 
 def relative_size(difference, tensor):
