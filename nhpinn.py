@@ -113,8 +113,9 @@ def adam(loss, params, training, state=None):
     loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
     first, params, m, v, _ = state or State(0, params)
+    loss_and_gradient = value_and_grad(loss)
     for epoch in range(first, training.epochs):
-        value, gradient = value_and_grad(loss)(params)
+        value, gradient = loss_and_gradient(params)
         if not np.isfinite(value):
             raise FloatingPointError(
                 f"the loss is {value} at epoch {epoch} of {training.epochs}: "
@@ -211,16 +212,17 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
     """
     nodes = nodes or homogenized.points
 
+    def cells(problem, rng):
+        return solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train)
+
+    def equation(problem, coefficients, rng):
+        return solve_equation(problem, coefficients, homogenized, rng, train=train)
+
     def check(problem):
         check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
         check_equation_training(homogenized, problem.dim, problem.initial is not None)
 
-    return Recipe(
-        lambda problem, rng: solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train),
-        average_of_flux,
-        lambda problem, coefficients, rng: solve_equation(problem, coefficients, homogenized, rng, train=train),
-        check,
-    )
+    return Recipe(cells, average_of_flux, equation, check)
 
 
 def slow_nodes(problem, count):
@@ -229,9 +231,6 @@ def slow_nodes(problem, count):
     if slow is None:
         slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
     return grid(problem.domain, count) if slow else np.zeros((1, dim))
-
-
-# Step 1
 
 
 def solve_cells(problem, training, rng, nodes, train=train):
@@ -290,9 +289,6 @@ def spline_weights(nodes):
     return weights
 
 
-# Step 2
-
-
 class Coefficients(NamedTuple):
     """Step 2: the coefficients of the homogenized equation."""
 
@@ -300,16 +296,13 @@ class Coefficients(NamedTuple):
     weights: Callable  # of the nodes in an interpolation, see Correctors
     reaction: float  # r*
 
-    def tensor(self, x):
-        """a*: (n, dim) -> (n, dim, dim)"""
+    def tensor(self, x):  # (n, dim) -> a* (n, dim, dim)
         return np.einsum("nx,xij->nij", self.weights(x)[0], self.samples)
 
-    def divergence(self, x):
-        """d_i a*_ij: (n, dim) -> (n, dim)"""
+    def divergence(self, x):  # (n, dim) -> d_i a*_ij (n, dim)
         return np.einsum("nxi,xij->nj", self.weights(x)[1], self.samples)
 
-    def __call__(self, x):
-        """a*, its divergence, r*: what `equation_loss` asks for."""
+    def __call__(self, x):  # what `equation_loss` asks for
         return self.tensor(x), self.divergence(x), self.reaction
 
 
@@ -335,9 +328,6 @@ def average_of_flux(a, slopes):
     return (tensor + tensor.T) / 2
 
 
-# Step 3
-
-
 def solve_equation(problem, coefficients, training, rng, params=None, train=train, name="homogenized"):
     """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, eq. (3).  -> Network"""
     timed = problem.initial is not None
@@ -355,7 +345,7 @@ def classical_pinn(problem, training, rng, params=None, train=train):
 
 
 def multiscale(problem):
-    """Points -> (a, its divergence, r / eps) of the multiscale equation."""
+    """x (n, dim) -> a, its divergence, r / eps: the coefficients of the multiscale equation."""
 
     def coefficients(x):
         a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)
@@ -367,9 +357,8 @@ def multiscale(problem):
 def reconstruct(problem, u0, slope, second, expansion):
     """u_0 + eps chi_j d_j u_0, or u_0 (1 + eps N): eq. (5) to first order, and its gradient.
 
-    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution, its gradient and second derivatives.
-    expansion: the correctors at (x, x / eps), see Correctors.expansion.
-    -> (n,), (n, dim)
+    u0 (n,), slope (n, dim), second (n, dim, dim): the homogenized solution and its derivatives.
+    expansion: the correctors at (x, x / eps), see Correctors.expansion.  -> (n,), (n, dim)
     """
     eps, (chi, chi_y, chi_x) = problem.eps, expansion
     if problem.reaction is None:
@@ -457,21 +446,30 @@ ADVICE = {
 def _scaled_back(bounds, corrector, period, recipe):
     """Homogenized from bounds and a corrector on the unit cell, see nhpinn_sharp.on_unit_cell."""
     lower, tensor, upper = (np.outer(period, period) * part for part in (bounds.lower, bounds.tensor, bounds.upper))
-    chi = lambda y: period * corrector(np.asarray(y) / period)  # noqa: E731
+    chi = partial(_corrector, corrector, period)  # it can be sent to another process, as a closure cannot
     return Homogenized(tensor, lower, upper, bounds.gap, bounds.quadrature, chi, recipe)
+
+
+def _corrector(unit, period, y):
+    """chi (n, dim) at any points y (n, dim)."""
+    return period * unit(np.asarray(y) / period).T
+
+
+def _first_node(cells, y):
+    """chi (dim, n) of correctors that do not depend on x."""
+    return cells(y)[0][0]
 
 
 def _by_features(coefficient, period, tolerance, seed):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     if dim == 1:
         bounds, chi = nhpinn_bounds.harmonic_mean(field, tolerance)
-        return _scaled_back(bounds, lambda y: chi(y).T, period, "sharp")
+        return _scaled_back(bounds, chi, period, "sharp")
     try:
         found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
     except nhpinn_bounds.Unresolved as error:
         return _by_sampled_pixels(coefficient, period, error)
-    cells = nhpinn_sharp.unit_cells(found)
-    return _scaled_back(found.bounds, lambda y: cells(y)[0][0].T, period, "sharp")
+    return _scaled_back(found.bounds, partial(_first_node, nhpinn_sharp.unit_cells(found)), period, "sharp")
 
 
 PIXELS = {2: 256, 3: 40}  # an axis, of a coefficient that jumps
@@ -534,7 +532,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
     bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.quadrature(field, dim), tolerance)
-    found = _scaled_back(bounds, lambda y: cells(y)[0][0].T, period, "adam")
+    found = _scaled_back(bounds, partial(_first_node, cells), period, "adam")
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
     return found._replace(tensor=np.outer(period, period) * tensor)

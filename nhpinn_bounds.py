@@ -317,7 +317,17 @@ def harmonic_mean(field, tolerance):
     chi = CubicHermiteSpline(ends, mean * integrals - ends, slopes)
     offset = chi.integrate(0, 1)
     found = Bounds(*(np.full((1, 1), mean * (1 + side * error)) for side in (-1, 1)), 2 * error, 0.0)
-    return found, lambda y: chi(y[:, 0] % 1)[None] - offset
+    return found, PeriodicSpline(chi, float(offset))
+
+
+class PeriodicSpline(NamedTuple):
+    """The corrector in one dimension, with the period of the unit cell: y (n, 1) -> (1, n)."""
+
+    spline: CubicHermiteSpline
+    mean: float
+
+    def __call__(self, y):
+        return self.spline(y[:, 0] % 1)[None] - self.mean
 
 
 def inverse_integrals(field, ends):

@@ -227,7 +227,7 @@ def _times_transposed(g, W):
 
 def _product(z, W):
     """z W, by ROWS rows of z at a time."""
-    batch = np.broadcast_shapes(z.shape[:-2], W.shape[:-2])
+    batch = np.broadcast_shapes(z.shape[:-2], W.shape[:-2]) if W.ndim > 2 else z.shape[:-2]
     out = np.empty((*batch, z.shape[-2], W.shape[-1]), np.result_type(z, W))
     for part, result in zip(by_rows(z), by_rows(out), strict=True):
         np.matmul(part, W[..., None, :, :], out=result)
@@ -284,16 +284,16 @@ class Loss(NamedTuple):
 def residuals(params, term):
     """(..., n): of a network, or of every network in a batch."""
     *batch, channels, n, p, d = term.jet.shape
-    return combined(network_jet(params, term.jet.reshape((*batch, channels, n * p, d))), term.mix) - term.target
+    return _combined(network_jet(params, term.jet.reshape((*batch, channels, n * p, d))), term.mix, term.target)
 
 
 @primitive
-def combined(jet, mix):
-    """The sums over channels, points and outputs of mix times the jet of a network: (..., n)."""
-    return np.einsum("...cnp,...cnp->...n", jet.reshape((*jet.shape[:-2], mix.shape[-2], -1)), mix)
+def _combined(jet, mix, target):
+    """The sums over channels, points and outputs of mix times the jet of a network, minus the target."""
+    return np.einsum("...cnp,...cnp->...n", jet.reshape((*jet.shape[:-2], mix.shape[-2], -1)), mix) - target
 
 
-defvjp(combined, lambda ans, jet, mix: lambda g: (g[..., None, :, None] * mix).reshape(jet.shape), argnums=(0,))
+defvjp(_combined, lambda ans, jet, mix, _: lambda g: (g[..., None, :, None] * mix).reshape(jet.shape), argnums=(0,))
 
 
 def sum_of_squares(params, term):

@@ -27,7 +27,10 @@ def run():
     sys.stdout.reconfigure(errors="replace")  # a terminal without the sign ±
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, signal.default_int_handler)
-    status = main()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # a second Ctrl-C, while the first one is answered
+        status = 130
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)
 

@@ -380,6 +380,8 @@ def eps_does_not_matter(found):
     for name in PROBLEMS:
         rows = found.study(name, "sweep", "eps")
         eps = sorted(rows, reverse=True)
+        if len(eps) < 2:
+            raise Missing(f"{name} sweep with more than one eps")
         e1 = [rows[e]["e1"] for e in eps]
         rates.append(np.log(e1[0] / e1[-1]) / np.log(eps[0] / eps[-1]))
         evidence.append(f"{name} {e1[0]:.2g} to {e1[-1]:.2g} (order {rates[-1]:.2f})")

@@ -30,10 +30,11 @@ import fem
 import nhpinn
 import nhpinn_bounds
 import nhpinn_checks
+import nhpinn_interfaces
 import nhpinn_networks
 import nhpinn_sharp
 import problems
-from lab import averages, experiments, files, one_blas_thread, own, settings, studies, tasks, training
+from lab import averages, experiments, files, minimisers, one_blas_thread, own, settings, studies, tasks, training
 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
 PATIENCE = 5  # seconds that processes have for their last checkpoints when they are asked to end
@@ -57,8 +58,8 @@ def versions():
 
 # All that makes a number
 COMPUTING = (
-    *(problems, fem, nhpinn, nhpinn_networks, nhpinn_checks, nhpinn_sharp, nhpinn_bounds),
-    *(training, settings, averages, experiments, studies),
+    *(problems, fem, nhpinn, nhpinn_networks, nhpinn_checks, nhpinn_sharp, nhpinn_bounds, nhpinn_interfaces),
+    *(training, settings, averages, minimisers, experiments, studies),
 )
 
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.

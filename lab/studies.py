@@ -18,10 +18,11 @@ import fem
 import nhpinn
 from lab import averages, experiments, training
 from lab.experiments import described, final_averages, saved_history
+from lab.minimisers import exact_minimiser
 from lab.settings import few, stream
 from lab.settings import training as settings_of
 from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
-from nhpinn_sharp import Features, least_squares, waves
+from nhpinn_sharp import waves
 
 # ---------------------------------------------------------------------------------------------------
 # The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating
@@ -142,18 +143,25 @@ def run_law(experiment, task, checkpoints=training.no_checkpoints):
 
 
 def law_of_bandwidth(experiment, u, task):
-    """Error and loss of the exact minimiser of the classical PINN's loss over functions of growing bandwidth, on its
-    own points and on ten times as many; in one dimension without time, where so many features cost nothing."""
+    """The loss of the classical PINN, minimised exactly over functions of growing bandwidth, on the paper's points and
+    on enough of them: rows."""
     problem, (settings, _) = experiment.problem, settings_of(experiment, "classical", task)
-    if problem.dim > 1 or problem.initial is not None:
-        return []
-    x, rows = experiments.test_grid(experiment), []
-    for points in (settings.points, 10 * (settings.points - 1) + 1):
+    bounds = [*problem.domain, *([] if problem.initial is None else [(0.0, problem.final_time)])]
+    x, rows = experiments.test_inputs(experiment), []
+    for label, points in (("the paper's", settings.points), ("enough", enough_points(problem))):
         loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), settings._replace(points=points))
         for bandwidth in few(LAW_BANDWIDTHS, task):
-            least = exact_minimiser(loss, problem.domain, bandwidth, 800, np.random.default_rng(0))
-            rows.append({"points": points, "bandwidth": bandwidth, "error": fem.relative_error(least(x)[0], u)})
+            least = exact_minimiser(loss, bounds, problem.dim, bandwidth, np.random.default_rng(0))
+            error = fem.relative_error(least(x)[0], u)
+            rows.append({"points": label, "bandwidth": bandwidth, "loss": least.loss, "error": error})
     return rows
+
+
+def enough_points(problem, most=30000):
+    """About 32 points a period along each axis of space, at least 1001 in one dimension; 31 in time."""
+    timed = problem.initial is not None
+    count = max(101 if timed or problem.dim > 1 else 1001, 32 * cells(problem) + 1)
+    return (min(count, round(most ** (1 / problem.dim))),) * problem.dim + (31,) * timed
 
 
 def resolutions(experiment):
@@ -207,8 +215,7 @@ def law_at(experiment, task, checkpoints):
 
 
 LOSSES = ("strong form", "energy", "first order")
-BANDWIDTHS = (1, 4, 16)  # of exact minimisers
-FEATURES = {1: 400, 2: 600}  # of them
+BANDWIDTHS = (1, 2, 5, 10, 40)  # of exact minimisers, in units of 1 / x
 LOSS_TRAINING = {"rate": 2e-3, "decay": 0.1}  # of all three, ours
 POINTS_A_CELL = {1: 24, 2: 8}  # per axis: residuals that oscillate are small between few points, and large elsewhere
 
@@ -278,29 +285,6 @@ def predicted_by(experiment, name):
     return v.on_grid(*experiments.test_axes(experiment))
 
 
-def exact_minimiser(loss, domain, bandwidth, count, rng):
-    """Points -> (outputs, n): the functions tanh(z W + b) C that make a loss least, W and b random and z in [-1, 1].
-
-    bandwidth: of the features, W normal with variance bandwidth^2 / dim, b uniform up to it; count: of features.
-    """
-    low, high = np.transpose(domain)
-
-    def scaled(jet):
-        z = 2 * jet / (high - low)
-        z[0] -= (high + low) / (high - low)
-        return z
-
-    W, b = rng.standard_normal((len(low), count)) / np.sqrt(len(low)), rng.uniform(-1, 1, count)
-    features = Features(bandwidth * W, bandwidth * b, scaled)
-    rows, targets = [], []
-    for term in loss.terms:  # each residual at one point alone
-        A = np.einsum("cno,cnN->noN", term.mix, features.jet(term.jet[..., 0, :]))
-        rows.append(np.sqrt(term.weight)[:, None] * A.reshape(len(A), -1))
-        targets.append(np.sqrt(term.weight) * term.target)
-    C = least_squares(np.concatenate(rows), np.concatenate(targets)[:, None]).reshape(-1, count)
-    return lambda x: C @ features.jet(x[None])[0].T
-
-
 def run_losses(experiment, task, checkpoints=training.no_checkpoints):
     """Errors of networks trained on the three losses by Adam, and of exact minimisers, beside those predicted."""
     problem, u = experiment.problem, fine_values(experiment)
@@ -318,7 +302,7 @@ def run_losses(experiment, task, checkpoints=training.no_checkpoints):
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
         rows.append(row | {"minimiser": "Adam"} | final_averages(history, options))
         for bandwidth in few(BANDWIDTHS, task):
-            least = exact_minimiser(loss, problem.domain, bandwidth, FEATURES[problem.dim], np.random.default_rng(0))
+            least = exact_minimiser(loss, problem.domain, problem.dim, bandwidth, np.random.default_rng(0))
             rows.append(row | {"minimiser": f"bandwidth {bandwidth}"} | errors_of(lambda x, least=least: least(x)[0]))
         histories[name] = saved_history(history)
     return {

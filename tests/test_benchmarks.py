@@ -20,12 +20,13 @@ def test_every_script_explains_itself(script):
 def test_the_benchmarked_loss_is_the_residual_of_the_cell_problem():
     """In both precisions, against the residual from second derivatives, one by one."""
     code = """
-import step, numpy as np, jets, json
+import step, numpy as np, json
+from nhpinn_networks import Network
 found = []
 for dtype in step.TOLERANCE:
     job = step.job(7, dtype)
     params = [(W.astype(float), b.astype(float)) for W, b in job.params]
-    _, slope, second = jets.network_derivatives(params, job.x.astype(float))
+    _, slope, second = Network(params)(job.x.astype(float))
     r = job.a * (second[:, 0, 0] + second[:, 1, 1]) + (job.b * slope).sum(1) + job.f
     found.append((float(step.ours(job)[1]()[0]), float(np.mean(r**2))))
 print(json.dumps(found))
@@ -34,25 +35,6 @@ print(json.dumps(found))
     (double, expected), (single, also) = json.loads(done.stdout)
     assert np.isclose(double, expected, rtol=1e-10)
     assert np.isclose(single, also, rtol=1e-4)
-
-
-def test_the_matrix_products_of_a_step_are_counted_in_full():
-    """Forward, over weights, and over inputs but the first layer's: 2 rows m k operations each."""
-    code = """
-import step, numpy as np, json
-counted, matmul = [0], np.matmul
-def count(left, right, out):
-    counted[0] += 2 * out.size * left.shape[-1]
-    return matmul(left, right, out=out)
-products, _ = step.matrix_products(step.job(40, "float64"))
-np.matmul = count
-products()
-print(json.dumps(counted[0]))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER, check=True)
-    rows, layers = 4 * 40**2, [(2, 64), (64, 64), (64, 64), (64, 1)]
-    expected = sum(2 * rows * m * k * (2 if layer == 0 else 3) for layer, (m, k) in enumerate(layers))
-    assert json.loads(done.stdout) == expected
 
 
 def test_the_peak_memory_of_a_process_is_reported():

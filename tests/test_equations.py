@@ -147,7 +147,7 @@ def test_what_is_not_reached_is_a_warning(problem, coefficients, monkeypatch):
     """Waves and bumps between the points; a value that decays to less than the rounding of the initial value."""
     monkeypatch.setattr(nhpinn_sharp, "FEATURES", {1: (40,)})
     monkeypatch.setattr(nhpinn_sharp, "FEATURES_IN_TIME", {1: (40,)})
-    with pytest.warns(UserWarning, match=r"the relative error of the solution is about .* expected at most 0.001"):
+    with pytest.warns(UserWarning, match=r"the relative error of its solution is about .* expected at most 0.001"):
         nhpinn_sharp.solve_equation(problem, coefficients, 1e-3, np.random.default_rng(0))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import fem
 import nhpinn
 import nhpinn_networks as nets
-from problems import PROBLEMS
+from problems import EXPERIMENTS, PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
 TAU = 2 * np.pi
@@ -253,7 +253,7 @@ def test_residuals_are_those_of_the_multiscale_equation_in_conservative_form(nam
     problem, h = PROBLEMS[name], 1e-4
     dim, eps, timed = problem.dim, problem.eps, problem.initial is not None
     params = nets.init_network((dim + timed, 8, 8, 1), np.random.default_rng(1))
-    weights = problem.classical["weights"]
+    weights = EXPERIMENTS[name].classical["weights"]
     loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), nhpinn.Training((8,), 6, weights, 1e-3, 1))
     equation, known = loss.terms
     inner, where = equation.jet[0, :, 0], known.jet[0, :, 0]

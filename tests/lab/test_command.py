@@ -1,7 +1,6 @@
 """The command, as a user calls it, and the data that it runs on."""
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +25,13 @@ def call(*arguments, timeout=600):
     )
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """One run of every code path, and what it wrote."""
+@pytest.fixture(
+    scope="module", params=[("const1d", "slow1d", "reaction10"), pytest.param((*PROBLEMS,), marks=pytest.mark.slow)]
+)
+def smoke(request, tmp_path_factory):
+    """One run of every code path on some problems, and what it wrote."""
     out = tmp_path_factory.mktemp("smoke")
-    return call("--budget", "smoke", "--out", out), out
+    return call("--budget", "smoke", "--no-figures", "--only", *request.param, "--out", out), out
 
 
 def test_smoke_runs_every_problem_and_writes_its_results(smoke):
@@ -40,22 +41,24 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     assert all(set(row) == {"problem", "quantity", "recipe", "value", "std", "worst", "paper", "seeds"} for row in rows)
     assert all(np.isfinite(row["value"]) and row["seeds"] == 1 for row in rows)
     found = {(row["problem"], row["quantity"]) for row in rows}
-    for name, experiment in EXPERIMENTS.items():
+    names = {name for name, _ in found}
+    for name in names:
         assert found >= {(name, q) for q in ("e1", "e2", "e3", "e4", "e_a", "classical", "transfer")}
-        assert found >= {(name, quantity) for quantity in experiment.paper}
-    assert len(list((out / "tasks").glob("*.json"))) == 31
+        assert found >= {(name, quantity) for quantity in EXPERIMENTS[name].paper}
+    assert len(list((out / "tasks").glob("*.json"))) == 6 * len(names) + ("elliptic2d" in names)
     text = (out / "tables.md").read_text()
-    assert all(f"{value:g}" in text for each in EXPERIMENTS.values() for value in each.paper.values())
+    assert all(f"{value:g}" in text for name in names for value in EXPERIMENTS[name].paper.values())
     assert text in run.stdout
 
 
 def test_references_do_not_depend_on_the_budget(smoke):
     rows = json.loads((smoke[1] / "summary.json").read_text())
     e4 = {row["problem"]: row["value"] for row in rows if row["quantity"] == "e4"}
-    assert abs(e4["elliptic2d"] - 0.01166) < 5e-6  # converged values of an independent code
-    assert abs(e4["slow1d"] - 0.005125) < 5e-7
-    assert abs(e4["reaction50"] / (1 / 50 / (2 * np.sqrt(2))) - 1) < 0.01  # eps N u0 alone: eps / (D sqrt 2)
+    assert abs(e4["slow1d"] - 0.005125) < 5e-7  # converged values of an independent code
     assert abs(e4["reaction10"] - 0.04217) < 5e-6  # with boundary layers, as fem.py converges to it
+    if len(e4) == len(PROBLEMS):
+        assert abs(e4["elliptic2d"] - 0.01166) < 5e-6
+        assert abs(e4["reaction50"] / (1 / 50 / (2 * np.sqrt(2))) - 1) < 0.01  # eps N u0 alone: eps / (D sqrt 2)
     assert {row["recipe"] for row in rows if row["quantity"] == "e4"} == {"fem"}
     for path in (smoke[1] / "tasks").glob("*fem*.json"):
         coarse, used, fine = (level["e4"] for level in json.loads(path.read_text())["refinement"])
@@ -125,7 +128,7 @@ def test_random_streams_differ_between_problems_parts_and_seeds():
 
 
 def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(smoke, tmp_path):
-    again = call("--budget", "smoke", "--jobs", 1, "--only", "const1d", "--out", tmp_path)
+    again = call("--budget", "smoke", "--no-figures", "--jobs", 1, "--only", "const1d", "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     paths = list((tmp_path / "tasks").glob("*.json"))
     assert len(paths) == 6
@@ -133,13 +136,13 @@ def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(s
         one, other = (files.read(folder / "tasks" / path.name) for folder in (tmp_path, smoke[1]))
         assert runner.repeatable(one) == runner.repeatable(other)
     before = {path: path.stat().st_mtime_ns for path in paths}
-    kept = call("--budget", "smoke", "--only", "const1d", "--out", tmp_path)
+    kept = call("--budget", "smoke", "--no-figures", "--only", "const1d", "--out", tmp_path)
     assert "6 of 6 results are in" in kept.stdout
     assert before == {path: path.stat().st_mtime_ns for path in paths}
 
 
 def test_seeds_are_averaged(tmp_path):
-    run = call("--budget", "smoke", "--only", "const1d", "--seeds", 2, "--seed", 3, "--out", tmp_path)
+    run = call("--budget", "smoke", "--no-figures", "--only", "const1d", "--seeds", 2, "--seed", 3, "--out", tmp_path)
     assert run.returncode == 0, run.stderr
     values = [json.loads(p.read_text()) for p in (tmp_path / "tasks").glob("*adam*.json")]
     assert sorted(v["task"]["seed"] for v in values) == [3, 4]
@@ -224,19 +227,6 @@ def test_the_problems_are_consistent_data():
         for part in ("cell", "homogenized", "classical"):
             assert abs(sum(getattr(experiment, part)["weights"]) - 1) < 1e-12
         assert set(experiment.paper) <= set(tables.QUANTITIES)
-
-
-def test_ctrl_c_keeps_finished_tasks_and_says_how_to_go_on(tmp_path):
-    arguments = ["--only", "const1d", "elliptic2d", "--out", tmp_path]
-    run = subprocess.Popen(
-        [sys.executable, ROOT / "run_all.py", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    run.stdout.readline()  # the first finished task
-    run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=30)
-    assert run.returncode == 130
-    assert "this goes on from there" in errors.decode() and "Traceback" not in errors.decode()
-    assert list((tmp_path / "tasks").glob("*.json"))
 
 
 def test_other_data_of_a_problem_is_another_task(monkeypatch):

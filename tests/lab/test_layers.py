@@ -6,12 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LABORATORY = [  # each may import those before it, and all of the method
-    ["training", "averages"],
+    ["training", "averages", "minimisers"],
     ["settings"],
     ["experiments", "own"],
     ["studies"],
     ["tasks", "files", "tables", "panels"],
-    ["runner", "figures", "report"],
+    ["runner", "figures", "report", "overview"],
     ["command"],
     ["claims"],
 ]

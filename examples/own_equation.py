@@ -1,0 +1,59 @@
+"""An equation of one's own, with a guaranteed error bar.
+
+    -div( a(x/eps) grad u ) = x1  on the rectangle [0, 2] x [0, 1],  u = 0 on its boundary,  eps = 1/8
+
+Nothing fine is solved for the answer or its bar; finite elements that resolve eps check both.
+
+    python examples/own_equation.py [picture.png]
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import autograd.numpy as np
+
+import fem
+import nhpinn
+
+BOX, EPS = [(0, 2), (0, 1)], 1 / 8
+AXES = [(np.arange(100 * high) + 0.5) / 100 for _, high in BOX]  # midpoints
+POINTS = np.stack(np.meshgrid(*AXES, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def coefficient(x, y):
+    return 3 + 2 * np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])
+
+
+def source(x):
+    return x[:, 0]
+
+
+def true_error(u):
+    """|a^(1/2) grad(u_eps - u)| / |a^(1/2) grad u_eps|, u_eps by elements of order 6, 12 midpoints a period."""
+    fine = fem.solve_elliptic(lambda x: coefficient(x, x / EPS), source, fem.Mesh(tuple(BOX), (32, 16), 6))
+    slope = np.stack([fine.on_grid(*AXES, along=(axis,)) for axis in (0, 1)], axis=1)
+    a = coefficient(POINTS, POINTS / EPS)
+    return np.sqrt(a @ np.sum((slope - u.gradient(POINTS)) ** 2, axis=1) / (a @ np.sum(slope**2, axis=1)))
+
+
+def draw(u, path):
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(2, 1, figsize=(7, 7.4), layout="constrained")
+    pictures = {"solution u": u(POINTS), "its derivative along $x_1$": u.gradient(POINTS)[:, 0]}
+    for panel, (title, values) in zip(panels, pictures.items(), strict=True):
+        image = panel.pcolormesh(*AXES, values.reshape(200, 100).T, shading="gouraud", cmap="viridis")
+        figure.colorbar(image, ax=panel, shrink=0.8)
+        panel.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    u = nhpinn.solve(coefficient, source, box=BOX, eps=EPS)
+    true = true_error(u)
+    print(u)
+    print(f"true error in the energy norm {true:.4f}, guaranteed {u.error:.4f}")
+    assert true <= u.error <= 2 * true
+    if find_spec("matplotlib"):
+        draw(u, sys.argv[1] if sys.argv[1:] else Path(__file__).with_suffix(".png"))
