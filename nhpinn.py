@@ -478,9 +478,8 @@ PIXELS = {2: 256, 3: 40}  # an axis, of a coefficient that jumps
 def _by_sampled_pixels(coefficient, period, unresolved):
     """The bounds of the image of a coefficient that jumps.  Raises `unresolved` if half the pixels show another one."""
     dim = len(period)
-    coarse, fine = (
-        called("coefficient", coefficient, midpoints(dim, period, count)) for count in (PIXELS[dim] // 2, PIXELS[dim])
-    )
+    counts = PIXELS[dim] // 2, PIXELS[dim]
+    coarse, fine = (called("coefficient", coefficient, midpoints(dim, period, count)) for count in counts)
     means = [nhpinn_bounds.reuss_voigt(as_tensor(part, (len(part), dim))) for part in (coarse, fine)]
     means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
     pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
