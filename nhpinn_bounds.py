@@ -764,9 +764,9 @@ def certify(certificate, value, gradient):
     | |v - w|_a - |u - w|_a | <= E: of the two the better one.
     """
     c, bounds = certificate.scales, []
-    trace = boundary_part(c.box, value, gradient)
+    parts = boundary_part(c.box, value, gradient)
     for count in GAUSS[len(c.box)]:
-        part = integrals(c, count, lambda x: (gradient(x), trace(x)))
+        part = integrals(c, count, parts)
         E, D, T, q = part.own, part.other, part.trace, min(part.own, part.trace)
         below, above = D**2 - E**2 - 2 * E * T, np.sqrt(D**2 + 2 * q * T - q**2)
         bounds.append((max(np.sqrt(max(below, 0)), part.apart - E), min(above, part.apart + E)))
@@ -776,7 +776,7 @@ def certify(certificate, value, gradient):
 
 
 def boundary_part(box, value, gradient):
-    """The gradient, a function of points, of the linear blending t of the boundary values of w."""
+    """Points -> grad w and grad t, with t the linear blending of the boundary values of w."""
 
     def inner(x):
         return value(x), gradient(x)
@@ -786,8 +786,8 @@ def boundary_part(box, value, gradient):
     grid = tensor_grid([np.linspace(low, high, 33) for low, high in box])
     sizes, edge = np.abs(value(grid)), np.any((grid == box[:, 0]) | (grid == box[:, 1]), axis=1)
     if sizes[edge].max() <= 1e-12 * sizes.max():
-        return np.zeros_like
-    return lambda x: gradient(x) - inner(x)[1]
+        return lambda x: (slope := gradient(x), 0 * slope)
+    return lambda x: (slope := gradient(x), slope - inner(x)[1])
 
 
 def less_ends(inner, axis, low, high, x):
@@ -795,7 +795,8 @@ def less_ends(inner, axis, low, high, x):
     u, g = (np.array(part) for part in inner(x))
     share, unit = (x[:, axis] - low) / (high - low), np.arange(x.shape[1]) == axis
     for end, part, slope in ((low, 1 - share, -1 / (high - low)), (high, share, 1 / (high - low))):
-        edge, along = inner(np.where(unit, end, x))
+        face, where = np.unique(np.where(unit, end, x), axis=0, return_inverse=True)  # on a grid many fall together
+        edge, along = (values[where] for values in inner(face))
         u -= part * edge
         g -= np.where(unit, slope * edge[:, None], part[:, None] * along)
     return u, g

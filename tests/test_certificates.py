@@ -130,7 +130,7 @@ def check_bound(seed, dim, slow, contrast, eps):
     return c.error / true
 
 
-@settings(max_examples=12, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=6, deadline=None, phases=NO_SHRINKING)
 @given(seeds, st.booleans(), st.floats(1.1, 50), st.floats(1 / 64, 1 / 4))
 def test_the_bound_is_above_the_truth_and_near_it(seed, slow, contrast, eps):
     check_bound(seed, 1, slow, contrast, eps)
@@ -139,18 +139,6 @@ def test_the_bound_is_above_the_truth_and_near_it(seed, slow, contrast, eps):
 @pytest.mark.parametrize(("slow", "contrast"), [(False, 50), (True, 4)])
 def test_so_it_is_in_two_dimensions(slow, contrast):
     check_bound(1, 2, slow, contrast, 0.2)
-
-
-@pytest.mark.slow
-def test_the_bound_over_two_hundred_random_problems():
-    rng = np.random.default_rng(5)
-    shapes = [(1, False), (1, True)] * 80 + [(2, False)] * 34 + [(2, True)] * 4 + [(3, False)] * 2
-    ratios = []
-    for dim, slow in shapes:
-        least = {1: 1 / 64, 2: 1 / 14, 3: 0.45}[dim]
-        contrast, eps = np.exp(rng.uniform(np.log([1.2, least]), np.log([50, max(1 / 4, least)])))
-        ratios.append(check_bound(rng.integers(2**31), dim, slow, contrast, eps))
-    assert np.median(ratios) < 2
 
 
 @pytest.mark.parametrize("dim", [1, 2])

@@ -142,24 +142,28 @@ def test_a_fine_solution_that_is_manufactured():
     assert np.abs(u(x[[0, -1]])).max() < 1e-12
 
 
-@pytest.mark.parametrize("name", ["const1d", "slow1d", "elliptic2d", "reaction10"])
-def test_errors_are_those_of_the_laboratory(name, monkeypatch):
-    """e1, and h1 of the reconstruction a period away from the boundary, where the layers of the certificate end."""
-    experiment, p, fine = EXPERIMENTS[name], PROBLEMS[name], experiments.fine_solution(PROBLEMS[name])
-    monkeypatch.setattr(experiments, "fine_solution", lambda problem: fine)
-    known = experiments.three_steps(experiment, nhpinn.sharp_recipe(), 0, {})[0]["quantities"]
-    x, (value, slope, _) = (
-        experiments.test_grid(experiment),
-        experiments.derivatives_of(fine[0], experiments.test_axes(experiment)),
+@pytest.mark.parametrize(
+    ("name", "e4"), [("const1d", 0.00506), ("slow1d", 0.005125), ("elliptic2d", 0.01166), ("reaction10", 0.0422)]
+)
+def test_errors_are_those_of_the_laboratory(name, e4):
+    """e1 is near the e4 of converged references; h1 a period away from the boundary, where the layers end."""
+    experiment, p = EXPERIMENTS[name], PROBLEMS[name]
+    x, axes, inputs = (
+        part(experiment) for part in (experiments.test_grid, experiments.test_axes, experiments.test_inputs)
     )
+    fine = experiments.derivatives_of(experiments.fine_solution(p, 0.5)[0], axes)
     options = {"period": p.period, "reaction": p.reaction, "initial": p.initial, "final_time": p.final_time}
     u = solved(p.coefficient, p.source, p.domain, p.eps, **options)
+    e1 = fem.relative_error(u.homogenized(x), fine[0])
+    value, slope, second = u.u0(inputs)
+    homogenized = value, slope[:, : p.dim], second[:, : p.dim, : p.dim]
+    known = experiments.corrected_errors(experiment, fine, homogenized, u.correctors)[0]["h1_corrected_interior"]
     (low, high), layer = np.transpose(p.domain), p.eps * np.broadcast_to(p.period, p.dim) * (1 - 1e-9)
     interior = np.all((x - low >= layer) & (high - x >= layer), axis=1)
-    assert fem.relative_error(u.homogenized(x), value) == pytest.approx(known["e1"], rel=1e-3)
-    h1 = fem.relative_error(u.gradient(x)[interior], slope[interior])
-    assert h1 < 1.05 * known["h1_corrected_interior"]  # in one dimension it is better, as its ends are corrected
-    assert p.dim == 1 or h1 > 0.95 * known["h1_corrected_interior"]
+    h1 = fem.relative_error(u.gradient(x)[interior], fine[1][interior])
+    assert e1 == pytest.approx(e4, rel=5e-3)
+    assert h1 < 1.05 * known  # in one dimension it is better, as its ends are corrected
+    assert p.dim == 1 or h1 > 0.95 * known
 
 
 def test_a_reaction_at_two_times():
@@ -214,8 +218,9 @@ def test_solutions_are_linear_in_the_source_and_zero_for_none(dim, recipe):
         values = [getattr(u, part)(x, *y) for u in (f, g, both)]
         expected = 2 * values[0] - 3 * values[1] if part == "homogenized" else values[0]
         np.testing.assert_allclose(values[2], expected, atol=1e-5 * np.abs(expected).max())
-    nothing = solved(source=lambda x: 0 * x[:, 0], **options)
-    assert nothing.error == 0 and not nothing(x).any() and not nothing.flux(x).any()
+    if dim == 1:
+        nothing = solved(source=lambda x: 0 * x[:, 0], **options)
+        assert nothing.error == 0 and not nothing(x).any() and not nothing.flux(x).any()
 
 
 @pytest.mark.parametrize(("dim", "recipe"), [(1, "sharp"), (1, "fem"), (2, "sharp")])
@@ -232,12 +237,13 @@ def test_units_do_not_matter(dim, recipe):
 
 
 def test_the_mirrored_problem_has_the_mirrored_solution():
+    def skew(y):
+        return anp.exp(anp.sin(TAU * y[:, 0]) * (1 + anp.cos(TAU * y[:, 1]) / 2) + anp.sin(2 * TAU * y[:, 0]) / 2)
+
     mirror = np.array([-1.0, 1.0])
-    u = solved(slowly, box=BOX[2], tolerance=1e-4)
-    v = solved(
-        lambda x, y: slowly(x * mirror, y * mirror), lambda x: source(x * mirror), [(-1.0, 0.0), BOX[2][1]],
-        tolerance=1e-4,
-    )  # fmt: skip
+    u = solved(lambda x, y: skew(y), box=BOX[2], tolerance=1e-4)
+    box = [(-1.0, 0.0), BOX[2][1]]
+    v = solved(lambda x, y: skew(y * mirror), lambda x: source(x * mirror), box, tolerance=1e-4)
     x = inside(BOX[2])
     assert np.linalg.norm(v(x * mirror) - u(x)) < 1e-3 * np.linalg.norm(u(x))
     assert np.linalg.norm(v.gradient(x * mirror) * mirror - u.gradient(x)) < 1e-2 * np.linalg.norm(u.gradient(x))
