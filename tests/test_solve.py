@@ -95,13 +95,13 @@ def ratio(seed, dim, slow, contrast, eps, recipe="sharp"):
     return u.error / true if true > 1e-8 else 1.0
 
 
-@settings(max_examples=6, phases=NO_SHRINKING)
+@settings(max_examples=5, phases=NO_SHRINKING)
 @given(seeds, st.booleans(), st.floats(1.1, 50), st.floats(1 / 64, 1 / 4), st.sampled_from(["sharp", "fem"]))
 def test_the_bound_is_above_the_truth_and_near_it_in_one_dimension(seed, slow, contrast, eps, recipe):
     assert ratio(seed, 1, slow, contrast, eps, recipe) < 2
 
 
-@pytest.mark.parametrize(("seed", "contrast"), [(3, 10), (4, 3)])
+@pytest.mark.parametrize(("seed", "contrast"), [(3, 10)])
 def test_so_it_is_in_two_dimensions(seed, contrast):
     assert ratio(seed, 2, False, contrast, 1 / 4) < 2.2
 
@@ -195,7 +195,7 @@ def test_recipes_agree(dim):
 def test_the_paper_s_recipe_has_a_bar(monkeypatch):
     """After a small part of its epochs."""
     brief = lambda name, loss, params, training, rng: nhpinn.train(  # noqa: E731
-        name, loss, params, training._replace(epochs=150), rng
+        name, loss, params, training._replace(epochs=60), rng
     )
     monkeypatch.setattr(nhpinn, "train_aloud", brief)
     u = solved(recipe="adam")
@@ -208,7 +208,7 @@ def test_the_paper_s_recipe_has_a_bar(monkeypatch):
 # Symmetries ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dim", "recipe"), [(1, "sharp"), (2, "fem")])
+@pytest.mark.parametrize(("dim", "recipe"), [(1, "sharp"), (1, "fem")])
 def test_solutions_are_linear_in_the_source_and_zero_for_none(dim, recipe):
     other, options = lambda x: 1 - x[:, 0] ** 2, {"box": BOX[dim], "recipe": recipe}
     f, g, both = (solved(source=s, **options) for s in (source, other, lambda x: 2 * source(x) - 3 * other(x)))
@@ -218,12 +218,11 @@ def test_solutions_are_linear_in_the_source_and_zero_for_none(dim, recipe):
         values = [getattr(u, part)(x, *y) for u in (f, g, both)]
         expected = 2 * values[0] - 3 * values[1] if part == "homogenized" else values[0]
         np.testing.assert_allclose(values[2], expected, atol=1e-5 * np.abs(expected).max())
-    if dim == 1:
-        nothing = solved(source=lambda x: 0 * x[:, 0], **options)
-        assert nothing.error == 0 and not nothing(x).any() and not nothing.flux(x).any()
+    nothing = solved(source=lambda x: 0 * x[:, 0], **options)
+    assert nothing.error == 0 and not nothing(x).any() and not nothing.flux(x).any()
 
 
-@pytest.mark.parametrize(("dim", "recipe"), [(1, "sharp"), (1, "fem"), (2, "sharp")])
+@pytest.mark.parametrize(("dim", "recipe"), [(1, "sharp"), (2, "sharp")])
 def test_units_do_not_matter(dim, recipe):
     """In a, in the box and its period, and in f: the same relative numbers."""
     field, x, options = (slowly if dim == 1 else waves), inside(BOX[dim]), {"recipe": recipe, "tolerance": 1e-4}
