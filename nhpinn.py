@@ -407,9 +407,8 @@ def homogenize(
     images have finite elements in any case.
     tolerance: of the gap of the bounds; None: 1e-6 for functions, 1e-4 for a TwoPhase, 1e-2 for images and for adam.
 
-    The tensor lies between the bounds, which hold for any correctors; where they stay further apart than the
-    tolerance, a warning says so.  Raises ValueError or TypeError for a coefficient outside the theory and for bad
-    settings.
+    The bounds hold for any correctors; a warning says where they stay further apart than the tolerance.  Raises
+    ValueError or TypeError for a coefficient outside the theory and for bad settings.
     """
     check_homogenize(dim, period, recipe, tolerance, seed)
     if isinstance(coefficient, TwoPhase):
@@ -436,11 +435,10 @@ def homogenize(
 
 
 ADVICE = {
-    "sharp": "the coefficient is steep or oscillates within its cell: recipe='fem' may come closer",
+    "sharp": "it is steep or oscillates within its cell: recipe='fem' may come closer",
     "adam": "recipe='sharp' is faster and comes closer; more epochs and points help a little",
     "fem": "a coefficient that jumps comes closer as an image or as a TwoPhase",
-    "image": "the fields are singular at the corners of pixels and more resolution gains little; if the phases have "
-    "smooth interfaces, a TwoPhase comes closer",
+    "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
     "two phases": "narrow gaps and corners are what features cannot follow: an image has bounds, too",
 }
 
@@ -480,9 +478,8 @@ PIXELS = {2: 256, 3: 40}  # an axis, of a coefficient that jumps
 def _by_sampled_pixels(coefficient, period, unresolved):
     """The bounds of the image of a coefficient that jumps.  Raises `unresolved` if half the pixels show another one."""
     dim = len(period)
-    coarse, fine = (
-        called("coefficient", coefficient, midpoints(dim, period, count)) for count in (PIXELS[dim] // 2, PIXELS[dim])
-    )
+    counts = PIXELS[dim] // 2, PIXELS[dim]
+    coarse, fine = (called("coefficient", coefficient, midpoints(dim, period, count)) for count in counts)
     means = [nhpinn_bounds.reuss_voigt(as_tensor(part, (len(part), dim))) for part in (coarse, fine)]
     means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
     pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
@@ -533,17 +530,11 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
         raise ValueError(f"rate: {error}") from error
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
-    bounds = nhpinn_bounds.tensor_bounds(field, chi, *quadrature(field, dim), tolerance)
+    bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.quadrature(field, dim), tolerance)
     found = _scaled_back(bounds, partial(_first_node, cells), period, "adam")
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
     return found._replace(tensor=np.outer(period, period) * tensor)
-
-
-def quadrature(field, dim):
-    """The means of a field on the unit cell and the midpoints an axis that resolve it, see nhpinn_bounds.resolution."""
-    means = nhpinn_bounds.scattered_means(field, dim)
-    return means, nhpinn_bounds.resolution(field, dim, means)
 
 
 def homogenize_at(coefficient, points, *, executor=None, **options):
@@ -587,59 +578,40 @@ def solve(
     with and without (adam trains them together, and needs none).
 
     Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
-    no reaction.  Nothing fine is solved: v is compared with a flux in balance with the source (Prager and Synge); what
-    the homogenized equation leaves of the source counts with Poincare's and Hardy's constants of the box, and the
-    norm of u is at least (f, v) / |v|.  Assumed is that Gauss points, several a quarter of a period, resolve all
+    no reaction.  Nothing fine is solved: v is compared with a flux in balance with the source (Prager and Synge), and
+    the norm of u is at least (f, v) / |v|.  Assumed is that Gauss points, several a quarter of a period, resolve all
     integrals: fewer points check them, and the difference is part of the bound.  See nhpinn_bounds.py.
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list | np.ndarray) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
     check_solve(problem, recipe, tolerance, seed)
-    resolved = checked_quadrature(problem)
-    problem = problem._replace(domain=tuple((float(low), float(high)) for low, high in box))
+    domain = tuple((float(low), float(high)) for low, high in box)
+    problem = problem._replace(domain=domain, period=tuple(map(float, np.broadcast_to(period, dim))))
+    cell = checked_cell(problem)
     correctors, coefficients, u0 = nh_pinn(problem, RECIPES[recipe](problem, tolerance, executor), seed)
     certificate = bounds = None
     if reaction is None:
         progress("certificate")
         chi = correctors.cells(midpoints(dim, period, nhpinn_bounds.CELLS[dim]))[0]
-        bounds = bounds_at_centre(problem, correctors, chi, *resolved, tolerance)
+        bounds = nhpinn_bounds.bounds_at(np.mean(domain, axis=1), correctors, chi, *cell, tolerance)
         if initial is None:
-            potential = u0
-            if recipe == "adam":  # the flux need not suffer from a network's errors
-                potential = nhpinn_sharp.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
-            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0, potential, chi)
+            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0, chi)
     progress()
     return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
 
 
-def checked_quadrature(problem):
-    """That of the cell at the centre of the box.  Raises ValueError where the coefficient, or the reaction, jumps."""
-    name, field = "coefficient", at_centre(problem)
-    if problem.reaction is not None:
-        size = np.abs(problem.reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
-        name, field = "reaction", lambda y: 2 + problem.reaction(y * problem.period) / size
+def checked_cell(problem):
+    """The coefficient at the centre of the box on the unit cell, its quadrature.  Raises ValueError if it jumps."""
+    cell = field = nhpinn_sharp.field_at(problem.coefficient, np.array(problem.period), np.mean(problem.domain, axis=1))
+    name, reaction = "coefficient" if problem.reaction is None else "reaction", problem.reaction
+    if reaction:  # the coefficient is constant
+        size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
+        field = lambda y: 2 + reaction(y * np.array(problem.period)) / size  # noqa: E731
     try:
-        return quadrature(field, problem.dim)
+        return cell, *nhpinn_bounds.quadrature(field, problem.dim)
     except nhpinn_bounds.Unresolved as error:
-        raise ValueError(
-            f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one; what takes a TwoPhase "
-            "or an image is homogenize"
-        ) from error
-
-
-def at_centre(problem):
-    """The coefficient at the centre of the box, on the unit cell."""
-    period = np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    return nhpinn_sharp.field_at(problem.coefficient, period, np.mean(problem.domain, axis=1))
-
-
-def bounds_at_centre(problem, correctors, chi, means, count, tolerance):
-    """Bounds of the homogenized tensor at the centre of the box by chi (X, J, n), the correctors at midpoints."""
-    period = np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    chi = np.tensordot(correctors.weights(np.mean(problem.domain, axis=1)[None])[0][0], chi, 1) / period[:, None]
-    chi = chi.reshape(-1, *[nhpinn_bounds.CELLS[problem.dim]] * problem.dim)
-    found = nhpinn_bounds.tensor_bounds(at_centre(problem), chi, means, count, tolerance)
-    return found._replace(lower=np.outer(period, period) * found.lower, upper=np.outer(period, period) * found.upper)
+        sentence = "jumps in y, or varies too fast for any quadrature, expected a smooth one"
+        raise ValueError(f"{name}: {sentence}; what takes a TwoPhase or an image is homogenize") from error
 
 
 class Solution(NamedTuple):
@@ -669,7 +641,7 @@ class Solution(NamedTuple):
         return self.u0(self._points(x, t))[0]
 
     def flux(self, x, t=None):
-        """That of the certificate, in balance with the source; a grad u where there is none."""
+        """That of the certificate, which balances the source but for the residual; a grad u where there is none."""
         slope, x = self.gradient(x, t), np.asarray(x, dtype=float)
         if self.certificate:
             return self.certificate.flux(x)
@@ -725,8 +697,8 @@ class Solution(NamedTuple):
         if c is None:
             why = "time" if p.initial is not None else "a reaction"
             return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
-        residual = c.residual / c.norm[0] if c.residual else 0.0
-        return text + f"\nrelative error  at most {c.error:.3g} in the energy norm, {residual:.1g} of it the residual's"
+        text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
+        return text + f"\nrelative error  at most {c.error:.3g} in the energy norm"
 
     __repr__ = __str__
 
@@ -787,10 +759,7 @@ def train_aloud(name, loss, params, training, rng):
 
 
 def sharp_recipe(tolerance=1e-6, executor=None):
-    """The same steps by random features and linear least squares, see nhpinn_sharp.py.
-
-    executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x.
-    """
+    """The same steps by random features and linear least squares, see nhpinn_sharp.py.  executor: as in `solve`"""
     tasks = SimpleNamespace(map=partial(counted, executor))
     return Recipe(
         lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, tasks),
@@ -818,7 +787,7 @@ def adam_recipe(problem):
     return steps._replace(equation=lambda *_: lambda x: (0 * x[:, 0], 0 * x, 0 * x[:, None] * x[:, :, None]))
 
 
-ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (6, 4)}  # an axis, order: of a cell and of the box
+ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (5, 4)}  # an axis, order: of a cell and of the box
 
 
 def fem_recipe(tolerance=1e-6, executor=None):
@@ -827,7 +796,7 @@ def fem_recipe(tolerance=1e-6, executor=None):
     def cells(problem, rng):
         dim, slow = problem.dim, nhpinn_sharp.slow_nodes(problem, tolerance)
         nodes, weights = (np.zeros((1, dim)), one_node) if slow is None else (slow.points, slow.weights)
-        mesh = fem.cell_mesh(dim, *ELEMENTS[dim][:1], problem.period, ELEMENTS[dim][1])
+        mesh = fem.cell_mesh(dim, ELEMENTS[dim][0], problem.period, ELEMENTS[dim][1])
         task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
         return Correctors(partial(element_cells, list(counted(executor, task, nodes))), weights, nodes, problem.period)
 

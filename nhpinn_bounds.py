@@ -13,19 +13,18 @@ points that are on no grid.
 
 Solutions
 ---------
-Prager and Synge: for any v that vanishes on the boundary and any flux s with  -div s = f + r
+Prager and Synge: for any v that vanishes on the boundary and any flux s' with  -div s' = f
 
-    |u - v|_a <= |s - a grad v|_1/a + rho,     rho = |r / sqrt(m)| / sqrt(least eigenvalue of a),                 (1)
+    |u - v|_a^2 + |s' - a grad u|_1/a^2 = |s' - a grad v|_1/a^2,   so that   |u - v|_a <= E = |s' - a grad v|_1/a,  (1)
 
-with |w|_a = |a^(1/2) grad w|, |s|_1/a = |a^(-1/2) s|, and a weight m with  int m w^2 <= int |grad w|^2  for every
-w that vanishes on the boundary: by the inequalities of Poincare, and of Hardy with distances d_i to the nearer face,
-m = t sum_i (pi / length_i)^2 + (1 - t) sum_i 1 / (2 d_i)^2, t = 3/4; the second part makes light of what u0 misses in
-corners.  Nothing fine is solved.  From correctors chi_j(x, y), a*(x) and u0, repeated indices summed,
+with |w|_a = |a^(1/2) grad w| and |s|_1/a = |a^(-1/2) s|.  Nothing fine is solved.  From correctors chi_j(x, y), a*(x)
+and u0, repeated indices summed,
 
     v = u0 + eps chi_j d_j u0 + layers,        s_i = a*_ij d_j u0 + d_k( eps phi_kij d_j u0 + layers ),
 
 where d_k acts on x in every place, y = x/eps too.  Since phi_kij = -phi_ikj, the second part of s has no divergence
-whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  In
+whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  The
+integral of r along one axis, with the best constant on every line, makes s' of s.  It is small: r oscillates.  In
 y, d_k phi_kij is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with -lap n_ij = flux,
 phi_kij = d_i n_kj - d_k n_ij, by Fourier series.  For slow coefficients this is done at every node x_q of the
 correctors, and phi(x, y) = weights_q(x) phi_q(y), as chi(x, y) is.
@@ -37,19 +36,19 @@ phi_kin, for every k < i, in the place of chi_n; h_0 chi_n d_n u0 has the factor
 minimise (1) over a sample of the face: small least squares.  In one dimension there are no layers: u0 is changed by
 c_0 + c_1 z, (a* z')' = 0, such that u0 + eps chi u0' is 0 at both ends, and s by a constant.
 
-The unknown norm of u has the bounds  (f, v) / |v|_a <= |u|_a <= |s|_1/a + rho.
+The unknown norm of u is at least  (f, v) / |v|_a  and  |v|_a - E,  at most  |s'|_1/a  and  |v|_a + E.
 
-Any other candidate w.  There is s' with -div s' = f and |s' - s|_1/a <= rho.  If t has the boundary values of w, then
-u - w + t is zero on the boundary, s' - a grad u has no divergence, and
+Any other candidate w.  If t has the boundary values of w, then u - w + t is zero on the boundary, s' - a grad u has no
+divergence, and
 
     |s' - a grad w|_1/a^2 = |u - w|_a^2 + |s' - a grad u|_1/a^2 - 2 (s' - a grad u, grad t).
 
-With E the right side of (1), which bounds |s' - a grad u|_1/a too, D = |s - a grad w|_1/a, T = |t|_a, q = min(E, T):
+With D = |s' - a grad w|_1/a, T = |t|_a, q = min(E, T):
 
-    (D - rho)^2 - E^2 - 2 E T  <=  |u - w|_a^2  <=  (D + rho)^2 + 2 q T - q^2.                                      (2)
+    D^2 - E^2 - 2 E T  <=  |u - w|_a^2  <=  D^2 + 2 q T - q^2.                                                      (2)
 
-What is assumed: integrals, and the least eigenvalue of a, are those of Gauss points, several a quarter of a period.
-Fewer points check them, and the difference is added to the bounds.  Functions of (x, y) take points (n, dim).
+What is assumed: integrals are those of Gauss points, several a quarter of a period.  Fewer points check them, and the
+difference is added to the bounds.  Functions of (x, y) take points (n, dim).
 """
 
 from collections.abc import Callable
@@ -221,6 +220,12 @@ def shifted(a, count, shift):
     return fft.ifftn(fft.fftn(values, axes=axes) * turn[..., None], axes=axes).real.reshape(a.shape)
 
 
+def quadrature(field, dim):
+    """The means of a field on the unit cell, and the midpoints an axis that resolve it."""
+    means = scattered_means(field, dim)
+    return means, resolution(field, dim, means)
+
+
 class Unresolved(ValueError):
     """No quadrature in reach resolves a coefficient."""
 
@@ -251,6 +256,16 @@ def _bounds_by(field, slopes, count, means):
     moved += [found - each for rule in (other, means) for found, each in zip(rule, reuss_voigt(a), strict=True)]
     quadrature = max(relative_size(each, middle) for each in moved)
     return Bounds(lower, upper, relative_size(upper - lower, middle), quadrature)
+
+
+def bounds_at(x, correctors, chi, field, means, count, tolerance):
+    """Bounds of the homogenized tensor at one x (dim,), for its field on the unit cell, by correctors whose values at
+    the midpoints of CELLS are chi (X, J, n)."""
+    d, chi = len(x), np.tensordot(correctors.weights(x[None])[0][0], chi, 1)
+    period = np.broadcast_to(np.asarray(correctors.period, float), d)
+    chi = (chi / period[:, None]).reshape(d, *[CELLS[d]] * d)
+    found = tensor_bounds(field, chi, means, count, tolerance)
+    return found._replace(lower=np.outer(period, period) * found.lower, upper=np.outer(period, period) * found.upper)
 
 
 def relative_size(difference, tensor):
@@ -335,7 +350,7 @@ def inverse_integrals(field, ends):
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
 CELLS = {1: 257, 2: 49, 3: 21}  # points an axis of the correctors' Fourier series, odd
-NODES = {1: 129, 2: 49, 3: 25}  # points an axis of u0's spline
+NODES = {1: (129, 513), 2: (49, 97), 3: (25, 49)}  # points an axis of u0's spline: at first, and at most
 GAUSS = {1: (12, 16), 2: (4, 6), 3: (3, 4)}  # points a panel: of the check, of the bounds
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
 BLOCK = 20_000  # points at a time
@@ -352,10 +367,11 @@ class TwoScale(NamedTuple):
     weights: Callable  # of the correctors
     tensor: Callable  # a*(x)
     divergence: Callable  # d_i a*_ij
-    macro: tuple  # lines, values (N, ..., 2): u0 of v and of s, see `interpolated`
+    macro: tuple  # lines, values (N, ..., 1): u0, see `interpolated`
     micro: tuple  # lines, values (m, ..., X * (1 + pairs) * dim): chi_j and phi_kij of every node
     layers: tuple = ()  # of a face: axis, side, factors of v (kinds, knots), of s (pairs, kinds, knots)
     constant: float = 0.0  # of s, in one dimension
+    along: int = 0  # the axis along which r is integrated
 
 
 # --- tensor-product interpolants; line(coordinates (n,), order): derivatives of N cardinal functions, (n, N) ---------
@@ -424,9 +440,9 @@ class Parts(NamedTuple):
     """At n points: eps chi_j d_j u0 and eps phi_kij d_j u0, not summed over j, and what they are made of."""
 
     x: np.ndarray  # (n, d)
-    u0: np.ndarray  # (2, n): of v and of s; so in all that follows
-    slope: np.ndarray  # (d, 2, n)
-    second: np.ndarray  # (d, d, 2, n)
+    u0: np.ndarray  # (n,)
+    slope: np.ndarray  # (d, n)
+    second: np.ndarray  # (d, d, n)
     terms: np.ndarray  # (1 + pairs, J, n): chi first
     slopes: np.ndarray  # (d, 1 + pairs, J, n): their whole gradients
 
@@ -434,16 +450,14 @@ class Parts(NamedTuple):
 def parts(c, axes, grid):
     d = len(axes)
     x = tensor_grid(axes) if grid else np.stack(axes, axis=-1)
-    u0, g, H = interpolated(*c.macro, axes, grid, second=True)
+    u0, g, H = (z[..., 0, :] for z in interpolated(*c.macro, axes, grid, second=True))
     value, slope, _ = interpolated(*c.micro, [x / c.eps for x in axes], grid)
     w, dw = c.weights(x)
     shape = (w.shape[1], -1, d, len(x))
     value, slope = value.reshape(shape), slope.reshape(d, *shape)
     slope = np.einsum("nx,ixqjn->iqjn", w, slope) + c.eps * np.einsum("nxi,xqjn->iqjn", dw, value)
     value = np.einsum("nx,xqjn->qjn", w, value)
-    which = [0] + [1] * (len(value) - 1)  # chi belongs to the u0 of v, phi to that of s
-    g_j, H_ij = np.moveaxis(g[:, which], 0, 1), np.moveaxis(H[:, :, which], 2, 1)
-    return Parts(x, u0, g, H, c.eps * value * g_j, slope * g_j + c.eps * value * H_ij)
+    return Parts(x, u0, g, H, c.eps * value * g, slope * g + c.eps * value * H[:, None])
 
 
 def curls(slopes):
@@ -486,9 +500,11 @@ def waves(c, axis, x):
 def layer_terms(c, p, axis):
     """What a face's hats are multiplied by: (1 + pairs, kinds, n), and gradients (d, 1 + pairs, kinds, n)."""
     value, slope = waves(c, axis, p.x)
-    which = [0] + [1] * (len(p.terms) - 1)
-    g, H = p.slope[axis, which, None], p.second[:, axis, which, None]
-    term, change = c.eps * g * value, c.eps * (g * slope[:, None] + H * value)
+    g, H = p.slope[axis], p.second[:, axis, None, None]
+    term, change = (
+        np.broadcast_to(z, (*z.shape[:-3], len(p.terms), *z.shape[-2:]))
+        for z in ((c.eps * g * value)[None], c.eps * (g * slope[:, None] + H * value))
+    )
     return np.concatenate([p.terms[:, axis, None], term], 1), np.concatenate([p.slopes[:, :, axis, None], change], 2)
 
 
@@ -503,8 +519,8 @@ def fields(c, axes, grid=False):
     """v (n,), grad v (n, d), s (n, d), r (n,), and the points (n, d)."""
     p = parts(c, axes, grid)
     a, b = c.tensor(p.x), c.divergence(p.x)
-    value, slope = p.u0[0] + p.terms[0].sum(0), p.slope[:, 0] + p.slopes[:, 0].sum(1)
-    flux = np.einsum("nij,jn->in", a, p.slope[:, 1]) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
+    value, slope = p.u0 + p.terms[0].sum(0), p.slope + p.slopes[:, 0].sum(1)
+    flux = np.einsum("nij,jn->in", a, p.slope) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
     for axis, side, of_v, of_s in c.layers:
         hat, change = hats(c, axis, side, p.x)
         at = np.flatnonzero(hat.any(0))
@@ -516,7 +532,7 @@ def fields(c, axes, grid=False):
         value[at] += terms[0].sum(0)
         slope[:, at] += slopes[:, 0].sum(1)
         flux[:, at] += curls(slopes[:, 1:].sum(2)).sum(1)
-    residual = -np.einsum("nij,ijn->n", a, p.second[:, :, 1]) - np.einsum("nj,jn->n", b, p.slope[:, 1])
+    residual = -np.einsum("nij,ijn->n", a, p.second) - np.einsum("nj,jn->n", b, p.slope)
     return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
 
 
@@ -578,63 +594,82 @@ class Certificate(NamedTuple):
     error: float  # the relative error |u - v|_a / |u|_a is at most this
     reconstruction: Callable  # v: points (n, d) -> values (n,), gradient (n, d)
     flux: Callable  # s: points (n, d) -> (n, d)
-    distance: float  # E, the right side of (1)
-    residual: float  # rho, in E
+    residual: float  # |r| / |f| in L2
     norm: tuple  # lower, upper bound of |u|_a
     quadrature: float  # by which `error` changed from one quadrature to another: in it
     scales: TwoScale
 
 
 class Integrals(NamedTuple):
-    distance: float  # D = |s - a grad w|_1/a of a candidate w, v itself if none is given
+    own: float  # E
+    other: float  # D of a candidate w; of v itself if there is none
     apart: float  # |v - w|_a
     trace: float  # T = |t|_a
     energy: float  # |v|_a
-    flux: float  # |s|_1/a
+    flux: float  # |s'|_1/a
     load: float  # (f, v)
-    residual: float  # rho
+    residual: float  # |r| / |f|
 
 
 def integrals(c, count, candidate=None):
-    axes, weights = zip(*(panels(c, axis, count) for axis in range(len(c.box))), strict=True)
-    across = reduce(np.kron, weights[1:], np.ones(1))
-    rows = max(1, BLOCK // len(across))
-    sums, least = np.zeros(7), np.inf
-    for start in range(0, len(axes[0]), rows):
-        part = slice(start, start + rows)
-        v, slope, s, r, x = fields(c, (axes[0][part], *axes[1:]), True)
-        w = np.kron(weights[0][part], across)
-        a = tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+    """By Gauss points, count a panel; candidate: points -> grad w, grad t."""
+    d, k, sums, lines, line_weights, end = len(c.box), c.along, np.zeros(6), [], [], 0.0
+    rules, cut = [panels(c, axis, count) for axis in range(d)], (k + 1) % d  # the axis that is cut into blocks
+    others = np.prod([len(x) for axis, (x, _) in enumerate(rules) if axis != cut], dtype=int)
+    rows = max(1, BLOCK // others // count) * count
+    for start in range(0, len(rules[cut][0]), rows):
+        part = [slice(start, start + rows) if axis == cut else slice(None) for axis in range(d)]
+        axes, weights = zip(*((x[p], w[p]) for (x, w), p in zip(rules, part, strict=True)), strict=True)
+        order = np.arange(np.prod([len(x) for x in axes])).reshape([len(x) for x in axes])
+        order = np.moveaxis(order, k, -1).reshape(-1, len(axes[k]))  # line by line
+        v, slope, s, r, x = (values[order.ravel()] for values in fields(c, axes, True))
+        a, f, w = tensor_of(lambda q: c.coefficient(q, q / c.eps), x), c.source(x), reduce(np.kron, weights)[order]
+        R, end = antiderivative(r.reshape(order.shape), weights[k], count, end if d == 1 else 0.0)
         other, trace = (slope, 0 * slope) if candidate is None else candidate(x)
-        inverse, miss = np.linalg.inv(a), s - np.einsum("nij,nj->ni", a, other)
-        least = min(least, 1 / np.abs(inverse).sum(2).max())  # a bound of the least eigenvalue
-        squares = [(inverse, miss), (a, slope - other), (a, trace), (a, slope), (inverse, s)]
-        sums[:5] += [w @ np.einsum("ni,nij,nj->n", z, m, z, optimize=True) for m, z in squares]
-        sums[5:] += w @ (c.source(x) * v), w @ (r**2 / friedrichs(c.box, x))
-    return Integrals(*np.sqrt(sums[:5]), sums[5], np.sqrt(sums[6] / least))
+        sums[:3] += [np.einsum("n,ni,nij,nj", w.ravel(), z, a, z, optimize=True) for z in (slope - other, trace, slope)]
+        sums[3:] += [w.ravel() @ z for z in (f * v, r**2, f**2)]
+        inverse, s[:, k] = np.linalg.inv(a), s[:, k] + R.ravel()
+        misses = [s - np.einsum("nij,nj->ni", a, z) for z in (slope, other, 0 * slope)]
+        found = [np.einsum("ni,nij,nj->n", z, inverse, z, optimize=True) for z in misses]
+        found += [np.einsum("ni,ni->n", inverse[:, k], z) for z in misses] + [inverse[:, k, k]]
+        lines.append(np.reshape(found, (7, *order.shape)) @ weights[k])
+        line_weights.append(w[:, 0] / weights[k][0])
+    lines = sum(lines) if d == 1 else np.concatenate(lines, axis=1)
+    squares, means, C = lines[:3], lines[3:6], lines[6]
+    w, shift = np.ones(1) if d == 1 else np.concatenate(line_weights), -means[0] / C  # least for v
+    own, other, flux = np.maximum((squares + 2 * shift * means + shift**2 * C) @ w, 0)
+    apart, trace, energy, load, *sizes = sums
+    norms = np.sqrt([own, other, apart, trace, energy, flux])
+    return Integrals(*norms, load, np.sqrt(sizes[0] / sizes[1]) if sizes[1] > 0 else 0.0)
 
 
-def friedrichs(box, x):
-    """The weight m of (1)."""
-    low, high = box.T
-    return np.sum(0.75 * (np.pi / (high - low)) ** 2 + 0.25 / (2 * np.minimum(x - low, high - x)) ** 2, axis=1)
+def antiderivative(r, weights, count, start):
+    """The integral, from the beginning of each line on, of values r (lines, n) at Gauss points, count a panel.
+
+    -> at the points (lines, n), and at the end (lines, 1), from which it can start on the next part of a line
+    """
+    nodes, _ = legendre.leggauss(count)
+    cardinal = legendre.legint(np.linalg.inv(legendre.legvander(nodes, count - 1)), lbnd=-1)
+    values, weights = r.reshape(len(r), -1, count), weights.reshape(-1, count)
+    ends = start + np.cumsum(np.sum(values * weights, axis=2), axis=1)
+    before = np.concatenate([np.broadcast_to(start, (len(r), 1)), ends[:, :-1]], axis=1)
+    inner = values @ (legendre.legvander(nodes, count) @ cardinal).T * weights.sum(1)[:, None] / 2
+    return (before[:, :, None] + inner).reshape(r.shape), ends[:, -1:]
 
 
-def certificate(problem, correctors, coefficients, u0, potential=None, chi=None):
+def certificate(problem, correctors, coefficients, u0, chi=None):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
-    problem, correctors, coefficients: records of nhpinn.py; u0, potential: functions whose first result at points
-    (n, dim) are values: the homogenized solution of v, and the one of s (None: the same; a better one makes the bound
-    of a worse u0 sharper).  chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
+    problem, correctors, coefficients: records of nhpinn.py; u0: a function whose first result at points (n, dim) are
+    values; chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
     """
     box, eps = np.array(problem.domain, dtype=float), problem.eps
-    d, potential = len(box), potential or u0
-    period = np.broadcast_to(correctors.period, d).astype(float)
+    d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
     if chi is None:
         chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     c = TwoScale(
         problem.coefficient, problem.source, box, eps * period, eps, correctors.weights, coefficients.tensor,
-        coefficients.divergence, macro_tables(box, u0, potential),
+        coefficients.divergence, macro_tables(box, u0),
         micro_tables(problem.coefficient, correctors.nodes, chi, period),
     )  # fmt: skip
     if d == 1:
@@ -642,36 +677,45 @@ def certificate(problem, correctors, coefficients, u0, potential=None, chi=None)
         c = c._replace(constant=mean_flux(c))
     else:
         c = c._replace(layers=tuple(face_layer(c, axis, side) for axis in range(d) for side in (0, 1)))
+        c = c._replace(along=best_axis(c))
     coarse, fine = (integrals(c, count) for count in GAUSS[d])
     return judged(c, coarse, fine)
 
 
-def macro_nodes(box):
-    t = (1 - np.cos(np.linspace(0, np.pi, NODES[len(box)]))) / 2
+def macro_nodes(box, count):
+    t = (1 - np.cos(np.linspace(0, np.pi, count))) / 2
     return [low * (1 - t) + high * t for low, high in box]
 
 
-def macro_tables(box, u0, potential):
-    """Splines of homogenized solutions, less the blending of their boundary values if there are any: lines, values."""
-    d, solutions = len(box), (u0,) if potential is u0 else (u0, potential)
-    nodes, t = macro_nodes(box), macro_nodes([(0, 1)] * d)[0]
-    values = np.stack([np.reshape(u(tensor_grid(nodes))[0], [len(t)] * d) for u in solutions], axis=-1)
+def macro_tables(box, u0):
+    """A spline of u0, less the blending of its boundary values if there are any, of as few points as interpolate it at
+    some others: lines, values."""
+    d, (count, most) = len(box), NODES[len(box)]
+    x = np.random.default_rng(0).uniform(*box.T, (100, d))
+    exact = u0(x)[0]
+    while True:
+        nodes = macro_nodes(box, count)
+        lines, values = [spline_line(z) for z in nodes], u0(tensor_grid(nodes))[0].reshape(*[count] * d, 1)
+        miss = np.abs(interpolated(lines, values, x.T, False)[0][0] - exact).max()
+        if miss <= 1e-7 * np.abs(exact).max() or 2 * count > most:
+            break
+        count = 2 * count - 1
+    t = macro_nodes([(0, 1)], count)[0]
     for axis in range(d):
         u = np.moveaxis(values, axis, -1)
         u -= (1 - t) * u[..., :1] + t * u[..., -1:]
-    return [spline_line(x) for x in nodes], np.broadcast_to(values, (*values.shape[:-1], 2))
+    return lines, values
 
 
 def ends_at_zero(c):
-    """In one dimension, u0 + c_0 + c_1 z in the place of the u0 of v, such that v vanishes at both ends."""
+    """In one dimension, u0 + c_0 + c_1 z in the place of u0, such that v vanishes at both ends."""
     (line,), values = c.macro
-    nodes = macro_nodes(c.box)[0]
+    nodes = macro_nodes(c.box, len(values))[0]
     z = make_interp_spline(nodes, 1 / c.tensor(nodes[:, None])[:, 0, 0], 5).antiderivative()(nodes)
     chi = np.einsum("nx,xn->n", c.weights(c.box.T)[0], interpolated(*c.micro, c.box / c.eps, False)[0])
     rows = line(c.box[0], 0) + c.eps * chi[:, None] * line(c.box[0], 1)  # v at both ends from the nodes
     extra = np.stack([np.ones_like(z), z], axis=-1)
-    trace_free = values[:, 0] - extra @ np.linalg.solve(rows @ extra, rows @ values[:, 0])
-    return c._replace(macro=([line], np.stack([trace_free, values[:, 1]], axis=-1)))
+    return c._replace(macro=([line], values - extra @ np.linalg.solve(rows @ extra, rows @ values)))
 
 
 def mean_flux(c):
@@ -682,13 +726,23 @@ def mean_flux(c):
     return -np.sum(w * (s[:, 0] / a - slope[:, 0])) / np.sum(w / a)
 
 
+def best_axis(c):
+    """The axis along which the integral of r, less its mean on every line, is least."""
+    count = {2: 64, 3: 16}[len(c.box)]
+    r = fields(c, [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in c.box], True)[3]
+    sizes, r = [], r.reshape([count] * len(c.box))
+    for axis, (low, high) in enumerate(c.box):
+        sizes.append((high - low) * np.std(np.cumsum(r, axis=axis), axis=axis).sum())
+    return int(np.argmin(sizes))
+
+
 def judged(c, coarse, fine):
     """The bounds from the finer integrals; by how much they differ from the coarser ones is added."""
     errors, norms = [], []
     for part in (coarse, fine):
-        distance = part.distance + part.residual
-        norms.append((part.load / part.energy if part.load > 0 else 0.0, part.flux + part.residual))
-        errors.append(distance / norms[-1][0] if norms[-1][0] > 0 else np.inf if distance > 0 else 0.0)
+        least = max(part.load / part.energy if part.load > 0 else 0.0, part.energy - part.own)
+        norms.append((least, min(part.flux, part.energy + part.own)))
+        errors.append(part.own / least if least > 0 else np.inf if part.own > 0 else 0.0)
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
 
     def at(x):
@@ -696,10 +750,8 @@ def judged(c, coarse, fine):
         chunks = np.array_split(x, max(1, len(x) * width // BLOCK))
         return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
 
-    distance, error = fine.distance + fine.residual, float(errors[1] + change)
-    return Certificate(
-        error, lambda x: tuple(at(x)[:2]), lambda x: at(x)[2], distance, fine.residual, norms[1], change, c
-    )
+    error = float(errors[1] + change)
+    return Certificate(error, lambda x: tuple(at(x)[:2]), lambda x: at(x)[2], fine.residual, norms[1], change, c)
 
 
 # --- other candidates -----------------------------------------------------------------------------------------------
@@ -711,13 +763,12 @@ def certify(certificate, value, gradient):
     value, gradient: of w at points (n, d): (n,), (n, d); w need not vanish on the boundary.  By (2), and by
     | |v - w|_a - |u - w|_a | <= E: of the two the better one.
     """
-    c, E, rho, bounds = certificate.scales, certificate.distance, certificate.residual, []
-    trace = boundary_part(c.box, value, gradient)
+    c, bounds = certificate.scales, []
+    parts = boundary_part(c.box, value, gradient)
     for count in GAUSS[len(c.box)]:
-        part = integrals(c, count, lambda x: (gradient(x), trace(x)))
-        D, T, q = part.distance, part.trace, min(E, part.trace)
-        below = max(D - rho, 0) ** 2 - E**2 - 2 * E * T
-        above = np.sqrt((D + rho) ** 2 + 2 * q * T - q**2)
+        part = integrals(c, count, parts)
+        E, D, T, q = part.own, part.other, part.trace, min(part.own, part.trace)
+        below, above = D**2 - E**2 - 2 * E * T, np.sqrt(D**2 + 2 * q * T - q**2)
         bounds.append((max(np.sqrt(max(below, 0)), part.apart - E), min(above, part.apart + E)))
     (lower, upper), change = bounds[1], np.abs(np.subtract(*bounds))
     least, most = certificate.norm
@@ -725,7 +776,7 @@ def certify(certificate, value, gradient):
 
 
 def boundary_part(box, value, gradient):
-    """The gradient, a function of points, of the linear blending t of the boundary values of w."""
+    """Points -> grad w and grad t, with t the linear blending of the boundary values of w."""
 
     def inner(x):
         return value(x), gradient(x)
@@ -735,8 +786,8 @@ def boundary_part(box, value, gradient):
     grid = tensor_grid([np.linspace(low, high, 33) for low, high in box])
     sizes, edge = np.abs(value(grid)), np.any((grid == box[:, 0]) | (grid == box[:, 1]), axis=1)
     if sizes[edge].max() <= 1e-12 * sizes.max():
-        return np.zeros_like
-    return lambda x: gradient(x) - inner(x)[1]
+        return lambda x: (slope := gradient(x), 0 * slope)
+    return lambda x: (slope := gradient(x), slope - inner(x)[1])
 
 
 def less_ends(inner, axis, low, high, x):
@@ -744,7 +795,8 @@ def less_ends(inner, axis, low, high, x):
     u, g = (np.array(part) for part in inner(x))
     share, unit = (x[:, axis] - low) / (high - low), np.arange(x.shape[1]) == axis
     for end, part, slope in ((low, 1 - share, -1 / (high - low)), (high, share, 1 / (high - low))):
-        edge, along = inner(np.where(unit, end, x))
+        face, where = np.unique(np.where(unit, end, x), axis=0, return_inverse=True)  # on a grid many fall together
+        edge, along = (values[where] for values in inner(face))
         u -= part * edge
         g -= np.where(unit, slope * edge[:, None], part[:, None] * along)
     return u, g

@@ -130,7 +130,7 @@ def check_bound(seed, dim, slow, contrast, eps):
     return c.error / true
 
 
-@settings(max_examples=12, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=6, deadline=None, phases=NO_SHRINKING)
 @given(seeds, st.booleans(), st.floats(1.1, 50), st.floats(1 / 64, 1 / 4))
 def test_the_bound_is_above_the_truth_and_near_it(seed, slow, contrast, eps):
     check_bound(seed, 1, slow, contrast, eps)
@@ -141,18 +141,6 @@ def test_so_it_is_in_two_dimensions(slow, contrast):
     check_bound(1, 2, slow, contrast, 0.2)
 
 
-@pytest.mark.slow
-def test_the_bound_over_two_hundred_random_problems():
-    rng = np.random.default_rng(5)
-    shapes = [(1, False), (1, True)] * 80 + [(2, False)] * 34 + [(2, True)] * 4 + [(3, False)] * 2
-    ratios = []
-    for dim, slow in shapes:
-        least = {1: 1 / 64, 2: 1 / 14, 3: 0.45}[dim]
-        contrast, eps = np.exp(rng.uniform(np.log([1.2, least]), np.log([50, max(1 / 4, least)])))
-        ratios.append(check_bound(rng.integers(2**31), dim, slow, contrast, eps))
-    assert np.median(ratios) < 2
-
-
 @pytest.mark.parametrize("dim", [1, 2])
 def test_correctors_that_are_wrong_have_an_error_and_a_bound_of_it(dim):
     p = random_problem(7, dim, False, 4, 0.2)
@@ -161,14 +149,13 @@ def test_correctors_that_are_wrong_have_an_error_and_a_bound_of_it(dim):
     assert exact.error < true <= wrong.error
 
 
-def test_a_better_potential_makes_up_for_a_worse_solution():
+def test_what_is_wrong_in_the_homogenized_solution_is_in_the_bound_and_hardly_more():
     p = problem(*PAPER["elliptic2d"], 1 / 8)
     correctors, coefficients, u0 = homogenized(p)
-    rough = lambda x: (u0(x)[0] + 2e-4 * np.sin(9 * x[:, 0]) * np.cos(7 * x[:, 1]),)  # noqa: E731
-    alone, helped = (
-        certificates.certificate(p, correctors, coefficients, rough, potential) for potential in (None, u0)
-    )
-    assert truth(p, helped)[0] <= helped.error < 0.6 * alone.error
+    rough = lambda x: (u0(x)[0] + 1e-3 * np.sin(9 * x[:, 0]) * np.cos(7 * x[:, 1]),)  # noqa: E731
+    wrong = certificates.certificate(p, correctors, coefficients, rough)
+    true, _ = truth(p, wrong)
+    assert 0.05 < true <= wrong.error < 1.3 * true
 
 
 def test_units_and_a_source_of_zero():
