@@ -22,10 +22,11 @@ import numpy as np
 
 import fem
 import nhpinn
+import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
 from lab.settings import stream, training
 from lab.training import final_average, no_checkpoints, recorder
-from nhpinn_networks import Correctors, grid, midpoints, network
+from nhpinn_networks import Correctors, grid, midpoints, network, value_and_gradient
 from nhpinn_sharp import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
@@ -315,6 +316,8 @@ def three_steps(experiment, recipe, seed, errors):
     start = time.perf_counter()
     correctors, coefficients, u0 = nhpinn.nh_pinn(problem, recipe._replace(cells=cells, equation=equation), seed)
     seconds["nhpinn"] = time.perf_counter() - start
+    if problem.initial is None and problem.reaction is None:
+        found["certified"] = nhpinn_bounds.certificate(problem, correctors, coefficients, u0).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
     found["e_a"] = coefficient_error(problem, coefficients, nodes, tensor, r)
     p, slope, second = u0(test_inputs(experiment))
@@ -393,9 +396,14 @@ def run_classical(experiment, task, checkpoints=no_checkpoints):
     u, rng = fine_solution(problem)[0].on_grid(*test_axes(experiment)), np.random.default_rng(stream(task, "classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
+    quantities, params = final_averages(histories["classical"], options), trained.params
+    if problem.initial is None and problem.reaction is None:
+        known = nhpinn.solve(problem.coefficient, problem.source, problem.domain, problem.eps, period=problem.period)
+        bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
+        quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
     return {
         "recipe": "adam",
-        "quantities": final_averages(histories["classical"], options),
+        "quantities": quantities,
         "settings": {"classical": described(settings, options)},
         "history": {"classical": saved_history(histories["classical"])},
         "fields": {"solution": network(trained.params, test_inputs(experiment)), "reference": u},
