@@ -30,9 +30,9 @@ METHODS = {
     ),
     "law": Method(studies.run_law, ("classical",), "why the classical PINN fails", once=True),
     "sweep": Method(studies.run_sweep, (), "errors against eps", once=True),
-    "losses": Method(studies.run_losses, ("classical",), "which average a loss learns", study=True),
-    "layers": Method(studies.run_layers, ("cell",), "ways to ask for periodicity", study=True),
-    "robustness": Method(studies.run_robustness, ("cell",), "learning rates and weights", study=True),
+    "losses": Method(studies.run_losses, ("classical",), "which average a loss learns", study=True, once=True),
+    "layers": Method(studies.run_layers, ("cell",), "ways to ask for periodicity", study=True, once=True),
+    "robustness": Method(studies.run_robustness, ("cell",), "learning rates and weights", study=True, once=True),
 }
 # For estimates of time alone: how often a method trains each of its parts, where that is not once
 TRAININGS = {"fem": 0, "sharp": 0, "law": 3, "losses": 6, "layers": 8, "robustness": 5}
