@@ -1,23 +1,17 @@
-"""What the paper claims, and what came out: CLAIMS.md from saved results.
-
-    python -m lab.claims --from results        writes CLAIMS.md, from the folder of run_all.py
+"""What the paper claims, and what came out: CLAIMS.md from saved results, written by published.py.
 
 A claim is a sentence of the paper and a function that judges it: from the numbers of the results to a verdict
 and the evidence for it.  No number is typed in but the paper's own, and no verdict without a condition on
 numbers, so that other results give another table; where a result is missing, the verdict says so.
 """
 
-import argparse
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lab import command, tables
-from lab.settings import BUDGETS
+from lab import files, tables
 from problems import EXPERIMENTS, PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
@@ -101,14 +95,8 @@ def ours(found, quantity, names=FOUR, recipe="adam"):
 
 
 def best_on_the_way(found, name, method, quantity):
-    """The smallest error of a training after its first fifth, in which one may pass by chance: the error, its epoch,
-    the loss there, and the loss at the end."""
-    best = []
-    for result in found.of(name, method):
-        history = result["history"][quantity]
-        rows = zip(history["errors"][quantity], history["epochs"], history["loss"], strict=True)
-        best += [(*row, history["loss"][-1]) for row in rows if row[1] >= history["epochs"][-1] / 5]
-    return min(best)
+    """The least error on the way of a training: the error, its epoch, the loss there, and the loss at the end."""
+    return min(result["least"][quantity] for result in found.of(name, method))
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -213,6 +201,46 @@ def distance(found, name):
     predicted = np.array(found.of(name, "law")[0]["fields"]["solution"])
     trained = [np.array(result["fields"]["solution"]) for result in found.of(name, "classical")]
     return np.mean([np.linalg.norm(u - predicted) for u in trained]) / np.linalg.norm(predicted)
+
+
+def three_causes(found):
+    """the loss misleads smooth functions alone, and the paper's points are too few for all others"""
+    names, held, evidence = list(PROBLEMS), [], []
+    for name in names:
+        rows = [row for result in found.of(name, "law") for row in result["bandwidth"]]
+        enough, few = ([row for row in rows if (row["points"] == "enough") == kind] for kind in (True, False))
+        law, smooth = found.value(name, "classical_predicted", "fem"), min(enough, key=lambda row: row["bandwidth"])
+        best, least = min(enough, key=lambda row: row["error"]), min(few, key=lambda row: row["loss"])
+        held += [equal(smooth["error"], law), best["error"] < 0.1, least["error"] > 0.5]
+        evidence.append(
+            f"{name} {law:.3f} / {smooth['error']:.3f} / {best['error']:.2g} (s = {best['bandwidth']}) / "
+            f"{least['error']:.2g} (s = {least['bandwidth']}, loss {least['loss']:.1g})"
+        )
+    return verdict_of(held), (
+        "the loss of the classical PINN minimised exactly, without training, over random features of bandwidth s. "
+        "Error of the law / of the smoothest minimiser / of the best, both at enough points / of the one of least loss "
+        "at the paper's points: " + "; ".join(evidence)
+    )
+
+
+def failure_is_proved(found):
+    """the failure of the classical PINN, proved without a fine solution"""
+    names, norms = ("const1d", "elliptic2d", "slow1d"), ("classical_certified_lower", "classical_certified_upper")
+    bounds = {name: [found.value(name, quantity) for quantity in norms] for name in names}
+    evidence = "bounds of its relative error in the energy norm, means over seeds: " + listed(
+        names, lambda n: f"[{bounds[n][0]:.4f}, {bounds[n][1]:.4f}]"
+    )
+    return verdict_of([lower > 0.5 for lower, _ in bounds.values()]), evidence
+
+
+def success_is_proved(found):
+    """the accuracy of NH-PINN, proved without a fine solution"""
+    names = ("const1d", "elliptic2d", "slow1d")
+    bars = {name: [found.value(name, "certified", recipe) for recipe in ("adam", "sharp")] for name in names}
+    lower = {name: found.value(name, "classical_certified_lower") for name in names}
+    evidence = "guaranteed bound of the relative error of the reconstruction in the energy norm, adam / sharp: "
+    evidence += listed(names, lambda n: f"{bars[n][0]:.3g} / {bars[n][1]:.3g}")
+    return verdict_of([bar * GREATLY < lower[name] for name in names for bar in bars[name]]), evidence
 
 
 def averages_of_losses(found):
@@ -443,6 +471,9 @@ CLAIMS = (
     Claim("contribution 1, section 5.2.3", transfer_shows, (), "fig08 fig13 fig18 fig23 law"),
     Claim("section 2.2", arithmetic_mean, ("const1d",), "law const1d-losses"),
     Claim("in its place", law_holds, (), "law law-eps"),
+    Claim("in its place", three_causes, (), "law-bandwidth"),
+    Claim("in its place", failure_is_proved, ("const1d", "elliptic2d", "slow1d"), "fig01 fig03 fig10"),
+    Claim("in its place", success_is_proved, ("const1d", "elliptic2d", "slow1d"), "reconstruction"),
     Claim("in its place", averages_of_losses, ("const1d", "elliptic2d"), "const1d-losses elliptic2d-losses"),
     Claim("introduction", fails_at_random, (), "fig01 fig03 fig10"),
     Claim("section 5.4", worse_when_eps_is_small, ("const1d", "reaction10", "reaction50"), "law-eps fig15 fig20"),
@@ -469,22 +500,13 @@ CLAIMS = (
 # ---------------------------------------------------------------------------------------------------
 
 
-def load(folder, budget=None):
-    """Saved results of one budget by task, made under the settings that this source has; None: the largest there is."""
-    results = {}
-    for path in sorted(Path(folder, "tasks").glob("*.json")):
-        with suppress(ValueError, TypeError, KeyError, RecursionError):  # of other settings, or not a result
-            task, result = command.saved_task(path, EXPERIMENTS)
-            results.setdefault(task.budget, {})[task] = result
-    return results.get(budget or next((name for name in reversed(BUDGETS) if name in results), None), {})
-
-
 def gather(results):
     """Found, from results by task."""
     rows = {(row["problem"], row["quantity"], row["recipe"]): row for row in tables.summarize(results, EXPERIMENTS)}
     by_method = {}
     for task, result in results.items():
-        by_method.setdefault((task.problem, task.method), []).append(result)
+        small = files.reduced(result, PROBLEMS[task.problem].dim)
+        by_method.setdefault((task.problem, task.method), []).append(small)
     return Found(rows, by_method)
 
 
@@ -503,7 +525,7 @@ def markdown(results):
     lines = [
         "# What the paper claims, and what came out",
         "",
-        "Written by `python -m lab.claims`; every number and every verdict comes from saved results "
+        "Written by `python -m lab.published`; every number and every verdict comes from saved results "
         f"({len(results)} tasks, budget {budgets}, commit {commits}). Errors are relative, in the discrete L2 norm, "
         f"means over seeds. Two of them count as equal if they differ by less than {EQUAL:.0%}, and one as greatly "
         f"better from a factor of {GREATLY} on.",
@@ -522,28 +544,3 @@ def markdown(results):
         command = RUN + " ".join([" --only", *claim.problems] if claim.problems else [])
         lines += [f"{evidence}.", "", f"`{command}`; {figures}"]
     return "\n".join(lines) + "\n"
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m lab.claims", description="Write the table of claims from saved results."
-    )
-    parser.add_argument(
-        "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR", help="results of run_all.py"
-    )
-    parser.add_argument("--budget", choices=BUDGETS, help="results of this budget (default: the largest there is)")
-    parser.add_argument("--to", type=Path, default=Path("CLAIMS.md"), metavar="FILE", help="the file to write")
-    args = parser.parse_args(argv)
-    results = load(args.folder, args.budget)
-    if not results:
-        parser.error(
-            f"--from: found no results of {args.budget or 'any budget'} in {str(args.folder)!r} that this source has "
-            "made; `python run_all.py` makes them"
-        )
-    text = markdown(results)
-    args.to.write_text(text, encoding="utf-8")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -263,6 +263,8 @@ def verify(args):
         if task is None:
             return
         result = json.loads(json.dumps(result, default=files.plain_data))
+        if "least" in saved[task]:  # a published one
+            result = json.loads(json.dumps(files.reduced(result, args.experiments[task.problem].problem.dim)))
         found = runner.differences(saved[task], result)
         print(f"{tables.label(task)}: {'; '.join(found) or 'the same numbers'}", flush=True)
         if found:

@@ -323,19 +323,21 @@ def three_steps(experiment, recipe, seed, errors):
     p, slope, second = u0(test_inputs(experiment))
     at_end = p, slope[:, :dim], second[:, :dim, :dim]
     corrected, values = corrected_errors(experiment, fine, at_end, correctors)
-    fields = {"solution": p, "reference": u, "corrected": values}
-    if not problem.slow:
-        reference = cell_reference(problem)
-        chi = correctors.cells(reference.points)[0][0]
-        found |= reference.errors(chi)
-        fields |= {"corrector": chi, "corrector_reference": reference.values}
+    cell_errors, fields = ({}, {}) if problem.slow else compared_cells(problem, correctors)
     result = {
-        "quantities": found | corrected,
-        "fields": fields,
+        "quantities": found | corrected | cell_errors,
+        "fields": {"solution": p, "reference": u, "corrected": values} | fields,
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
         "seconds_by_part": seconds,
     }
     return result, u0
+
+
+def compared_cells(problem, correctors):
+    """Errors of the correctors of a coefficient that does not depend on x, and their fields beside the references."""
+    reference = cell_reference(problem)
+    chi = correctors.cells(reference.points)[0][0]
+    return reference.errors(chi), {"corrector": chi, "corrector_reference": reference.values}
 
 
 def run_sharp(experiment, task, checkpoints=no_checkpoints):

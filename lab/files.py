@@ -49,6 +49,27 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def reduced(result, dim):
+    """A result of a problem of `dim` dimensions as it is published, small: its solution at every fifth point an axis,
+    and for each error that a training recorded where it was least after the first fifth of the epochs, in which one
+    may pass by chance: [error, epoch, loss there, loss at the end]."""
+    if "least" in result:
+        return result
+    kept = {key: value for key, value in result.items() if key not in ("history", "fields", "coefficients")}
+    kept["least"] = {}
+    for history in result.get("history", {}).values():
+        epochs, losses = history["epochs"], history["loss"]
+        late = [i for i, epoch in enumerate(epochs) if epoch >= epochs[-1] / 5]
+        for name, errors in history.get("errors", {}).items():
+            best = min(late, key=errors.__getitem__)
+            kept["least"][name] = [errors[best], epochs[best], losses[best], losses[-1]]
+    if "solution" in result.get("fields", {}):
+        values = np.asarray(result["fields"]["solution"])
+        values = values.reshape([round(len(values) ** (1 / dim))] * dim)
+        kept["fields"] = {"solution": values[(slice(None, None, 5),) * dim].ravel().tolist()}
+    return kept
+
+
 def plain_data(value):
     """Arrays as nested lists, rounded to what a picture needs."""
     return np.asarray(value, dtype=np.float64).round(7).tolist()

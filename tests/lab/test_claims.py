@@ -1,8 +1,10 @@
 """Claims: verdicts follow from numbers, and change with them."""
 
+from pathlib import Path
+
 import pytest
 
-from lab import claims, files, tasks
+from lab import claims, files, published, tasks
 from lab.settings import Task
 from problems import EXPERIMENTS, PROBLEMS
 
@@ -48,29 +50,58 @@ def test_the_law_is_judged_by_what_was_trained(trained, verdict):
     for name in PROBLEMS:
         values[name, "classical", "adam"] = trained
         values |= {(name, q, "fem"): 0.99 for q in ("classical_predicted", "classical_predicted_points")}
-    history = {"classical": {"epochs": [0], "loss": [1.0], "errors": {"classical": [trained]}}}
+    least = {"classical": [trained, 0, 1.0, 1.0]}
     fields = {"solution": [1 - trained, 0.0]}
-    results = {f"{name}_classical": [{"history": history, "fields": fields}] for name in PROBLEMS}
+    results = {f"{name}_classical": [{"least": least, "fields": fields}] for name in PROBLEMS}
     results |= {f"{name}_law": [{"fields": {"solution": [0.0205, 0.0]}}] for name in PROBLEMS}
     assert claims.law_holds(found(values, **results))[0] == verdict
 
 
-def test_results_of_other_settings_do_not_count_and_numbers_reach_the_text(tmp_path, capsys):
+@pytest.mark.parametrize("wide, verdict", [(0.01, claims.REPRODUCED), (0.9, claims.PARTLY)])
+def test_three_causes_are_seen_in_the_exact_minimisers(wide, verdict):
+    rows = [("enough", 1, 0.3, 0.98), ("enough", 80, 1e-3, wide), ("the paper's", 1, 0.3, 0.97)]
+    rows += [("the paper's", 80, 1e-30, 0.9)]
+    rows = [dict(zip(("points", "bandwidth", "loss", "error"), row, strict=True)) for row in rows]
+    values = {(name, "classical_predicted", "fem"): 0.985 for name in PROBLEMS}
+    results = {f"{name}_law": [{"bandwidth": rows}] for name in PROBLEMS}
+    assert claims.three_causes(found(values, **results))[0] == verdict
+
+
+@pytest.mark.parametrize("lower, verdict", [(0.95, claims.REPRODUCED), (0.1, claims.NOT)])
+def test_what_is_proved_follows_from_the_bounds(lower, verdict):
+    values = {}
+    for name in ("const1d", "elliptic2d", "slow1d"):
+        values |= {(name, "certified", recipe): 0.05 for recipe in ("adam", "sharp")}
+        values |= {(name, f"classical_certified_{end}", "adam"): lower for end in ("lower", "upper")}
+    assert claims.failure_is_proved(found(values))[0] == claims.success_is_proved(found(values))[0] == verdict
+
+
+def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_path, monkeypatch):
+    """Those of other settings do not count; a published result is what is left of a repeated one."""
     task = Task("slow1d", "fem", 0, "paper")
     for i, e4 in enumerate((0.1, 0.005125)):
         quantities = {"e4": e4, "e1_corrected": 0.004}
         name = "slow1d-fem-0-paper-other" if i == 0 else tasks.name_of(task, EXPERIMENTS["slow1d"])
         result = {"task": task._asdict(), "recipe": "fem", "quantities": quantities, "seconds": 1.0}
-        files.save(result, files.result_path(tmp_path, name))
+        files.save(result | {"processor_seconds": 1.0}, files.result_path(tmp_path, name))
     task = task._replace(method="adam")
+    history = {"epochs": [0, 50, 100], "loss": [3.0, 2.0, 1.0], "errors": {"e1": [0.0, 0.1, 0.2]}}
     e1 = {"task": task._asdict(), "recipe": "adam", "quantities": {"e1": 0.00512, "e3": 3e-5}, "seconds": 1.0}
+    e1 |= {"processor_seconds": 1.0, "fields": {"solution": [1.0] * 401}, "history": {"homogenized": history}}
     files.save(e1, files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["slow1d"])))
-    claims.main(["--from", str(tmp_path), "--to", str(tmp_path / "CLAIMS.md")])
-    text = (tmp_path / "CLAIMS.md").read_text()
-    assert "converged e4 is 0.005125" in text and claims.ARTEFACT in text and text in capsys.readouterr().out
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{published.BEGIN}{published.END}after\n")
+    monkeypatch.chdir(tmp_path)
+    published.main(["--from", str(tmp_path)])
+    text = Path("CLAIMS.md").read_text()
+    assert "converged e4 is 0.005125" in text and claims.ARTEFACT in text
+    assert "0.00512 (0.00582)" in readme.read_text() and readme.read_text().endswith("after\n")
+    small = published.load(published.FOLDER)[task]
+    assert small["least"] == {"e1": [0.1, 50, 2.0, 1.0]} and len(small["fields"]["solution"]) == 81
+    assert files.reduced(small, 1) is small
 
 
 def test_an_empty_folder_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        claims.main(["--from", str(tmp_path)])
+        published.main(["--from", str(tmp_path)])
     assert "--from: found no results" in capsys.readouterr().err

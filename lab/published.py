@@ -1,0 +1,143 @@
+"""What the documents show of a run: small results, CLAIMS.md and the tables of README.md, of one folder.
+
+    python -m lab.published --from results     reduces the results to docs/results/ and writes the documents from them
+    python -m lab.published                    writes the documents once more, from docs/results/
+
+No number is typed in: a test writes them again and compares.
+"""
+
+import argparse
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from lab import claims, command, files, tables, tasks
+from lab.settings import BUDGETS
+from problems import EXPERIMENTS, PROBLEMS
+
+FOLDER = Path("docs", "results")
+BEGIN, END = "<!-- python -m lab.published -->\n", "<!-- end -->\n"  # of what is written into the README
+ROWS = (  # of the README: text, quantities, recipe
+    ("classical PINN", ["classical"], "adam"),
+    (
+        "bounds of its energy error, without a fine solution",
+        ["classical_certified_lower", "classical_certified_upper"],
+        "adam",
+    ),
+    ("e1: NH-PINN against the fine solution, `adam`", ["e1"], "adam"),
+    ("e3: its last step alone, `adam`", ["e3"], "adam"),
+    ("e3, `sharp`", ["e3"], "sharp"),
+    ("e4: homogenization alone", ["e4"], "fem"),
+    ("energy error of NH-PINN, at most, `sharp`", ["certified"], "sharp"),
+)
+
+
+def load(folder, budget=None):
+    """Saved results of one budget by task, made under the settings that this source has; None: the largest there is."""
+    results = {}
+    for path in sorted(Path(folder, "tasks").glob("*.json")):
+        with suppress(ValueError, TypeError, KeyError, RecursionError):  # of other settings, or not a result
+            task, result = command.saved_task(path, EXPERIMENTS)
+            results.setdefault(task.budget, {})[task] = result
+    return results.get(budget or next((name for name in reversed(BUDGETS) if name in results), None), {})
+
+
+def reduce(results, folder):
+    """Write results by task as small ones, in the place of all that are there, with their summary."""
+    for path in (folder / "tasks").glob("*.json"):
+        path.unlink()
+    for task, result in results.items():
+        name = tasks.name_of(task, EXPERIMENTS[task.problem])
+        files.save(files.reduced(result, PROBLEMS[task.problem].dim), files.result_path(folder, name))
+    rows = tables.summarize(results, EXPERIMENTS)
+    files.write(folder / "summary.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+
+
+def documents(folder):
+    """The texts that are written from the results of a folder: {path: text}."""
+    results = load(folder)
+    readme = Path("README.md").read_text(encoding="utf-8")
+    head, rest = readme.split(BEGIN)
+    return {
+        Path("CLAIMS.md"): claims.markdown(results),
+        Path("README.md"): head + BEGIN + readme_table(results) + END + rest.split(END)[1],
+        Path(folder, "README.md"): provenance(results),
+    }
+
+
+def readme_table(results):
+    """Errors of all problems, with the paper's printed numbers in parentheses."""
+    found = claims.gather(results)
+
+    def shown(name, quantities, recipe):
+        rows = [found.rows.get((name, quantity, recipe)) for quantity in quantities]
+        if None in rows:
+            return ""
+        values = [row["value"] for row in rows]
+        text = f"{values[0]:.3g}" if len(values) == 1 else f"[{values[0]:.4f}, {values[1]:.4f}]"
+        return text + (f" ({rows[0]['paper']:.3g})" if rows[0]["paper"] else "")
+
+    lines = [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in ROWS]
+    return "\n".join(tables.markdown_table(["", *PROBLEMS], lines)) + "\n"
+
+
+def provenance(results):
+    """What was run, when, by what, on what, and how long it took."""
+
+    def of_all(key):
+        return ", ".join(sorted({str(result.get(key, "unknown")) for result in results.values()}))
+
+    seconds = {}
+    for task, result in results.items():
+        seconds.setdefault((task.problem, task.method), []).append(result["processor_seconds"])
+    names, methods = list(PROBLEMS), list(dict.fromkeys(method for _, method in seconds))
+    rows = []
+    for method in sorted(methods, key=list(tasks.METHODS).index):
+        each = [seconds.get((name, method), []) for name in names]
+        rows.append([method, *(f"{sum(s) / len(s):.1f} ({len(s)})" if s else "" for s in each)])
+    total = sum(result["processor_seconds"] for result in results.values())
+    starts = sorted(result.get("started", "") for result in results.values())
+    versions = {f"{name} {v}" for result in results.values() for name, v in result.get("versions", {}).items()}
+    lines = [
+        "# The results that the documents show",
+        "",
+        "Results of `run_all.py` without their fields and histories, written by `python -m lab.published`, as are "
+        "CLAIMS.md, the table in README.md and this page. `python run_all.py --verify docs/results` runs a tenth of "
+        "them again and compares every number that is kept.",
+        "",
+        f"- command: `{of_all('command')}`",
+        f"- commit: {of_all('commit')}",
+        f"- from {starts[0]} to {starts[-1]} (the starts of the first and the last task)",
+        f"- processor: {of_all('processor')}; BLAS threads of a process: {of_all('threads')}",
+        f"- {', '.join(sorted(versions))}",
+        "",
+        f"{len(results)} tasks, {total:.0f} s of processor time in all. Processor seconds of a task, means over seeds, "
+        "with their number:",
+        "",
+        *tables.markdown_table(["", *names], rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.published", description="Write docs/results/ and the documents from saved results."
+    )
+    parser.add_argument("--from", dest="folder", type=Path, default=FOLDER, metavar="DIR", help="results of run_all.py")
+    parser.add_argument("--budget", choices=BUDGETS, help="results of this budget (default: the largest there is)")
+    args = parser.parse_args(argv)
+    results = load(args.folder, args.budget)
+    if not results:
+        parser.error(
+            f"--from: found no results of {args.budget or 'any budget'} in {str(args.folder)!r} that this source has "
+            "made; `python run_all.py` makes them"
+        )
+    if args.folder.resolve() != FOLDER.resolve():
+        reduce(results, FOLDER)
+    for path, text in documents(FOLDER).items():
+        files.write(path, text)
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
