@@ -1,28 +1,51 @@
 """Settings of a task: its budget, its trainings, its random numbers."""
 
 import zlib
+from collections.abc import Mapping
+from math import inf
 from typing import NamedTuple
+
+import numpy as np
 
 from lab.training import Options
 from nhpinn import Training
+from problems import fixed
 
 
 class Budget(NamedTuple):
-    epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged
+    epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged, at most
+    work: (
+        Mapping  # multiplications for each of a network's weights that a training may take, by part; fewer epochs then
+    )
     batch: int | None  # equation points an epoch, drawn at random; None: all
     every: int  # epochs between two records of the errors
+    step: int  # every so many of the values that a study varies
+    cells: float  # of a study's fine solutions, at most
     text: str
 
 
+NO_LIMIT = fixed(cell=inf, plain=inf, homogenized=inf, classical=inf)
 BUDGETS = {
     "smoke": Budget(
         0.005,
+        NO_LIMIT,
         256,
         10,
-        "every code path in a minute: 0.5 % of the epochs: numbers of trainings mean nothing, sharp and fem are whole",
+        100,
+        inf,
+        "every code path in half a minute: 0.5 % of the epochs: numbers of trainings mean nothing, sharp and fem are "
+        "whole",
     ),
-    "standard": Budget(0.6, 1024, 20, "0.6 of the paper's epochs, at most 1024 random equation points in each"),
-    "paper": Budget(1, None, 10, "the paper's points and epochs"),
+    "standard": Budget(
+        1,
+        fixed(cell=85e6, plain=60e6, homogenized=45e6, classical=25e6),
+        512,
+        20,
+        2,
+        300,
+        "the paper's epochs where they take seconds, fewer elsewhere; at most 512 random equation points in each",
+    ),
+    "paper": Budget(1, NO_LIMIT, None, 10, 1, inf, "the paper's points and epochs"),
 }
 
 
@@ -42,17 +65,25 @@ def split(given):
 def training(experiment, part, task):
     """Training and Options of one part of an experiment under the task's budget."""
     (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
-    return (
-        settings._replace(epochs=max(1, round(settings.epochs * budget.epochs))),
-        options._replace(
-            average=max(1, round(options.average * budget.epochs)), batch=budget.batch, every=budget.every
-        ),
-    )
+    options = options._replace(batch=budget.batch, every=budget.every)
+    share = min(budget.epochs, budget.work[part] / work(experiment, part, settings, options))
+    epochs, average = (max(1, round(share * count)) for count in (settings.epochs, options.average))
+    return settings._replace(epochs=epochs), options._replace(average=average)
 
 
-def few(values, task):
-    """All values, or the first in a budget that only tries the code."""
-    return values if BUDGETS[task.budget].epochs >= 0.5 else values[:1]
+def work(experiment, part, settings, options):
+    """A rough measure of a training's work: multiplications an epoch for each weight, times epochs, plus overhead."""
+    problem, of_cells = experiment.problem, part in ("cell", "plain")
+    inputs = problem.dim + (problem.initial is not None and not of_cells)
+    networks = (experiment.homogenized["points"] ** problem.dim if problem.slow else problem.dim) if of_cells else 1
+    points = min(options.batch or np.inf, settings.points**inputs)
+    return settings.epochs * (5e3 + networks * points * (problem.dim + 2) * len(settings.hidden))
+
+
+def few(values, task, cells=lambda value: 0):
+    """All values that a study varies, or some in a budget that is small: every so many, of fine solutions in reach."""
+    budget = BUDGETS[task.budget]
+    return [value for value in values[:: budget.step] if cells(value) <= budget.cells]
 
 
 def stream(task, label):

@@ -115,6 +115,11 @@ def at_eps(experiment, eps):
     return experiment._replace(problem=experiment.problem._replace(eps=eps))
 
 
+def scales(experiment, task):
+    """The eps of a study."""
+    return few(EPS, task, lambda eps: cells(at_eps(experiment, eps).problem) ** experiment.problem.dim)
+
+
 def cells(problem):
     """The number of cells along the first axis."""
     return round(experiments.periods(problem)[0])
@@ -135,7 +140,7 @@ def run_law(experiment, task, checkpoints=training.no_checkpoints):
     return {
         "recipe": "fem",
         "quantities": {"classical_predicted": fem.relative_error(v, u), "classical_predicted_points": error[1]},
-        "study": [law_at(at_eps(experiment, eps), task, checkpoints) for eps in few(EPS, task)],
+        "study": [law_at(at_eps(experiment, eps), task, checkpoints) for eps in scales(experiment, task)],
         "resolution": [{"elements a period": n, "error": error[n]} for n in error],
         "bandwidth": law_of_bandwidth(experiment, u, task),
         "fields": {"solution": v, "reference": u},
@@ -440,7 +445,7 @@ def run_sweep(experiment, task, checkpoints=training.no_checkpoints):
     problem, tolerance, start = experiment.problem, experiment.tolerance, time.perf_counter()
     correctors, _, u0 = nhpinn.nh_pinn(problem, nhpinn.sharp_recipe(tolerance), stream(task, "sharp"))
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
-    for eps in few(EPS, task):
+    for eps in scales(experiment, task):
         at, start = at_eps(experiment, eps), time.perf_counter()
         at = at._replace(test_points=max(experiment.test_points, SWEEP_POINTS[dim] * cells(at.problem) + 1))
         field, _ = experiments.fine_solution(at.problem, SWEEP_REFINEMENT[dim])

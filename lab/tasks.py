@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lab import averages, experiments, studies
+from lab import averages, experiments, settings, studies
 from lab.settings import Task, training
 
 
@@ -61,16 +61,9 @@ def plan(chosen, methods, seeds, budget):
 
 
 def work(task, experiment):
-    """A rough measure of a task's work: multiplications an epoch and a width, times epochs, plus overhead."""
-    problem, total = experiment.problem, 0.0
-    for part in METHODS[task.method].parts:
-        t, options = training(experiment, part, task)
-        cell = part in ("cell", "plain")
-        inputs = problem.dim + (problem.initial is not None and not cell)
-        networks = (t.points if problem.slow else problem.dim) if cell else 1
-        points = min(options.batch or np.inf, t.points**inputs)
-        total += t.epochs * (5e3 + networks * points * (problem.dim + 2) * len(t.hidden))
-    return 1e6 + TRAININGS.get(task.method, 1) * total
+    """A rough measure of a task's work, see settings.work."""
+    parts = (settings.work(experiment, part, *training(experiment, part, task)) for part in METHODS[task.method].parts)
+    return 1e6 + TRAININGS.get(task.method, 1) * sum(parts)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -85,11 +78,11 @@ def name_of(task, experiment):
 
 def settings_hash(task, experiment):
     """Names a task's data, functions included, so that results under other settings are never taken for its own."""
-    settings = [training(experiment, part, task) for part in METHODS[task.method].parts]
+    trainings = [training(experiment, part, task) for part in METHODS[task.method].parts]
     others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
     data = others | {"problem": experiment.problem._asdict()}
     modules = [experiments] + ([averages, studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
-    text = json.dumps([task, data, settings, *map(constants, modules)], default=described)
+    text = json.dumps([task, data, trainings, *map(constants, modules)], default=described)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
