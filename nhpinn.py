@@ -76,6 +76,7 @@ from nhpinn_networks import (
     one_node,
     pair_term,
     periodic_pairs,
+    product_weights,
     tensor_grid,
     unflatten,
     value_and_gradient,
@@ -273,20 +274,7 @@ def spline_weights(nodes):
     if len(nodes) == 1:
         return one_node
     splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
-
-    def weights(x):
-        """Products over the axes, of whose factors one is differentiated for a gradient."""
-
-        def product(along=None):
-            total = np.ones((len(x), 1))
-            for axis, spline in enumerate(splines):
-                factor = spline(x[:, axis], int(axis == along))
-                total = (total[:, :, None] * factor[:, None, :]).reshape(len(x), -1)
-            return total
-
-        return product(), np.stack([product(axis) for axis in range(len(splines))], axis=-1)
-
-    return weights
+    return lambda x: product_weights([(s(x[:, i]), s(x[:, i], 1)) for i, s in enumerate(splines)])
 
 
 class Coefficients(NamedTuple):
@@ -760,9 +748,8 @@ def train_aloud(name, loss, params, training, rng):
 
 def sharp_recipe(tolerance=1e-6, executor=None):
     """The same steps by random features and linear least squares, see nhpinn_sharp.py.  executor: as in `solve`"""
-    tasks = SimpleNamespace(map=partial(counted, executor))
     return Recipe(
-        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, tasks),
+        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, partial(counted, executor)),
         nhpinn_bounds.energy,
         lambda problem, coefficients, rng: nhpinn_sharp.solve_equation(problem, coefficients, tolerance, rng),
     )

@@ -13,7 +13,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import make_vjp
 
-from nhpinn_networks import cell_quadrature, grid, midpoints, on_boundary
+from nhpinn_networks import box_midpoints, cell_quadrature, grid, midpoints, on_boundary
 
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
 
@@ -144,13 +144,7 @@ def check_periodic(name, function, dim, period, count=7, copies=1):
 
 
 def check_resolved(field, points, spacing, copies=1):
-    """Raises ValueError where `jump_between` finds something."""
-    if sentence := jump_between(field, points, spacing, copies):
-        raise ValueError(f"coefficient: {sentence}; expected a smooth one, or more points")
-
-
-def jump_between(field, points, spacing, copies=1):
-    """Where a coefficient's change from point to point is not the integral of its slope: a sentence, or None.
+    """Raises ValueError where a coefficient's change from point to point is not the integral of its slope.
 
     The strong form sees the coefficient through its derivative at the points: a jump between two of them,
     or an oscillation that they do not resolve, would be lost without notice.
@@ -165,11 +159,10 @@ def jump_between(field, points, spacing, copies=1):
         first, miss = (array.reshape(copies, -1, dim, dim) for array in (first, np.abs(last - first - integral)))
         size, swing = np.abs(first).max(axis=(1, 2, 3)), np.ptp(first, axis=1).max(axis=(1, 2))
         if np.any(miss.max(axis=(1, 2, 3)) > 0.1 * swing + 1e-12 * size):
-            return (
-                f"jumps, or varies too fast for points {length:.3g} apart along axis {axis}: its change "
-                f"and the integral of its derivative differ by {miss.max():.3g}"
+            raise ValueError(
+                f"coefficient: jumps, or varies too fast for points {length:.3g} apart along axis {axis}: its change "
+                f"and the integral of its derivative differ by {miss.max():.3g}; expected a smooth one, or more points"
             )
-    return None
 
 
 # --- a problem --------------------------------------------------------------------------------------
@@ -179,16 +172,18 @@ def check_problem(problem):
     """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of nhpinn.py."""
     check_fields(problem)
     dim, domain, period = problem.dim, problem.domain, problem.period
-    low, high = np.transpose(domain)
-    for name in ("source", "initial"):
-        if (function := getattr(problem, name)) is not None:
-            checked_values(name, function, low + (high - low) * midpoints(dim, 1.0, 4))
+    checked_values("source", problem.source, box_midpoints(domain, 4))
+    if problem.initial is not None:
+        edge = grid(domain, 9)
+        sizes = np.abs(checked_values("initial", problem.initial, edge))
+        if (most := sizes[on_boundary(edge, domain)].max()) > 1e-8 * sizes.max():
+            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
     slow = depends_on_x(problem.coefficient, dim, domain, period)
     if slow and problem.slow is False:
         raise ValueError("slow: found False, but the coefficient depends on x; expected True, or None to find it out")
     if problem.reaction is not None:
         check_reaction(problem.reaction, dim, period)
-        a = tensor_of(*at_nodes(problem.coefficient, low[None], midpoints(dim, period, 7)))
+        a = tensor_of(*at_nodes(problem.coefficient, np.array(domain)[None, :, 0], midpoints(dim, period, 7)))
         if slow or np.ptp(a, axis=0).max() > 1e-10 * np.abs(a).max():
             raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
 
@@ -258,7 +253,10 @@ def check_training(training, weights, inputs, problems=1):
         check_integer(name, getattr(training, name), least, most)
     if (total := training.points**inputs * problems) > 10**7:
         raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
-    check_hidden(training.hidden)
+    if not isinstance(training.hidden, tuple | list) or not 1 <= len(training.hidden) <= 100:
+        raise ValueError(f"hidden: found {shown(training.hidden)}, expected the widths of 1 to 100 layers, as a tuple")
+    for width in training.hidden:
+        check_integer("hidden", width, 1, 10**4)
     check_positive("rate", training.rate)
     check_positive("decay", training.decay)
     try:
@@ -301,14 +299,6 @@ def check_box(name, box, dim):
         raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high")
 
 
-def check_hidden(hidden):
-    """Widths of hidden layers: one at least, and a size that fits into the memory."""
-    if not isinstance(hidden, tuple | list) or not 1 <= len(hidden) <= 100:
-        raise ValueError(f"hidden: found {shown(hidden)}, expected the widths of 1 to 100 layers, as a tuple")
-    for width in hidden:
-        check_integer("hidden", width, 1, 10**4)
-
-
 def check_dim(dim):
     if isinstance(dim, bool) or not isinstance(dim, Integral) or dim not in (1, 2, 3):
         raise ValueError(f"dim: found {shown(dim)}, expected 1, 2 or 3")
@@ -320,7 +310,8 @@ def check_dim(dim):
 def check_homogenize(dim, period, recipe, tolerance, seed):
     check_dim(dim)
     check_period(period, dim)
-    check_recipe(recipe)
+    if not isinstance(recipe, str) or recipe not in ("sharp", "adam", "fem"):
+        raise ValueError(f"recipe: found {shown(recipe)}, expected one of ('sharp', 'adam', 'fem')")
     if tolerance is not None:
         check_positive("tolerance", tolerance)
     check_integer("seed", seed, 0, np.inf)
@@ -343,17 +334,7 @@ def check_solve(problem, recipe, tolerance, seed):
     lengths, edge = np.diff(box)[:, 0], grid(box, {1: 65, 2: 9, 3: 5}[dim])
     if np.any(problem.eps * np.broadcast_to(period, dim) > lengths * (1 + 1e-9)):
         raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
-    if problem.initial is not None:
-        sizes = np.abs(checked_values("initial", problem.initial, edge))
-        if (most := sizes[on_boundary(edge, box)].max()) > 1e-8 * sizes.max():
-            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
-
-
-def check_recipe(recipe):
-    known = ("sharp", "adam", "fem")
-    if not isinstance(recipe, str) or recipe not in known:
-        raise ValueError(f"recipe: found {shown(recipe)}, expected one of {known}")
 
 
 def checked_points(name, points, dim="dim"):

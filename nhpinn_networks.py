@@ -35,6 +35,7 @@ from autograd.tracer import getval, isbox
 ROWS = 128  # of a matrix product: OpenBLAS multiplies small matrices in place, 1.2 times as fast as large ones
 BLOCK_BYTES = 4608  # of a block of points, one number each: a block's arrays stay in the cache
 BATCH_POINTS = 20_000  # of a block at most, over all networks of a batch: its arrays stay in the memory
+MANY = 2048  # points at a time of what is evaluated after a training
 
 
 # --- jets and networks ------------------------------------------------------------------------------
@@ -372,12 +373,11 @@ def derivatives(evaluate, points):
     evaluate: a jet of the coordinates (channels, n, d) -> jets of the functions (..., channels, n).
     Second derivatives along e_i and e_i + e_j give the mixed ones.
     """
-    n, d = points.shape
+    d = points.shape[1]
 
     def along(v):
         """u, v . grad u and (v . grad)^2 u."""
-        jet = evaluate(coordinate_jet(points, np.broadcast_to(v, (1, n, d)), np.zeros((n, d))))
-        return np.moveaxis(jet, -2, 0)
+        return np.moveaxis(in_blocks(evaluate, points, v[None], MANY), -2, 0)
 
     e = np.eye(d)
     pure = [along(e[i]) for i in range(d)]
@@ -390,14 +390,24 @@ def derivatives(evaluate, points):
 
 
 def value_and_gradient(params, points):
-    """Of a network, or of each in a batch, at points (n, d): (..., n), (..., n, d).  As many at a time as fit."""
-    d, most = points.shape[1], max(1, BATCH_POINTS // math.prod(params[0][0].shape[:-2]))
+    """Of a network, or of each in a batch, at points (n, d): (..., n), (..., n, d)."""
+    most = max(1, BATCH_POINTS // math.prod(params[0][0].shape[:-2]))
+    return first_order(lambda jet: network_jet(params, jet)[..., 0], points, np.eye(points.shape[1]), most)
+
+
+def first_order(evaluate, points, directions, most=MANY):
+    """Values (..., n) and slopes (..., n, k) along k directions (k, d), at points (n, d); see `derivatives`."""
+    jet = in_blocks(evaluate, points, directions, most)
+    return jet[..., 0, :], np.moveaxis(jet[..., 1 : 1 + len(directions), :], -2, -1)
+
+
+def in_blocks(evaluate, points, directions, most):
+    """The jets (..., channels, n) along constant directions (k, d), of so many points at a time as fit the memory."""
     jets = []
-    for part in (points[start : start + most] for start in range(0, max(1, len(points)), most)):
-        unit = np.broadcast_to(np.eye(d)[:, None], (d, *part.shape))
-        jets.append(network_jet(params, coordinate_jet(part, unit, np.zeros(part.shape)))[..., :-1, :, 0])
-    jet = np.concatenate(jets, axis=-1)
-    return jet[..., 0, :], np.moveaxis(jet[..., 1:, :], -2, -1)
+    for part in np.array_split(points, max(1, -(-len(points) // most))):
+        along = np.broadcast_to(directions[:, None], (len(directions), *part.shape))
+        jets.append(evaluate(coordinate_jet(part, along, np.zeros(part.shape))))
+    return np.concatenate(jets, axis=-1)
 
 
 class Network(NamedTuple):
@@ -436,6 +446,18 @@ def one_node(x):
     return np.ones((len(x), 1)), np.zeros((len(x), 1, x.shape[1]))
 
 
+def product_weights(lines):
+    """The `weights` of a tensor grid of nodes at n points, from w (n, m) and its slope (n, m) of every axis."""
+
+    def product(along=None):
+        total = np.ones((len(lines[0][0]), 1))
+        for axis, line in enumerate(lines):
+            total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
+        return total
+
+    return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
+
+
 # --- points -----------------------------------------------------------------------------------------
 
 
@@ -452,8 +474,12 @@ def grid(bounds, count):
 
 def midpoints(dim, period, count):
     """The midpoints of count ** dim equal boxes of the cell: equal weights make a quadrature rule."""
-    half = np.broadcast_to(period, dim) / count / 2
-    return grid(np.stack([half, np.broadcast_to(period, dim) - half], axis=1), count)
+    return box_midpoints([(0.0, length) for length in np.broadcast_to(period, dim)], count)
+
+
+def box_midpoints(bounds, count):
+    """The same of a box."""
+    return tensor_grid([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
 
 
 def cell_quadrature(dim, period):

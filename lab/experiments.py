@@ -325,10 +325,8 @@ def three_steps(experiment, recipe, seed, errors):
     corrected, values = corrected_errors(experiment, fine, at_end, correctors)
     fields = {"solution": p, "reference": u, "corrected": values}
     if not problem.slow:
-        reference = cell_reference(problem)
-        chi = correctors.cells(reference.points)[0][0]
-        found |= reference.errors(chi)
-        fields |= {"corrector": chi, "corrector_reference": reference.values}
+        errors, correctors = against_reference(problem, correctors)
+        found, fields = found | errors, fields | correctors
     result = {
         "quantities": found | corrected,
         "fields": fields,
@@ -336,6 +334,13 @@ def three_steps(experiment, recipe, seed, errors):
         "seconds_by_part": seconds,
     }
     return result, u0
+
+
+def against_reference(problem, correctors):
+    """The errors of correctors that do not depend on x, and the fields to draw."""
+    reference = cell_reference(problem)
+    chi = correctors.cells(reference.points)[0][0]
+    return reference.errors(chi), {"corrector": chi, "corrector_reference": reference.values}
 
 
 def run_sharp(experiment, task, checkpoints=no_checkpoints):
