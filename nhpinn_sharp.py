@@ -33,11 +33,12 @@ from scipy import fft, linalg
 from scipy.special import erf, erfc, ive
 
 from nhpinn_bounds import Bounds, inverse, quadrature, tensor_bounds
-from nhpinn_checks import checked_values, depends_on_x, tensor_and_divergence, tensor_of
 from nhpinn_networks import (
     Correctors,
     affine,
     box_midpoints,
+    checked_values,
+    depends_on_x,
     derivatives,
     first_order,
     grid,
@@ -46,7 +47,9 @@ from nhpinn_networks import (
     operator_jet,
     product_weights,
     tanh_jet,
+    tensor_and_divergence,
     tensor_grid,
+    tensor_of,
 )
 
 # ---------------------------------------------------------------------------------------------------

@@ -325,8 +325,8 @@ def three_steps(experiment, recipe, seed, errors):
     corrected, values = corrected_errors(experiment, fine, at_end, correctors)
     fields = {"solution": p, "reference": u, "corrected": values}
     if not problem.slow:
-        errors, correctors = against_reference(problem, correctors)
-        found, fields = found | errors, fields | correctors
+        sizes, drawn = against_reference(problem, correctors)
+        found, fields = found | sizes, fields | drawn
     result = {
         "quantities": found | corrected,
         "fields": fields,
