@@ -549,14 +549,15 @@ Equation = namedtuple("Equation", "coefficient source domain eps period reaction
 
 def solve(
     coefficient, source, box, eps, *, period=1.0, reaction=None, initial=None, final_time=1.0,
-    recipe="sharp", tolerance=1e-6, seed=0, executor=None,
+    recipe="sharp", tolerance=1e-4, seed=0, executor=None,
 ):  # fmt: skip
     """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
     ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
-    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps, not of eps.
+    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps; what eps leaves is
+    larger in general.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 

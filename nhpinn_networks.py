@@ -20,6 +20,7 @@ together.  Points are (n, d), jets (..., channels, n, width).
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
@@ -526,6 +527,14 @@ def periodic_pairs(dim, period, count, layers):
 # ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
 
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
+
+
+def warn(sentence):
+    """A warning at the user's line: the last one that was called from outside of these modules."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].startswith("nhpinn"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)
 
 
 def called(name, function, points, *others):

@@ -22,7 +22,6 @@ solves L e = r, |r_k| / l_k estimates it, and is the error where a and c are con
 Divided by |u| the estimate has no units.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import NamedTuple
@@ -50,6 +49,7 @@ from nhpinn_networks import (
     tensor_and_divergence,
     tensor_grid,
     tensor_of,
+    warn,
 )
 
 # ---------------------------------------------------------------------------------------------------
@@ -368,10 +368,9 @@ def chebyshev_points(problem, tolerance):
             f"{MOST_NODES} cell problems resolve it to {10 * level:.1g} alone"
         )
     if level > wanted:
-        warnings.warn(
+        warn(
             f"coefficient: its variation in x is resolved to about {10 * level:.1g} by {' x '.join(map(str, counts))} "
-            f"cell problems, expected {tolerance:g}; it is steep in x",
-            stacklevel=2,
+            f"cell problems, expected {tolerance:g}; it is steep in x"
         )
     return Chebyshev(tuple(problem.domain), tuple(counts))
 
@@ -453,11 +452,10 @@ def solve_equation(problem, coefficients, tolerance, rng):
             return best
         if slow == 2:
             break
-    warnings.warn(
+    warn(
         f"homogenized equation: the relative error of its solution is about {best.error:.2g} with "
         f"{best.series.shape[2]} random features, expected at most {tolerance:g}; jumps, kinks, layers and corners in "
-        "source, coefficient or initial value are what features follow slowly: try recipe='fem' or a larger tolerance",
-        stacklevel=2,
+        "source, coefficient or initial value are what features follow slowly: try recipe='fem' or a larger tolerance"
     )
     return best
 

@@ -403,7 +403,8 @@ def run_classical(experiment, task, checkpoints=no_checkpoints):
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
     quantities, params = final_averages(histories["classical"], options), trained.params
     if problem.initial is None and problem.reaction is None:
-        known = nhpinn.solve(problem.coefficient, problem.source, problem.domain, problem.eps, period=problem.period)
+        options = {"period": problem.period, "tolerance": experiment.tolerance}
+        known = nhpinn.solve(problem.coefficient, problem.source, problem.domain, problem.eps, **options)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
     return {
