@@ -19,7 +19,8 @@ A problem is any record with the fields
     source(x), initial(x) or None, final_time, slow (whether the coefficient depends on x; None: to be found out);
 functions take points (n, dim) and return (n,), the coefficient (n,) or (n, dim, dim).
 
-Networks and their derivatives are in nhpinn_networks.py, what is checked of a problem in nhpinn_checks.py.
+Networks, their derivatives, points and what is checked of a user's functions are in nhpinn_networks.py; what is
+checked of problems and settings stands at the end of this file.
 """
 
 import inspect
@@ -31,6 +32,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from numbers import Integral, Real
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -42,31 +44,22 @@ import fem
 import nhpinn_bounds
 import nhpinn_interfaces
 import nhpinn_sharp
-from nhpinn_checks import (
-    as_tensor,
-    at_nodes,
-    called,
-    check_cell_training,
-    check_equation_training,
-    check_homogenize,
-    check_periodic,
-    check_problem,
-    check_resolved,
-    check_solve,
-    checked_points,
-    checked_values,
-    depends_on_x,
-    image_of,
-    shown,
-    tensor_and_divergence,
-    tensor_of,
-)
 from nhpinn_interfaces import TwoPhase
 from nhpinn_networks import (
+    LARGEST,
+    SMALLEST,
     Correctors,
     Loss,
     Network,
+    as_tensor,
+    at_nodes,
+    box_midpoints,
+    called,
     cell_quadrature,
+    check_periodic,
+    check_resolved,
+    checked_values,
+    depends_on_x,
     equation_term,
     flatten,
     grid,
@@ -76,7 +69,10 @@ from nhpinn_networks import (
     one_node,
     pair_term,
     periodic_pairs,
+    product_weights,
+    tensor_and_divergence,
     tensor_grid,
+    tensor_of,
     unflatten,
     value_and_gradient,
     value_term,
@@ -273,20 +269,7 @@ def spline_weights(nodes):
     if len(nodes) == 1:
         return one_node
     splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
-
-    def weights(x):
-        """Products over the axes, of whose factors one is differentiated for a gradient."""
-
-        def product(along=None):
-            total = np.ones((len(x), 1))
-            for axis, spline in enumerate(splines):
-                factor = spline(x[:, axis], int(axis == along))
-                total = (total[:, :, None] * factor[:, None, :]).reshape(len(x), -1)
-            return total
-
-        return product(), np.stack([product(axis) for axis in range(len(splines))], axis=-1)
-
-    return weights
+    return lambda x: product_weights([(s(x[:, i]), s(x[:, i], 1)) for i, s in enumerate(splines)])
 
 
 class Coefficients(NamedTuple):
@@ -566,14 +549,15 @@ Equation = namedtuple("Equation", "coefficient source domain eps period reaction
 
 def solve(
     coefficient, source, box, eps, *, period=1.0, reaction=None, initial=None, final_time=1.0,
-    recipe="sharp", tolerance=1e-6, seed=0, executor=None,
+    recipe="sharp", tolerance=1e-4, seed=0, executor=None,
 ):  # fmt: skip
     """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
     ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
-    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps, not of eps.
+    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps; what eps leaves is
+    larger in general.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
@@ -760,9 +744,8 @@ def train_aloud(name, loss, params, training, rng):
 
 def sharp_recipe(tolerance=1e-6, executor=None):
     """The same steps by random features and linear least squares, see nhpinn_sharp.py.  executor: as in `solve`"""
-    tasks = SimpleNamespace(map=partial(counted, executor))
     return Recipe(
-        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, tasks),
+        lambda problem, rng: nhpinn_sharp.solve_cells(problem, tolerance, rng, partial(counted, executor)),
         nhpinn_bounds.energy,
         lambda problem, coefficients, rng: nhpinn_sharp.solve_equation(problem, coefficients, tolerance, rng),
     )
@@ -841,3 +824,245 @@ RECIPES = {
     "adam": lambda problem, tolerance, executor: adam_recipe(problem),
     "fem": lambda problem, tolerance, executor: fem_recipe(tolerance, executor),
 }
+
+
+# --- what is checked before any work is done ----------------------------------------------------------
+#
+# One sentence names the argument, what was found and what was expected.
+
+
+def check_problem(problem):
+    """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of nhpinn.py."""
+    check_fields(problem)
+    dim, domain, period = problem.dim, problem.domain, problem.period
+    checked_values("source", problem.source, box_midpoints(domain, 4))
+    if problem.initial is not None:
+        edge = grid(domain, 9)
+        sizes = np.abs(checked_values("initial", problem.initial, edge))
+        if (most := sizes[on_boundary(edge, domain)].max()) > 1e-8 * sizes.max():
+            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
+    slow = depends_on_x(problem.coefficient, dim, domain, period)
+    if slow and problem.slow is False:
+        raise ValueError("slow: found False, but the coefficient depends on x; expected True, or None to find it out")
+    if problem.reaction is not None:
+        check_reaction(problem.reaction, dim, period)
+        a = tensor_of(*at_nodes(problem.coefficient, np.array(domain)[None, :, 0], midpoints(dim, period, 7)))
+        if slow or np.ptp(a, axis=0).max() > 1e-10 * np.abs(a).max():
+            raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
+
+
+def check_fields(problem):
+    check_dim(problem.dim)
+    check_positive("eps", problem.eps)
+    check_period(problem.period, problem.dim)
+    if problem.initial is not None:
+        check_positive("final_time", problem.final_time)
+    check_box("domain", problem.domain, problem.dim)
+    for name in ("coefficient", "source", "reaction", "initial"):
+        function = getattr(problem, name)
+        if not callable(function) and not (function is None and name in ("reaction", "initial")):
+            raise TypeError(f"{name}: found {type(function).__name__}, expected a function of points")
+    if problem.slow is not None and not isinstance(problem.slow, bool):
+        raise ValueError(f"slow: found {shown(problem.slow)}, expected True, False or None, to find it out")
+
+
+def check_reaction(reaction, dim, period):
+    """r is periodic and its mean is zero."""
+    checked_values("reaction", reaction, midpoints(dim, period, 7))
+    check_periodic("reaction", reaction, dim, period)
+    r = checked_values("reaction", reaction, cell_quadrature(dim, period))
+    if not abs(r.mean()) <= 1e-8 * np.abs(r).max():
+        raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
+
+
+def shown(value):
+    """A value on one line, for a sentence."""
+    return " ".join(repr(value).split())
+
+
+def check_cell_training(training, dim, problems=1):
+    """Settings of step 1, for so many cell problems that are trained together."""
+    check_integer("layers", training.layers, 0)
+    check_training(training, ("equation", "periodic", "oversampling")[: 3 if training.layers else 2], dim, problems)
+    if training.layers >= training.points - 2:
+        raise ValueError(
+            f"layers: found {training.layers} of oversampling, expected fewer than points - 2 = {training.points - 2} "
+            "(section 4.1: N_o < N_f - 2)"
+        )
+
+
+def check_equation_training(training, dim, timed):
+    """Settings of step 3, of the classical PINN and of transfer learning."""
+    check_training(training, ("equation", "boundary", "initial")[: 3 if timed else 2], dim + timed)
+
+
+def check_training(training, weights, inputs, problems=1):
+    """weights: what they weigh, in eqs. (3) and (12).  All points, of a grid over the inputs, fit into the memory."""
+    for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
+        check_integer(name, getattr(training, name), least, most)
+    if (total := training.points**inputs * problems) > 10**7:
+        raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
+    if not isinstance(training.hidden, tuple | list) or not 1 <= len(training.hidden) <= 100:
+        raise ValueError(f"hidden: found {shown(training.hidden)}, expected the widths of 1 to 100 layers, as a tuple")
+    for width in training.hidden:
+        check_integer("hidden", width, 1, 10**4)
+    check_positive("rate", training.rate)
+    check_positive("decay", training.decay)
+    try:
+        found = np.asarray(training.weights, dtype=float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.shape != (len(weights),) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9):
+        raise ValueError(
+            f"weights: found {shown(training.weights)} with sum {found.sum():.12g}, "
+            f"expected non-negative weights of ({', '.join(weights)}) that sum to one"
+        )
+
+
+def check_integer(name, value, least, most=10**9):
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        raise ValueError(f"{name}: found {shown(value)}, expected an integer of at least {least} and at most {most}")
+
+
+def check_positive(name, value, most=LARGEST):
+    if isinstance(value, bool) or not isinstance(value, Real) or not SMALLEST <= value <= most:
+        raise ValueError(f"{name}: found {shown(value)}, expected a positive number, {SMALLEST:g} to {most:g}")
+
+
+def check_period(period, dim):
+    """A number, or one an axis."""
+    periods = period if isinstance(period, tuple | list) else (period,) * dim
+    if len(periods) != dim:
+        raise ValueError(f"period: found {shown(period)}, expected a positive number, or {dim} of them")
+    for length in periods:
+        check_positive("period", length)
+
+
+def check_box(name, box, dim):
+    try:
+        bounds = np.asarray(box)
+    except ValueError:  # of different lengths
+        bounds = np.zeros(0)
+    fits = bounds.shape == (dim, 2) and bounds.dtype.kind in "iuf"
+    if not (fits and np.all((bounds[:, 0] < bounds[:, 1]) & (np.abs(bounds).max() < LARGEST))):
+        raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high")
+
+
+def check_dim(dim):
+    if isinstance(dim, bool) or not isinstance(dim, Integral) or dim not in (1, 2, 3):
+        raise ValueError(f"dim: found {shown(dim)}, expected 1, 2 or 3")
+
+
+def check_homogenize(dim, period, recipe, tolerance, seed):
+    check_dim(dim)
+    check_period(period, dim)
+    if not isinstance(recipe, str) or recipe not in ("sharp", "adam", "fem"):
+        raise ValueError(f"recipe: found {shown(recipe)}, expected one of ('sharp', 'adam', 'fem')")
+    if tolerance is not None:
+        check_positive("tolerance", tolerance)
+    check_integer("seed", seed, 0, np.inf)
+
+
+def check_solve(problem, recipe, tolerance, seed):
+    """Raises ValueError or TypeError for a problem that `solve` has made of its arguments, if they cannot be meant."""
+    dim, box, period = problem.dim, problem.domain, problem.period
+    if dim not in (1, 2, 3):
+        raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
+    check_box("box", box, dim)
+    check_homogenize(dim, period, recipe, tolerance, seed)
+    check_positive("tolerance", tolerance)
+    if not callable(problem.coefficient):
+        raise TypeError(
+            f"coefficient: found {type(problem.coefficient).__name__}, expected a smooth function of x and y; what "
+            "takes images and a TwoPhase is homogenize"
+        )
+    check_problem(problem)
+    lengths, edge = np.diff(box)[:, 0], grid(box, {1: 65, 2: 9, 3: 5}[dim])
+    if np.any(problem.eps * np.broadcast_to(period, dim) > lengths * (1 + 1e-9)):
+        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
+    tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
+
+
+def checked_points(name, points, dim="dim"):
+    try:
+        points = np.asarray(points, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: found {type(points).__name__}, expected points, real numbers (n, {dim})") from error
+    if points.ndim != 2 or dim not in ("dim", points.shape[1]):
+        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim})")
+    if not np.all(np.isfinite(points)):
+        raise ValueError(f"{name}: not finite everywhere, expected real numbers")
+    return points
+
+
+def image_of(coefficient, dim, values=None):
+    """An image, an array or lists, of conductivities, tensors or labels: (m_1, ..., m_dim), or with (dim, dim) behind.
+
+    Raises ValueError or TypeError for what is no image of a positive definite coefficient, with its first bad pixel.
+    """
+    if np.ma.isMaskedArray(coefficient) and np.ma.getmaskarray(coefficient).any():
+        count = int(np.ma.getmaskarray(coefficient).sum())
+        raise TypeError(
+            f"coefficient: found an array with {count} masked pixels, expected a value for each; "
+            "fill them with a conductivity, coefficient.filled(k)"
+        )
+    try:
+        image = np.asarray(coefficient)
+    except ValueError:  # lists of different lengths
+        image = np.empty(0, dtype=object)
+    if values is not None:
+        image = _labelled(image, dim, values)
+    elif image.dtype.kind == "b":
+        raise ValueError("values: found None for a picture of True and False, expected values={False: k_0, True: k_1}")
+    tensors = image.ndim == dim + 2 and image.shape[dim:] == (dim, dim)
+    if image.dtype.kind not in "iuf" or not (image.ndim == dim or tensors) or image.size == 0:
+        raise TypeError(
+            f"coefficient: found {type(coefficient).__name__} of shape {image.shape} and type {image.dtype}, expected "
+            f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
+            f"({dim}, {dim}) behind them"
+        )
+    image = image.astype(float)
+    if image.shape == (dim, dim) and np.allclose(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
+        raise ValueError(
+            f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
+            "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
+        )
+    check_pixels(image, dim)
+    return image
+
+
+def _labelled(image, dim, values):
+    if image.ndim != dim or image.dtype.kind not in "biu":
+        raise TypeError(
+            f"coefficient: found {image.dtype} of shape {image.shape}, expected whole numbers or True and False on "
+            f"{dim} axes, since values are given"
+        )
+    labels, where = np.unique(image, return_inverse=True)
+    if missing := [label.item() for label in labels if label.item() not in values]:
+        raise ValueError(f"values: found none for the label {shown(missing[0])}, expected one for each in the image")
+    table = [np.asarray(values[label.item()], dtype=float) for label in labels]
+    if any(entry.ndim for entry in table):
+        table = [entry if entry.ndim else entry * np.eye(dim) for entry in table]
+    if any(entry.shape not in ((), (dim, dim)) for entry in table):
+        raise ValueError(f"values: found {shown(values)}, expected numbers or tensors ({dim}, {dim})")
+    return np.array(table)[where.reshape(image.shape)]
+
+
+def check_pixels(image, dim):
+    """Every pixel is symmetric, finite and positive definite."""
+    tensors = image if image.ndim > dim else image[..., None, None]
+
+    def refuse(bad, expected):
+        if np.any(bad):
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(f"coefficient: found {shown(image[index].tolist())} in pixel {index}, {expected}")
+
+    refuse(np.isnan(tensors).any(axis=(-2, -1)), "expected a number everywhere")
+    refuse(
+        np.isinf(tensors).any(axis=(-2, -1)) | (tensors == 0).all(axis=(-2, -1)),
+        "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of "
+        "the other phase: the error is about as small",
+    )
+    asymmetry = np.abs(tensors - np.swapaxes(tensors, -1, -2)).max(axis=(-2, -1))
+    refuse(asymmetry > 1e-10 * np.abs(tensors).max(axis=(-2, -1)), "expected a symmetric tensor")
+    refuse(np.linalg.eigvalsh(tensors)[..., 0] <= 0, "expected a positive definite coefficient, which is elliptic")

@@ -62,8 +62,7 @@ from scipy import fft
 from scipy.interpolate import CubicHermiteSpline, make_interp_spline
 from scipy.linalg import LinAlgError, eigh
 
-from nhpinn_checks import checked_values, tensor_of
-from nhpinn_networks import midpoints, tensor_grid
+from nhpinn_networks import checked_values, midpoints, tensor_grid, tensor_of
 
 # ---------------------------------------------------------------------------------------------------
 # Bounds of tensors

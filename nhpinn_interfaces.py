@@ -25,8 +25,16 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
 from nhpinn_bounds import relative_size
-from nhpinn_checks import as_tensor, check_periodic, checked_values, tensor_and_divergence
-from nhpinn_networks import affine, grid, operator_jet, tanh_jet
+from nhpinn_networks import (
+    affine,
+    as_tensor,
+    check_periodic,
+    checked_values,
+    grid,
+    operator_jet,
+    tanh_jet,
+    tensor_and_divergence,
+)
 from nhpinn_sharp import waves
 
 

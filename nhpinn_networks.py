@@ -20,6 +20,8 @@ together.  Points are (n, d), jets (..., channels, n, width).
 """
 
 import math
+import sys
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
@@ -27,7 +29,7 @@ from typing import NamedTuple
 import autograd.builtins as ab
 import autograd.numpy as anp
 import numpy as np
-from autograd import value_and_grad
+from autograd import make_vjp, value_and_grad
 from autograd.extend import defvjp, primitive
 from autograd.numpy.numpy_vjps import unbroadcast
 from autograd.tracer import getval, isbox
@@ -35,6 +37,7 @@ from autograd.tracer import getval, isbox
 ROWS = 128  # of a matrix product: OpenBLAS multiplies small matrices in place, 1.2 times as fast as large ones
 BLOCK_BYTES = 4608  # of a block of points, one number each: a block's arrays stay in the cache
 BATCH_POINTS = 20_000  # of a block at most, over all networks of a batch: its arrays stay in the memory
+MANY = 2048  # points at a time of what is evaluated after a training
 
 
 # --- jets and networks ------------------------------------------------------------------------------
@@ -372,12 +375,11 @@ def derivatives(evaluate, points):
     evaluate: a jet of the coordinates (channels, n, d) -> jets of the functions (..., channels, n).
     Second derivatives along e_i and e_i + e_j give the mixed ones.
     """
-    n, d = points.shape
+    d = points.shape[1]
 
     def along(v):
         """u, v . grad u and (v . grad)^2 u."""
-        jet = evaluate(coordinate_jet(points, np.broadcast_to(v, (1, n, d)), np.zeros((n, d))))
-        return np.moveaxis(jet, -2, 0)
+        return np.moveaxis(in_blocks(evaluate, points, v[None], MANY), -2, 0)
 
     e = np.eye(d)
     pure = [along(e[i]) for i in range(d)]
@@ -390,14 +392,24 @@ def derivatives(evaluate, points):
 
 
 def value_and_gradient(params, points):
-    """Of a network, or of each in a batch, at points (n, d): (..., n), (..., n, d).  As many at a time as fit."""
-    d, most = points.shape[1], max(1, BATCH_POINTS // math.prod(params[0][0].shape[:-2]))
+    """Of a network, or of each in a batch, at points (n, d): (..., n), (..., n, d)."""
+    most = max(1, BATCH_POINTS // math.prod(params[0][0].shape[:-2]))
+    return first_order(lambda jet: network_jet(params, jet)[..., 0], points, np.eye(points.shape[1]), most)
+
+
+def first_order(evaluate, points, directions, most=MANY):
+    """Values (..., n) and slopes (..., n, k) along k directions (k, d), at points (n, d); see `derivatives`."""
+    jet = in_blocks(evaluate, points, directions, most)
+    return jet[..., 0, :], np.moveaxis(jet[..., 1 : 1 + len(directions), :], -2, -1)
+
+
+def in_blocks(evaluate, points, directions, most):
+    """The jets (..., channels, n) along constant directions (k, d), of so many points at a time as fit the memory."""
     jets = []
-    for part in (points[start : start + most] for start in range(0, max(1, len(points)), most)):
-        unit = np.broadcast_to(np.eye(d)[:, None], (d, *part.shape))
-        jets.append(network_jet(params, coordinate_jet(part, unit, np.zeros(part.shape)))[..., :-1, :, 0])
-    jet = np.concatenate(jets, axis=-1)
-    return jet[..., 0, :], np.moveaxis(jet[..., 1:, :], -2, -1)
+    for part in np.array_split(points, max(1, -(-len(points) // most))):
+        along = np.broadcast_to(directions[:, None], (len(directions), *part.shape))
+        jets.append(evaluate(coordinate_jet(part, along, np.zeros(part.shape))))
+    return np.concatenate(jets, axis=-1)
 
 
 class Network(NamedTuple):
@@ -436,6 +448,18 @@ def one_node(x):
     return np.ones((len(x), 1)), np.zeros((len(x), 1, x.shape[1]))
 
 
+def product_weights(lines):
+    """The `weights` of a tensor grid of nodes at n points, from w (n, m) and its slope (n, m) of every axis."""
+
+    def product(along=None):
+        total = np.ones((len(lines[0][0]), 1))
+        for axis, line in enumerate(lines):
+            total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
+        return total
+
+    return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
+
+
 # --- points -----------------------------------------------------------------------------------------
 
 
@@ -452,8 +476,12 @@ def grid(bounds, count):
 
 def midpoints(dim, period, count):
     """The midpoints of count ** dim equal boxes of the cell: equal weights make a quadrature rule."""
-    half = np.broadcast_to(period, dim) / count / 2
-    return grid(np.stack([half, np.broadcast_to(period, dim) - half], axis=1), count)
+    return box_midpoints([(0.0, length) for length in np.broadcast_to(period, dim)], count)
+
+
+def box_midpoints(bounds, count):
+    """The same of a box."""
+    return tensor_grid([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
 
 
 def cell_quadrature(dim, period):
@@ -489,3 +517,177 @@ def periodic_pairs(dim, period, count, layers):
         return np.reshape([near, far], (2, -1, dim))
 
     return pairs([0.0]), pairs([side * layer for layer in range(1, layers + 1) for side in (-1, 1)])
+
+
+# --- a user's functions, checked, and their derivatives -----------------------------------------------
+#
+# A coefficient is a function of points (n, dim) that returns (n,), a scalar, or (n, dim, dim), a symmetric positive
+# definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says so:
+# the argument, what was found, what was expected.  So does a user's function that raises: the sentence is a
+# ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
+
+SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
+
+
+def warn(sentence):
+    """A warning at the user's line: the last one that was called from outside of these modules."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].startswith("nhpinn"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)
+
+
+def called(name, function, points, *others):
+    """function(points, ...), a user's function: a real array, or a ValueError that names it."""
+    try:
+        values = function(points.copy(), *others)  # a function that changes its argument changes nothing here
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{name}: raised {text}, at points of shape {points.shape}") from error
+    if type(values) is not np.ndarray or values.dtype.kind not in "iuf":
+        found = f"{values.dtype} values" if isinstance(values, np.ndarray) else type(values).__name__
+        raise ValueError(f"{name}: returned {found}, expected a numpy array of real numbers")
+    return values.astype(float)
+
+
+def checked_values(name, function, points):
+    """function(points), a source, reaction or initial value: (n,), real and finite, or a ValueError."""
+    values = called(name, function, points)
+    if values.shape != (len(points),) or not np.all(np.isfinite(values)) or np.abs(values).max(initial=0) > LARGEST:
+        raise ValueError(
+            f"{name}: returned shape {values.shape}, up to {np.abs(values).max(initial=0):.3g}, at points of shape "
+            f"{points.shape}; expected ({len(points)},), finite, at most {LARGEST:g}"
+        )
+    return values
+
+
+def tensor_of(field, points):
+    """A coefficient at points (n, d) as (n, d, d), checked: shape, finite, symmetric, elliptic."""
+    with np.errstate(invalid="ignore"):  # infinity times the zeros of the identity
+        a = as_tensor(called("coefficient", field, points), points.shape)
+    check_elliptic(a, points)
+    return a
+
+
+def as_tensor(values, shape):
+    """A scalar or tensor coefficient at points of this shape, as a tensor (n, d, d)."""
+    n, dim = shape
+    if anp.shape(values) == (n,):
+        return anp.reshape(values, (n, 1, 1)) * np.eye(dim)
+    if anp.shape(values) == (n, dim, dim):
+        return values
+    raise ValueError(
+        f"coefficient: returned shape {anp.shape(values)} at points of shape {shape}, "
+        f"expected ({n},) or ({n}, {dim}, {dim})"
+    )
+
+
+def check_elliptic(a, points):
+    if not np.all(np.isfinite(a)):
+        raise ValueError(f"coefficient: not finite at {points[np.argmin(np.isfinite(a).all(axis=(1, 2)))]}")
+    if np.any(np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))):
+        raise ValueError("coefficient: the tensor is not symmetric; expected a_ij = a_ji")
+    if np.abs(a).max() > LARGEST:
+        raise ValueError(f"coefficient: found {np.abs(a).max():.3g}, expected at most {LARGEST:g}: change its unit")
+    least, largest = extreme_eigenvalues(a)
+    if not np.all(least >= np.maximum(SMALLEST, 1e-12 * largest)):  # a tensor's rounding is 1e-16
+        worst = np.argmin(least / largest) if least.min() >= SMALLEST else least.argmin()
+        raise ValueError(
+            f"coefficient: not elliptic, its least eigenvalue is {least[worst]:.6g} at {points[worst]}; "
+            "expected a positive definite coefficient everywhere"
+        )
+
+
+def extreme_eigenvalues(a):
+    """The least and the largest of symmetric matrices (n, d, d); ten times as fast as LAPACK for d < 3."""
+    if a.shape[1] > 2:
+        eigenvalues = np.linalg.eigvalsh(a)
+        return eigenvalues[:, 0], eigenvalues[:, -1]
+    first, last = a[:, 0, 0], a[:, -1, -1]
+    radius = np.hypot((first - last) / 2, a[:, 0, -1] if a.shape[1] == 2 else 0.0)
+    return (first + last) / 2 - radius, (first + last) / 2 + radius
+
+
+def tensor_and_divergence(field, points):
+    """a_ij (n, d, d) and b_j = d_i a_ij (n, d) of a coefficient written with autograd.numpy.
+
+    Raises ValueError where a does not fit, see `tensor_of`, TypeError where it cannot be differentiated.
+    """
+    a, slopes = tensor_and_slopes(field, points)
+    return a, np.einsum("ijni->nj", slopes)
+
+
+def tensor_and_slopes(field, points):
+    """a (n, d, d), and its derivatives: d a_ij / d y_k at point n is slopes[i, j, n, k]."""
+    dim, a = points.shape[1], tensor_of(field, points)
+    slopes = np.zeros((dim, dim, *points.shape))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0; others: see below
+            pullback, _ = make_vjp(lambda p: as_tensor(field(p), p.shape))(points)
+            for i, j in np.ndindex(dim, dim):
+                unit = np.zeros_like(a)
+                unit[:, i, j] = 1
+                slopes[i, j] = pullback(unit)
+    except Exception as error:  # the function works on arrays, but not under differentiation
+        raise TypeError(
+            f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
+        ) from error
+    if not np.all(np.isfinite(slopes)):
+        raise TypeError("coefficient: could not be differentiated, its derivative is not finite everywhere")
+    return a, slopes
+
+
+def at_nodes(coefficient, nodes, y):
+    """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of y alone, and those y (X n, dim)."""
+    x = np.repeat(nodes, len(y), axis=0)
+    return lambda y: coefficient(x.copy(), y), np.tile(y, (len(nodes), 1))
+
+
+def check_periodic(name, function, dim, period, count=7, copies=1):
+    """Raises ValueError where function(y) differs from function(y + period e_i) on sampled points.
+
+    copies: how many times over the function takes the points, see `at_nodes`.
+    """
+    points = np.tile(midpoints(dim, period, count), (copies, 1))
+    values = called(name, function, points)
+    for axis, length in enumerate(np.broadcast_to(period, dim)):
+        jump = np.abs(called(name, function, points + length * np.eye(dim)[axis]) - values).max()
+        if not jump <= 1e-8 * np.abs(values).max():
+            raise ValueError(
+                f"{name}: not periodic, y and y + {length:g} along axis {axis} differ by {jump:.3g}; "
+                f"expected the period {length:g}"
+            )
+
+
+def check_resolved(field, points, spacing, copies=1):
+    """Raises ValueError where a coefficient's change from point to point is not the integral of its slope.
+
+    The strong form sees the coefficient through its derivative at the points: a jump between two of them,
+    or an oscillation that they do not resolve, would be lost without notice.
+    spacing: a number, or one an axis; copies: how many times over `points` holds a grid, see `at_nodes`.
+    """
+    dim = points.shape[1]
+    for axis, length in enumerate(np.broadcast_to(spacing, dim)):
+        step = length * np.eye(dim)[axis]
+        nearby = [tensor_and_slopes(field, points + fraction * step) for fraction in (0, 0.5, 1)]
+        (first, s0), (_, s1), (last, s2) = [(a, slopes[..., axis]) for a, slopes in nearby]
+        integral = np.moveaxis(s0 + 4 * s1 + s2, -1, 0) * length / 6  # Simpson's rule
+        first, miss = (array.reshape(copies, -1, dim, dim) for array in (first, np.abs(last - first - integral)))
+        size, swing = np.abs(first).max(axis=(1, 2, 3)), np.ptp(first, axis=1).max(axis=(1, 2))
+        if np.any(miss.max(axis=(1, 2, 3)) > 0.1 * swing + 1e-12 * size):
+            raise ValueError(
+                f"coefficient: jumps, or varies too fast for points {length:.3g} apart along axis {axis}: its change "
+                f"and the integral of its derivative differ by {miss.max():.3g}; expected a smooth one, or more points"
+            )
+
+
+def depends_on_x(coefficient, dim, domain, period):
+    """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box."""
+    count = {1: 16, 2: 7, 3: 4}[dim]
+    low, high = np.transpose(domain)
+    nodes = low + (high - low) * np.random.default_rng(0).uniform(size=(64, dim))
+    field, points = at_nodes(coefficient, nodes, midpoints(dim, period, count))
+    a = tensor_of(field, points).reshape(len(nodes), -1, dim * dim)
+    check_periodic("coefficient", field, dim, period, count, len(nodes))
+    return bool(np.any(np.ptp(a, axis=0).max(-1) > 1e-10 * np.abs(a[0]).max(-1)))

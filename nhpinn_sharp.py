@@ -22,7 +22,6 @@ solves L e = r, |r_k| / l_k estimates it, and is the error where a and c are con
 Divided by |u| the estimate has no units.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import NamedTuple
@@ -32,20 +31,25 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import fft, linalg
 from scipy.special import erf, erfc, ive
 
-from nhpinn_bounds import Bounds, inverse, resolution, scattered_means, tensor_bounds
-from nhpinn_checks import checked_values, depends_on_x, tensor_and_divergence, tensor_of
+from nhpinn_bounds import Bounds, inverse, quadrature, tensor_bounds
 from nhpinn_networks import (
     Correctors,
     affine,
-    coordinate_jet,
+    box_midpoints,
+    checked_values,
+    depends_on_x,
     derivatives,
+    first_order,
     grid,
     midpoints,
-    on_boundary,
     one_node,
     operator_jet,
+    product_weights,
     tanh_jet,
+    tensor_and_divergence,
     tensor_grid,
+    tensor_of,
+    warn,
 )
 
 # ---------------------------------------------------------------------------------------------------
@@ -158,13 +162,10 @@ class Found(NamedTuple):
 def homogenize_cell(field, dim, tolerance, rng):
     """The correctors of a field on the unit cell and the bounds of its homogenized tensor, by as few features as meet
     the tolerance: Found, the best one if none does.  Raises ValueError for a field that no grid in reach resolves."""
-    means = scattered_means(field, dim)
-    count, best = resolution(field, dim, means), None
+    (means, count), best = quadrature(field, dim), None
     for features, points in attempts(dim, rng):
-        y = midpoints(dim, 1.0, points)
-        a, b = tensor_and_divergence(field, y)
-        C = solve_cell(features, y, a, b, b.T)
-        chi = (features.jet(y[None])[0] @ C).T.reshape(dim, *[points] * dim)
+        C = correctors_of(field, features, points)
+        chi = (features.jet(midpoints(dim, 1.0, points)[None])[0] @ C).T.reshape(dim, *[points] * dim)
         found = Found(features, points, C, tensor_bounds(field, chi, means, count, tolerance))
         if best is None or found.bounds.error < best.bounds.error:
             best = found
@@ -177,6 +178,13 @@ def attempts(dim, rng):
     """Features and the number of points an axis."""
     for count, points, scale in ATTEMPTS[dim]:
         yield periodic_features(dim, count, scale, rng), points
+
+
+def correctors_of(field, features, count):
+    """c (N, J) of the correctors of a field on the unit cell, from count points an axis."""
+    y = midpoints(len(features.W) // 2, 1.0, count)
+    a, b = tensor_and_divergence(field, y)
+    return solve_cell(features, y, a, b, b.T)
 
 
 def solve_cell(features, points, a, b, f):
@@ -216,31 +224,39 @@ class Cells(NamedTuple):
 
     def __call__(self, y):
         """Values with mean zero (X, J, n) and gradients (X, J, n, dim) at y (n, dim)."""
-        directions = np.broadcast_to(np.diag(1 / self.period)[:, None], (y.shape[1], *y.shape))
-        jet = self.features.jet(coordinate_jet(y / self.period, directions, np.zeros(y.shape)))[:-1]
-        found = np.einsum("knN,NXJ->XJnk", jet, self.C * self.scale, optimize=True)
-        return found[..., 0] - (self.scale * self.mean)[..., None], found[..., 1:]
+        C = self.C * self.scale
+
+        def evaluate(jet):
+            return np.moveaxis(np.tensordot(self.features.jet(jet)[:-1], C, 1), (0, 1), (2, 3))
+
+        value, slope = first_order(evaluate, y / self.period, np.diag(1 / self.period))
+        return value - (self.scale * self.mean)[..., None], slope
 
 
 def unit_cells(found):
     """The Cells of one coefficient on the unit cell."""
-    dim = len(found.bounds.lower)
-    mean = found.features.jet(midpoints(dim, 1.0, found.points)[None])[0].mean(axis=0) @ found.C
-    return Cells(found.features, found.C[:, None], mean[None], np.ones(dim), np.ones(dim))
+    dim = len(found.features.W) // 2
+    return all_cells(found, found.C[:, None], np.ones(dim), np.ones(dim))
 
 
-def solve_cells(problem, tolerance, rng, executor=None):
+def all_cells(found, C, period, scale):
+    """Cells with the features of Found and C (N, X, J)."""
+    features = found.features.jet(midpoints(len(period), 1.0, found.points)[None])[0]
+    return Cells(found.features, C, np.tensordot(features.mean(axis=0), C, 1), period, scale)
+
+
+def solve_cells(problem, tolerance, rng, mapped=map):
     """Step 1: the Correctors of a problem, for every x of its domain if the coefficient varies slowly.
 
     One coefficient: its gap meets tolerance ** 2, which makes the corrector's error about the tolerance.  A slow one:
-    the gap meets the tolerance where the contrast is largest, and the same features serve every x, as tasks of the
-    executor if there is one.
+    the gap meets the tolerance where the contrast is largest, and the same features serve every x, through `mapped`,
+    which may be the map of an executor.
     """
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
     slow = slow_nodes(problem, tolerance)
     nodes = np.zeros((1, dim)) if slow is None else slow.points
     if problem.reaction is not None:
-        found, scale = reaction_cell(problem, tolerance, rng), np.ones(1)
+        found, scale = reaction_cell(problem, period, tolerance, rng), np.ones(1)
     else:
         hardest = max((field_at(problem.coefficient, period, x) for x in nodes), key=lambda field: contrast(field, dim))
         found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if slow else tolerance**2), rng)
@@ -248,11 +264,9 @@ def solve_cells(problem, tolerance, rng, executor=None):
     C = found.C[:, None]
     if slow is not None:
         task = partial(solve_at, problem.coefficient, period, found.features, found.points)
-        C = np.stack(list((executor.map if executor else map)(task, nodes)), axis=1)
-    y = midpoints(dim, 1.0, found.points)
-    mean = np.tensordot(found.features.jet(y[None])[0].mean(axis=0), C, 1)
-    cells = Cells(found.features, C, mean, period, scale)
-    return Correctors(cells, one_node if slow is None else slow.weights, nodes, problem.period)
+        C = np.stack(list(mapped(task, nodes)), axis=1)
+    weights = one_node if slow is None else slow.weights
+    return Correctors(all_cells(found, C, period, scale), weights, nodes, problem.period)
 
 
 def field_at(coefficient, period, x):
@@ -262,22 +276,19 @@ def field_at(coefficient, period, x):
 
 def solve_at(coefficient, period, features, count, x):
     """c (N, J) of the correctors at one x (dim,)."""
-    y = midpoints(len(period), 1.0, count)
-    a, b = tensor_and_divergence(field_at(coefficient, period, x), y)
-    return solve_cell(features, y, a, b, b.T)
+    return correctors_of(field_at(coefficient, period, x), features, count)
 
 
-def contrast(field, dim, count=16):
+def contrast(field, dim):
     """The largest eigenvalue of a field over the least."""
-    eigenvalues = np.linalg.eigvalsh(tensor_of(field, midpoints(dim, 1.0, count)))
+    eigenvalues = np.linalg.eigvalsh(tensor_of(field, midpoints(dim, 1.0, 16)))
     return eigenvalues[:, -1].max() / eigenvalues[:, 0].min()
 
 
-def reaction_cell(problem, tolerance, rng):
+def reaction_cell(problem, period, tolerance, rng):
     """The corrector N of a reaction, eq. (A.2), by as few features as bring its residual, at points that are not those
     of the fit, below the tolerance."""
     dim, best = problem.dim, (np.inf, None)
-    period = np.broadcast_to(np.asarray(problem.period, float), dim)
     field = field_at(problem.coefficient, period, np.zeros(dim))
     for features, count in attempts(dim, rng):
         y, between = midpoints(dim, 1.0, count), midpoints(dim, 1.0, count + 1)
@@ -316,10 +327,7 @@ class Chebyshev(NamedTuple):
 
     def weights(self, x):
         """w (n, X) and its gradients (n, X, dim), so that w @ (values at the points) interpolates at x (n, dim)."""
-        lines = [self._line(axis, x[:, axis]) for axis in range(x.shape[1])]
-        rows = lambda parts: reduce(lambda u, v: (u[:, :, None] * v[:, None, :]).reshape(len(x), -1), parts)  # noqa: E731
-        slopes = [rows([line[int(i == axis)] for i, line in enumerate(lines)]) for axis in range(x.shape[1])]
-        return rows([line[0] for line in lines]), np.stack(slopes, axis=-1)
+        return product_weights([self._line(axis, x[:, axis]) for axis in range(x.shape[1])])
 
     def _line(self, axis, x):
         """The cardinal polynomials of one axis and their derivatives: (n, count) each."""
@@ -360,10 +368,9 @@ def chebyshev_points(problem, tolerance):
             f"{MOST_NODES} cell problems resolve it to {10 * level:.1g} alone"
         )
     if level > wanted:
-        warnings.warn(
+        warn(
             f"coefficient: its variation in x is resolved to about {10 * level:.1g} by {' x '.join(map(str, counts))} "
-            f"cell problems, expected {tolerance:g}; it is steep in x",
-            stacklevel=2,
+            f"cell problems, expected {tolerance:g}; it is steep in x"
         )
     return Chebyshev(tuple(problem.domain), tuple(counts))
 
@@ -406,8 +413,6 @@ class Trial(NamedTuple):
     points: int  # of the fit
 
     def __call__(self, points):
-        if len(self.times) == 0:
-            return derivatives(lambda jet: self._jet(jet, 0), points)
         slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
         n, d = points.shape
         out = np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
@@ -447,11 +452,10 @@ def solve_equation(problem, coefficients, tolerance, rng):
             return best
         if slow == 2:
             break
-    warnings.warn(
+    warn(
         f"homogenized equation: the relative error of its solution is about {best.error:.2g} with "
         f"{best.series.shape[2]} random features, expected at most {tolerance:g}; jumps, kinks, layers and corners in "
-        "source, coefficient or initial value are what features follow slowly: try recipe='fem' or a larger tolerance",
-        stacklevel=2,
+        "source, coefficient or initial value are what features follow slowly: try recipe='fem' or a larger tolerance"
     )
     return best
 
@@ -492,10 +496,10 @@ def bubble_jet(domain, jet):
     return reduce(product_jet, factors)
 
 
-def columns(problem, coefficients, features, x, block=1024):
+def columns(problem, coefficients, features, x):
     """Values of bubble * features and -d_i(a_ij d_j) + c of them at points x (n, dim): two (n, N)."""
     parts = []
-    for p in np.array_split(x, -(-len(x) // block)):
+    for p in np.array_split(x, -(-len(x) // 1024)):
         a, b, c = coefficients(p)
         jet = operator_jet(p, a, b)
         out = product_jet(bubble_jet(problem.domain, jet), features.jet(jet))
@@ -503,18 +507,12 @@ def columns(problem, coefficients, features, x, block=1024):
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-def clustered_points(bounds, counts):
-    """Points (n, d) that are dense at the boundary of a box, and their quadrature weights (n,)."""
-    axes, weights = [], []
-    for (low, high), count in zip(bounds, counts, strict=True):
-        angle = (np.arange(count) + 0.5) * np.pi / count
-        axes.append(low + (high - low) * (1 - np.cos(angle)) / 2)
-        weights.append((high - low) / 2 * np.sin(angle) * np.pi / count)
-    return tensor_grid(axes), reduce(np.kron, weights)
-
-
-def box_midpoints(bounds, count):
-    return tensor_grid([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
+def clustered_points(bounds, count):
+    """Points (n, d) that are dense at the boundary of a box, `count` an axis, and their quadrature weights (n,)."""
+    t, weights = (np.arange(count) + 0.5) * np.pi / count, 1.0
+    for low, high in bounds:
+        weights = np.kron(weights, (high - low) / 2 * np.sin(t) * np.pi / count)
+    return tensor_grid([low + (high - low) * (1 - np.cos(t)) / 2 for low, high in bounds]), weights
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -538,7 +536,7 @@ def solve_stationary(problem, coefficients, features):
 def fit_points(problem, features):
     """Points of the fit, at least twice as many as features, and the roots of the weights, quadrature times bubble."""
     count = int(np.ceil((2 * features.W.shape[1]) ** (1 / problem.dim))) + (problem.dim > 1)
-    x, weights = clustered_points(problem.domain, (count,) * problem.dim)
+    x, weights = clustered_points(problem.domain, count)
     return x, np.sqrt(weights * bubble_jet(problem.domain, x[None])[0])
 
 
@@ -603,7 +601,7 @@ def solve_in_time(problem, coefficients, features):
     times, frozen = slab_times(problem.final_time, rates[0], round(2 * np.log2(features.W.shape[1])))
     x, root = fit_points(problem, features)
     (V, A), (V_y, A_y) = (columns(problem, coefficients, features, p) for p in (x, y))
-    start = initial_coefficients(problem, x, V)
+    start = least_squares(V, checked_values("initial", problem.initial, x)[:, None])[:, 0]  # it need not be smooth
     lift = parabolic_lift(problem, coefficients, features, start, frozen)
     error = sines(checked_values("initial", problem.initial, y) - V_y @ start, dim)
     s, D, to_series = radau(STAGES)
@@ -641,17 +639,11 @@ def radau(m):
 def slab_solver(V, A, D):
     """f (m, rows) -> c (m, N) with D V c + A c = f in the sense of least squares, by the eigenvectors of D."""
     l, T = np.linalg.eig(D)
-    solvers = [factorised(each * V + A) if each.imag >= 0 else None for each in l]
+    solvers = {j: factorised(each * V + A) for j, each in enumerate(l) if each.imag >= 0}  # one of a conjugate pair
 
     def solve(f):
         f = np.linalg.solve(T, f.astype(complex))
-        c = np.stack(
-            [
-                np.zeros(V.shape[1], complex) if solver is None else solver(row)
-                for solver, row in zip(solvers, f, strict=True)
-            ]
-        )
-        return np.real(sum((2 if each.imag > 0 else 1) * np.outer(T[:, j], c[j]) for j, each in enumerate(l)))
+        return sum((1 + (l[j].imag > 0)) * np.outer(T[:, j], solver(f[j])).real for j, solver in solvers.items())
 
     return solve
 
@@ -681,16 +673,6 @@ def grown(error, modes, z, h, nodes, gauss):
     w = np.maximum(np.abs(z / 2), 1e-12)
     bessel = np.sqrt(np.pi / 2 / w) * ive(k + 0.5, w) * np.exp(w - z / 2) * np.sign(z) ** k
     return error * np.exp(-z) + h * np.sum(series * bessel, axis=0)
-
-
-def initial_coefficients(problem, x, V):
-    """The initial value by least squares, c with V c near it; it need not be smooth."""
-    corners = grid(problem.domain, 9)
-    sizes = np.abs(checked_values("initial", problem.initial, corners))
-    largest = sizes[on_boundary(corners, problem.domain)].max()
-    if largest > 1e-8 * sizes.max():
-        raise ValueError(f"initial: found {largest:.3g} on the boundary, expected 0, as u is there")
-    return least_squares(V, checked_values("initial", problem.initial, x)[:, None])[:, 0]
 
 
 # ---------------------------------------------------------------------------------------------------

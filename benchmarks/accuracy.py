@@ -26,8 +26,7 @@ import scipy.fft
 import fem
 import nhpinn_sharp
 from lab.training import reuse_freed_memory
-from nhpinn_checks import tensor_and_divergence
-from nhpinn_networks import grid, init_network, midpoints
+from nhpinn_networks import grid, init_network, midpoints, tensor_and_divergence
 from problems import PROBLEMS
 
 SIZE, ADAM_STEPS, SEED = 24, 3000, 0

@@ -19,7 +19,7 @@ import nhpinn
 from lab import experiments
 from lab.settings import split
 from lab.training import final_average, recorder, reuse_freed_memory
-from nhpinn_checks import tensor_and_divergence
+from nhpinn_networks import tensor_and_divergence
 from problems import EXPERIMENTS
 
 

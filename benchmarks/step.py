@@ -20,7 +20,7 @@ from autograd import value_and_grad
 import nhpinn
 import nhpinn_networks as nets
 from lab.training import cast, reuse_freed_memory
-from nhpinn_checks import tensor_and_divergence
+from nhpinn_networks import tensor_and_divergence
 from problems import PROBLEMS
 
 SIZES = (2, 64, 64, 64, 1)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from lab.settings import split
 from lab.training import Options, check_options
-from nhpinn import Training
-from nhpinn_checks import (
+from nhpinn import (
+    Training,
     check_cell_training,
     check_equation_training,
     check_integer,
     check_positive,
     check_problem,
-    depends_on_x,
 )
+from nhpinn_networks import depends_on_x
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
 

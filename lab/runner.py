@@ -29,7 +29,6 @@ import scipy
 import fem
 import nhpinn
 import nhpinn_bounds
-import nhpinn_checks
 import nhpinn_interfaces
 import nhpinn_networks
 import nhpinn_sharp
@@ -58,7 +57,7 @@ def versions():
 
 # All that makes a number
 COMPUTING = (
-    *(problems, fem, nhpinn, nhpinn_networks, nhpinn_checks, nhpinn_sharp, nhpinn_bounds, nhpinn_interfaces),
+    *(problems, fem, nhpinn, nhpinn_networks, nhpinn_sharp, nhpinn_bounds, nhpinn_interfaces),
     *(training, settings, averages, minimisers, experiments, studies),
 )
 

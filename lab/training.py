@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 import nhpinn
-from nhpinn_checks import check_integer, shown
+from nhpinn import check_integer, shown
 from nhpinn_networks import Loss, Term, flatten, take, unflatten
 
 

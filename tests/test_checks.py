@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nhpinn
-import nhpinn_checks as checks
-from nhpinn_networks import midpoints
+import nhpinn_networks as nets
 from problems import PROBLEMS
 
 TAU = 2 * np.pi
@@ -88,7 +87,7 @@ def test_the_divergence_of_a_tensor_agrees_with_finite_differences(seed, dim):
         return 2 * np.eye(dim) + s[:, :, None] * (swing + swing.T) * s[:, None]
 
     y, steps = rng.uniform(-1, 1, (5, dim)), 1e-5 * np.eye(dim)
-    a, b = checks.tensor_and_divergence(field, y)
+    a, b = nets.tensor_and_divergence(field, y)
     expected = sum((field(y + step) - field(y - step))[:, i] / 2e-5 for i, step in enumerate(steps))
     np.testing.assert_allclose(a, field(y))
     np.testing.assert_allclose(b, expected, atol=1e-8)
@@ -175,10 +174,10 @@ def test_smooth_problems_pass_in_any_unit_and_dependence_on_x_is_found_out(seed,
         fields = {"dim": dim, "domain": box, "period": period, "slow": flag, "source": lambda x: level * x[:, 0]}
         return PROBLEMS["elliptic2d"]._replace(coefficient=coefficient, **fields)
 
-    assert checks.depends_on_x(coefficient, dim, box, period) == slow
+    assert nets.depends_on_x(coefficient, dim, box, period) == slow
     assert len(nhpinn.slow_nodes(problem(None), 5)) == (5**dim if slow else 1)
     for flag in (True, None, slow):
-        checks.check_problem(problem(flag))
+        nhpinn.check_problem(problem(flag))
     trained = CELL._replace(epochs=1, points=21)
     nhpinn.solve_cells(problem(slow), trained, rng, nhpinn.slow_nodes(problem(slow), 2))
     if slow:
@@ -194,7 +193,7 @@ FIELDS = ["dim", "domain", "eps", "coefficient", "source", "period", "slow", "re
 def test_fields_of_a_problem(name, field, value):
     """Refused by name before any training, or taken for what they are."""
     problem = PROBLEMS[name]._replace(**{field: value})
-    refused({*FIELDS, "points", "weights"}, lambda: checks.check_problem(problem)) or refused(
+    refused({*FIELDS, "points", "weights"}, lambda: nhpinn.check_problem(problem)) or refused(
         {"weights", "points", "coefficient"}, lambda: nhpinn.paper_recipe(CELL, SOLUTION).check(problem)
     )
 
@@ -232,18 +231,18 @@ def test_settings_of_every_step_are_refused_before_step_1_trains(step, change, m
 @settings(max_examples=150)
 def test_junk_in_a_training_is_refused_by_name(changes):
     training = CELL._replace(**changes)
-    if not refused({*changes, "weights"}, lambda: checks.check_cell_training(training, 1)):
+    if not refused({*changes, "weights"}, lambda: nhpinn.check_cell_training(training, 1)):
         nhpinn.solve_cells(PROBLEMS["const1d"], training._replace(epochs=1), np.random.default_rng(0), np.zeros((1, 1)))
 
 
 @given(st.integers(3, 9), st.integers(1, 12))
 def test_more_oversampling_layers_than_the_paper_allows_are_refused(points, layers):
     training = CELL._replace(points=points, layers=layers, weights=(0.2, 0.4, 0.4))
-    assert refused({"layers"}, lambda: checks.check_cell_training(training, 1)) == (layers >= points - 2)
+    assert refused({"layers"}, lambda: nhpinn.check_cell_training(training, 1)) == (layers >= points - 2)
 
 
 def test_a_function_that_changes_its_argument_changes_nothing_else():
-    y = midpoints(2, 1.0, 3)
+    y = nets.midpoints(2, 1.0, 3)
     kept = y.copy()
-    checks.called("coefficient", lambda y: y.__isub__(5)[:, 0], y)
+    nets.called("coefficient", lambda y: y.__isub__(5)[:, 0], y)
     np.testing.assert_array_equal(y, kept)

@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
+import nhpinn
 import nhpinn_sharp
 from nhpinn_networks import operator_jet
 from problems import PROBLEMS
@@ -238,4 +239,4 @@ def test_corner_and_end_functions_solve_their_equations():
 
 def test_an_initial_value_that_is_not_zero_on_the_boundary_is_refused():
     with pytest.raises(ValueError, match="initial: found 1 on the boundary, expected 0"):
-        nhpinn_sharp.solve_equation(equation(one, initial=one), constant(1.0), 1e-3, np.random.default_rng(0))
+        nhpinn.nh_pinn(PROBLEMS["reaction10"]._replace(initial=one), nhpinn.sharp_recipe(), 0)

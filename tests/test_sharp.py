@@ -13,8 +13,7 @@ import fem
 import nhpinn
 import nhpinn_bounds
 import nhpinn_sharp
-from nhpinn_checks import tensor_of
-from nhpinn_networks import grid, midpoints
+from nhpinn_networks import grid, midpoints, tensor_of
 from problems import PROBLEMS
 
 TAU = 2 * np.pi

@@ -125,6 +125,7 @@ def test_rough_sources_have_a_bar_as_well_and_a_warning(kind, most):
         warnings.simplefilter("always")
         u = nhpinn.solve(waves, rough, [(0, np.pi)], 1 / 8)
     assert (kind == "jump") == any("kinks" in str(each.message) for each in said)
+    assert all(each.filename == __file__ for each in said)
     assert Truth(waves, rough, [(0, np.pi)], 1 / 8, elements=60).error(u.gradient) <= u.error < most
 
 

@@ -13,8 +13,7 @@ import nhpinn
 from lab import experiments, studies, tasks
 from lab.minimisers import exact_minimiser
 from lab.settings import Task, split
-from nhpinn_checks import tensor_and_divergence
-from nhpinn_networks import grid, init_network, midpoints, network_jet, periodic_pairs
+from nhpinn_networks import grid, init_network, midpoints, network_jet, periodic_pairs, tensor_and_divergence
 from problems import EXPERIMENTS, PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
