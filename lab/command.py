@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -17,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import figures, files, own, report, runner, tables, tasks
-from lab.settings import BUDGETS, Task
+from lab import claims, figures, files, own, report, runner, tables, tasks
+from lab.settings import BUDGETS
 from problems import EXPERIMENTS
 
 HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read them from the files
@@ -120,24 +121,54 @@ def print_list(experiments):
 # ---------------------------------------------------------------------------------------------------
 
 
-def announcer(work, results):
-    """A function that shows progress: a bar on a terminal, else one line for each task that ends.  work: by task."""
-    start, total, before = time.perf_counter(), sum(work.values()), sum(work[task] for task in results)
-    live = sys.stderr.isatty()
+def announcer(work, results, stems, jobs):
+    """A function that shows progress: a bar on a terminal, else one line for each task that ends.
 
-    def announce(task):
+    work: an estimate for every task, in any unit.  stems: where those that are run keep their checkpoints.
+    """
+    start, total = time.perf_counter(), sum(work.values())
+    ended, since, live = dict.fromkeys(results, 0.0), {}, sys.stderr.isatty()
+
+    def announce(task, running=()):
         if task is not None and not live:
             result = results[task]
             state = f"failed: {result['error']}" if "error" in result else f"{result['seconds']:.1f} s"
             print(f"[{len(results)}/{len(work)}] {tables.label(task)}: {state}", flush=True)
         if live:
-            elapsed, done = time.perf_counter() - start, sum(work[task] for task in results)
-            left = f"{elapsed * (total - done) / (done - before):.0f} s left" if done > before else "estimating"
+            now = time.perf_counter()
+            ended.update({task: result["seconds"] for task, result in results.items() if task not in ended})
+            at_work = {t: (now - since.setdefault(t, now), files.progress(stems[t])) for t in running}
+            done, left = progress_of(work, ended, at_work, jobs)
             bar = "#" * (filled := round(30 * done / total)) + "." * (30 - filled)
-            text = f"\r[{bar}] {len(results)}/{len(work)} tasks, {elapsed:.0f} s, {left}   "
+            left = "estimating" if left is None else f"{left:.0f} s left"
+            text = f"\r[{bar}] {len(results)}/{len(work)} tasks, {now - start:.0f} s, {left}   "
             print(text, end="\n" if len(results) == len(work) else "", file=sys.stderr, flush=True)
 
     return announce
+
+
+def progress_of(work, ended, running, jobs):
+    """-> the work that is done, and the seconds until all is done: None before any speed has been measured.
+
+    work: {task: estimate}, in the order in which they start.  ended: {task: its seconds, 0 where they say nothing}.
+    running: {task: (its seconds so far, the part of its trainings that is done, or 0)}.
+    """
+    known = sum(work[task] for task, seconds in ended.items() if seconds)
+    known += sum(work[task] * part for task, (_, part) in running.items())
+    spent = sum(ended.values()) + sum(seconds for seconds, part in running.values() if part)
+    done = sum(work[task] for task in ended)
+    if not known:
+        return done, None
+    a_unit, busy = spent / known, []  # seconds
+    for task, (seconds, part) in running.items():
+        expected = work[task] * a_unit
+        done += work[task] * (part or min(seconds / expected, 0.95))
+        busy.append(seconds * (1 - part) / part if part > 0.05 else max(expected - seconds, 0.0))
+    busy = sorted([0.0] * jobs + busy)[-max(jobs, len(busy)) :]  # until each process is free
+    for task in work:
+        if task not in ended and task not in running:
+            busy = sorted([busy[0] + work[task] * a_unit, *busy[1:]])
+    return done, busy[-1]
 
 
 def run(args):
@@ -157,16 +188,17 @@ def run(args):
     if results:
         print(f"{len(results)} of {len(names)} results are in {args.out} already; --fresh runs them again", flush=True)
     missing = {task: folder / name for task, name in names.items() if task not in results}
-    progress = announcer({task: tasks.work(task, picked[task.problem]) for task in planned}, results)
+    work = {task: tasks.work(task, picked[task.problem]) for task in planned}
+    progress = announcer(work, results, missing, args.jobs)
 
-    def announce(task, result):
+    def announce(task, result, running):
         if task is not None:
             result = {**result, "command": args.command}
             results[task] = light(result)
             if "error" not in result:
                 files.save(result, files.result_path(args.out, names[task]))
                 files.remove_checkpoints(missing[task])
-        progress(task)
+        progress(task, running)
 
     if missing:
         folder.mkdir(exist_ok=True)
@@ -183,50 +215,52 @@ def light(result):
 
 
 def conclude(args, names, results, ran, seconds):
-    """Write and print the tables and what failed.  -> exit status"""
-    rows = tables.summarize(results, args.experiments)
-    failed = tables.failures(results)
-    shown = heading(args, results, ran, seconds), tables.tables(results, rows, args.experiments), failed
-    text = tables.markdown(*shown)
-    files.write(args.out / "summary.json", json.dumps(rows, indent=1))
-    files.write(args.out / "tables.md", text)
-    print("\n" + text)
+    """Write tables, pictures and the report; print the overview, the verdict and what failed.  -> exit status"""
+    paths = {} if args.no_figures else {task: files.result_path(args.out, name) for task, name in names.items()}
+    saved = {task: result for task, path in paths.items() if (result := files.load(path, task))}
+    judged = claims.verdicts({task: result for task, result in saved.items() if task.problem in EXPERIMENTS})
+    verdicts = [verdict for _, verdict, _ in judged]
+    shown = tables.shown(*heading(args, results, ran, seconds), results, args.experiments, verdicts)
+    files.write(args.out / "summary.json", json.dumps(shown.rows, indent=1))
+    files.write(args.out / "tables.md", tables.markdown(shown))
+    print("\n" + tables.screen(shown, shutil.get_terminal_size((120, 50)).columns) + "\n")
     if not args.no_figures:
-        write_report(args, names, results, shown)
-    print(f"written: tables.md, summary.json and {len(results) - len(failed)} files in tasks/, in {args.out}")
-    for sentence in failed:
+        write_report(args, saved, results, shown, judged)
+    print(f"written: tables.md, summary.json and {len(results) - len(shown.failed)} files in tasks/, in {args.out}")
+    for sentence in shown.failed:
         print(f"failed: {sentence}", file=sys.stderr)
-    if failed:
+    if shown.failed:
         print("the same command runs the failed tasks again, and no others", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if shown.failed else 0
 
 
 def heading(args, results, ran, seconds):
-    """What was run, for how long, with what: the first paragraphs of the tables."""
-    work_done = sum(result["seconds"] for result in results.values())
+    """What was run; and for how long, with what."""
+    count, spent = len(results), sum(result["seconds"] for result in results.values())
+    ended, problems = count - len(tables.failures(results)), len({task.problem for task in results})
     where = f"{args.jobs} processes" if args.executor == "local" else args.executor
-    commits = sorted({result.get("commit", "unknown") for result in results.values()})
-    return [
-        f"Budget `{args.budget}`: {BUDGETS[args.budget].text}. Seeds: {args.seeds}, from {args.seed}; "
-        "errors are means over the last epochs (column `average`), then over seeds.",
-        f"`{args.command}`: {ran} of {len(results)} tasks run now, in {seconds:.0f} s on "
-        f"{where}; all of them took {work_done:.0f} s of work. Commit {', '.join(commits)}, "
-        + ", ".join(f"{name} {version}" for name, version in runner.versions().items()),
-    ]
+    commits = ", ".join(sorted({result.get("commit", "unknown") for result in results.values()}))
+    made = ", ".join(f"{name} {version}" for name, version in runner.versions().items())
+    seeds = "one seed" if args.seeds == 1 else f"{args.seeds} seeds"
+    return (
+        f"{ended} of {count} tasks, {problems} problems, {seeds}, budget {args.budget}: {BUDGETS[args.budget].text}",
+        f"`{args.command}`: {ran} of {count} tasks run now, in {seconds:.0f} s on {where}; all of them took "
+        f"{spent:.0f} s of work. Seeds from {args.seed}; errors are means over the last epochs (column `average`), "
+        f"then over seeds. Commit {commits}, {made}.",
+    )
 
 
-def write_report(args, names, results, shown):
-    """The pictures, from the files just written, and report.html; without matplotlib one line says what is missing."""
-    saved = [result for task, name in names.items() if (result := files.load(files.result_path(args.out, name), task))]
-    drawn, skipped = [], []
+def write_report(args, saved, results, shown, judged):
+    """The pictures and report.html; without matplotlib one line says what is missing."""
+    experiments, drawn, skipped = {name: args.experiments[name] for name in args.only}, [], []
     try:
-        drawn, skipped = figures.draw(saved, {name: args.experiments[name] for name in args.only}, args.out / "figures")
+        drawn, skipped = figures.draw(list(saved.values()), experiments, args.out / "figures")
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
-    if skipped:
-        print(f"not drawn, for lack of results: {', '.join(skipped)}")
-    files.write(args.out / "report.html", report.page(*shown, list(results.values()), drawn, skipped))
-    print(f"written: report.html, and {len(drawn)} pictures in figures/ as PNG and SVG, in {args.out}")
+    titles = {name: experiment.problem.title for name, experiment in experiments.items()}
+    page = report.page(shown, titles, list(results.values()), judged, drawn, skipped)
+    files.write(args.out / "report.html", page)
+    print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as PNG and SVG")
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -234,23 +268,12 @@ def write_report(args, names, results, shown):
 # ---------------------------------------------------------------------------------------------------
 
 
-def saved_task(path, experiments):
-    """The task of a saved result, and the result.  Raises ValueError where it cannot be repeated."""
-    result = files.read(path)
-    task = Task(**result["task"])
-    if task.problem not in experiments:
-        raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
-    if path.stem != tasks.name_of(task, experiments[task.problem]):
-        raise ValueError("made under other settings than this source has, cannot be repeated")
-    return task, result
-
-
 def verify(args):
     """Run a random tenth of a folder's tasks again and compare every number with the saved one.  -> exit status"""
     saved, differing = {}, []
     for path in sorted((args.verify / "tasks").glob("*.json")):
         try:
-            task, result = saved_task(path, args.experiments)
+            task, result = tasks.saved(path, args.experiments)
             saved[task] = result
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             print(f"{path.name}: {error}")
@@ -259,7 +282,7 @@ def verify(args):
     tenth = np.random.default_rng(args.seed).permutation(len(known))[: math.ceil(len(known) / 10)]
     print(f"running {len(tenth)} of the {len(known)} tasks in {args.verify} again", flush=True)
 
-    def announce(task, result):
+    def announce(task, result, running):
         if task is None:
             return
         result = json.loads(json.dumps(result, default=files.plain_data))

@@ -1,26 +1,26 @@
 """Pictures, drawn from saved results alone: the paper's figures by its numbers, and new ones.
 
-    draw(results, experiments, folder) -> the pictures drawn, and the names of those whose results are missing
+    draw(results, experiments, folder) -> the Pictures, and the names of those whose results are missing
 
-A picture is a row of panels with one legend: `drawings` lists all of them, panels.py has the panels.
+A picture is a row of panels, each of its own with its legend: `drawings` lists all of them, panels.py has the panels.
 Results are those of run_all.py, as loaded from its JSON files.
 """
 
+import io
 from functools import partial
+from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lab.panels import (
-    LAW,
-    RECONSTRUCTED,
     Missing,
     against_eps,
     bandwidth,
     by_problem,
     coefficient,
     corrector,
-    dots,
     effective,
     error_image,
     error_in_time,
@@ -31,7 +31,8 @@ from lab.panels import (
     study,
 )
 
-PANEL = (3.5, 2.6)  # inches: the column of a journal
+PANEL = (3.5, 1.75)  # inches: width of a panel, the column of a journal, and height of its axes
+MARGINS, LEGEND_ROW = (0.78, 0.46, 0.17, 0.25), 0.19  # around the axes (left, bottom, right, top), inches
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -51,6 +52,14 @@ class Drawing(NamedTuple):
     problem: str | None  # None: all; the panels then take (axes, experiments, {problem: results})
     caption: str
     panels: tuple
+    study: bool = False  # shown with the studies, not with its problem
+
+
+class Picture(NamedTuple):
+    path: Path  # of the files, without .png and .svg
+    problem: str | None  # with which it is shown; None: with the studies
+    caption: str
+    panels: list  # SVG as text
 
 
 def errors(*quantities, last=None):
@@ -71,87 +80,102 @@ def zoomed(*quantities, last):
     return errors(*quantities), errors(*quantities, last=last)
 
 
+HERE, IN_TIME = "The coefficient, and the solution.", "The reaction, and the solution at the final time."
+FAILING = "The classical PINN: its error during the training, and its solution."
+ERROR_OF = "Error of {} during its training."
+CORRECTOR = "The corrector N: its error during the training, and N on its cell."
+NH_PINN = "NH-PINN's last training: error against the fine solution (e1), and that of this training itself (e3)."
+TRANSFER = "Error of the classical PINN that starts from NH-PINN's solution, during its training."
+
+
 def reaction_figures(first, *lasts):
     """Figures 14 to 18, and 19 to 23 with the smaller eps."""
     rows = (
-        ("reaction and solution", coefficient, LEARNED),
-        ("classical PINN", *(errors("classical", last=last) for last in lasts), CLASSICAL),
-        ("cell problem", errors("N", last=7000), corrector),
-        ("errors of NH-PINN", *zoomed("e1", "e3", last=2000)),
-        ("classical PINN started from NH-PINN", errors("transfer")),
+        (IN_TIME, coefficient, LEARNED),
+        (FAILING, *(errors("classical", last=last) for last in lasts), CLASSICAL),
+        (CORRECTOR, errors("N", last=7000), corrector),
+        (NH_PINN, *zoomed("e1", "e3", last=2000)),
+        (TRANSFER, errors("transfer")),
     )
     return dict(enumerate(rows, first))
 
 
 PAPER = {  # problem -> {number of the figure: (caption, panels)}
-    "const1d": {1: ("classical PINN", coefficient, CLASSICAL, errors("classical"))},
+    "const1d": {1: (f"{HERE[:-1]} and the error of the classical PINN.", coefficient, CLASSICAL, errors("classical"))},
     "elliptic2d": {
-        2: ("coefficient and fine solution", coefficient, fine_image),
-        3: ("classical PINN", *zoomed("classical", last=1500)),
-        4: ("oversampling, chi1", *zoomed("chi1", "chi1_plain", last=4000)),
-        5: ("oversampling, chi2", *zoomed("chi2", "chi2_plain", last=4000)),
-        6: ("errors of NH-PINN", *zoomed("e1", "e3", last=1200)),
-        7: ("the fine solution minus that of NH-PINN", error_image),
-        8: ("classical PINN started from NH-PINN", errors("transfer")),
+        2: ("The coefficient, and the fine solution.", coefficient, fine_image),
+        3: (ERROR_OF.format("the classical PINN"), *zoomed("classical", last=1500)),
+        4: (ERROR_OF.format("the corrector χ₁"), *zoomed("chi1", "chi1_plain", last=4000)),
+        5: (ERROR_OF.format("the corrector χ₂"), *zoomed("chi2", "chi2_plain", last=4000)),
+        6: (NH_PINN, *zoomed("e1", "e3", last=1200)),
+        7: ("The fine solution minus that of NH-PINN: blue where NH-PINN is too large.", error_image),
+        8: (TRANSFER, errors("transfer")),
     },
     "slow1d": {
-        9: ("coefficient and solution", coefficient, LEARNED),
-        10: ("classical PINN", *zoomed("classical", last=500), CLASSICAL),
-        11: ("homogenized coefficient", partial(effective, order=0), partial(effective, order=1)),
-        12: ("errors of NH-PINN", errors("e1", "e3")),
-        13: ("classical PINN started from NH-PINN", errors("transfer")),
+        9: (HERE, coefficient, LEARNED),
+        10: (FAILING, *zoomed("classical", last=500), CLASSICAL),
+        11: ("a*, its derivative: learned, and exact.", partial(effective, order=0), partial(effective, order=1)),
+        12: (NH_PINN, errors("e1", "e3")),
+        13: (TRANSFER, errors("transfer")),
     },
     "reaction10": reaction_figures(14, 7000, 1000),
     "reaction50": reaction_figures(19, 10000, 7000),
 }
-LOSSES_OF = ("const1d", "elliptic2d")  # problems on which three losses are compared
+ALL = "The solution, by NH-PINN and by the classical PINN, and all errors during the trainings."
+CORRECTED = "First-order reconstruction u₀ + ε χⱼ ∂ⱼu₀: over three periods, and its distance to the fine solution."
 
 
 def drawings(experiments):
     """Every picture there could be."""
-    rows = []
-    for name, experiment in experiments.items():
-        rows.append(Drawing(name, name, f"{experiment.problem.title}: solutions and errors", (BOTH, EVERY)))
+    rows, corrected = [], [partial(reconstruction, distance=distance) for distance in (False, True)]
+    for name in experiments:
+        rows += [Drawing(name, name, ALL, (BOTH, EVERY)), Drawing(f"{name}-corrected", name, CORRECTED, corrected)]
         for i, (caption, *panels) in PAPER.get(name, {}).items():
-            rows.append(Drawing(f"fig{i:02}", name, f"Fig. {i} of the paper. {name}: {caption}", panels))
-        corrected = [partial(reconstruction, distance=distance) for distance in (False, True)]
-        rows.append(Drawing(f"{name}-corrected", name, f"{name}: first-order reconstruction", corrected))
-    layers = [partial(study, method="layers", across="periodicity", quantities=("chi1", "chi2"))]
-    layers1d = [partial(study, method="layers", across="periodicity", quantities=("chi1",))]
-    robustness = [partial(study, method="robustness", across="layers", quantities=("chi1", "chi2"))]
-    losses = [
-        partial(study, method="losses", across="minimiser", quantities=("predicted", "trained"), where=("loss", loss))
-        for loss in ("strong form", "energy", "first order")
-    ]
-    time = [partial(error_in_time, error="chi1")]
-    law = [partial(dots, marks=LAW)]
-    law_eps = [partial(against_eps, quantity="classical_predicted", points="classical_shape")]
+            rows.append(Drawing(f"fig{i:02}", name, f"Fig. {i} of the paper. {caption}", panels))
+    return [row for row in rows + studies() if row.problem is None or row.problem in experiments]
+
+
+def studies():
+    """The pictures of the studies."""
+
+    def of(method, across, *quantities, **where):
+        return partial(study, method=method, across=across, quantities=quantities, **where)
+
+    kinds = [("loss", loss) for loss in ("strong form", "energy", "first order")]
+    losses = [of("losses", "minimiser", "predicted", "trained", where=kind) for kind in kinds]
+    law_eps = partial(against_eps, quantity="classical_predicted", points="classical_shape")
     eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected_interior")]
-    inside = [partial(dots, marks=marks, log=True, ylabel=label) for label, marks in RECONSTRUCTED.items()]
-    rows += [
-        Drawing("law-bandwidth", "const1d", "The classical PINN's loss, minimised exactly", [bandwidth]),
-        Drawing("time", "elliptic2d", "Error of chi1 against time", time),
-        Drawing("layers", "elliptic2d", "Ways to ask for periodicity", layers),
-        Drawing("const1d-layers", "const1d", "Ways to ask for periodicity in one dimension", layers1d),
-        Drawing("robustness", "elliptic2d", "Learning rates and weights, with ghost layers and without", robustness),
-        *(Drawing(f"{name}-losses", name, f"{name}: what three losses learn", losses) for name in LOSSES_OF),
-        Drawing("law", None, "The classical PINN, and the minimiser of its averaged loss", law),
-        Drawing(
-            "law-eps",
-            None,
-            "The same against eps; open markers: trained, less the mean of the boundary values",
-            law_eps,
+    in_2d, in_1d = of("layers", "periodicity", "chi1", "chi2"), of("layers", "periodicity", "chi1")
+    rows = (
+        ("law-eps", None, LAW, [law_eps]),
+        ("law-bandwidth", "const1d", "The classical PINN's loss on const1d, minimised exactly.", [bandwidth]),
+        *(
+            (f"{name}-losses", name, f"What three losses learn on {name}.", losses)
+            for name in ("const1d", "elliptic2d")
         ),
-        Drawing("reconstruction", None, "First-order reconstruction by finite elements", inside),
-        Drawing("eps", None, "Errors of NH-PINN and of its first-order reconstruction against eps, and cost", eps),
-    ]
-    return [row for row in rows if row.problem is None or row.problem in experiments]
+        ("layers", "elliptic2d", "Ways to ask for periodicity on elliptic2d: a dot a training.", [in_2d]),
+        ("const1d-layers", "const1d", "Ways to ask for periodicity on const1d: a dot a training.", [in_1d]),
+        ("robustness", "elliptic2d", ROBUSTNESS, [of("robustness", "layers", "chi1", "chi2")]),
+        ("time", "elliptic2d", "A corrector of elliptic2d, by networks and by finite elements.", [TIME]),
+        ("eps", None, "NH-PINN by the recipe sharp against ε, and its reconstruction.", eps),
+    )
+    return [Drawing(*row, study=True) for row in rows]
+
+
+LAW = "The classical PINN against ε: predicted (lines), trained, less the mean of the boundary values (open markers)."
+ROBUSTNESS = "Learning rates and weights on elliptic2d, with oversampling and without: a dot a training."
+TIME = partial(error_in_time, error="chi1")
+
+
+# ---------------------------------------------------------------------------------------------------
+# Drawing
+# ---------------------------------------------------------------------------------------------------
 
 
 def draw(results, experiments, folder):
     """All pictures that the results allow, as PNG and SVG in a folder; results: the loaded JSON files of tasks.
 
-    -> [(path of the PNG, caption), ...], [a picture whose results are missing (the results), ...]
+    -> [Picture, ...], [a picture whose results are missing (the results), ...]
     Raises ImportError where there is no matplotlib.
     """
     import matplotlib
@@ -161,43 +185,69 @@ def draw(results, experiments, folder):
     with matplotlib.rc_context(STYLE):
         for drawing in drawings(experiments):
             try:
-                figure = compose(drawing, experiments, found)
+                panels = compose(drawing, experiments, found)
             except Missing as missing:
                 skipped.append(f"{drawing.name} ({missing})")
-            else:
-                drawn.append((save(figure, folder / drawing.name), drawing.caption))
+                continue
+            caption, path = " ".join(filter(None, [drawing.caption, *map(hidden, panels)])), folder / drawing.name
+            drawn.append(Picture(path, None if drawing.study else drawing.problem, caption, save(panels, path)))
     return drawn, skipped
 
 
 def compose(drawing, experiments, found):
-    """A figure with its panels side by side and one legend below them."""
+    """A figure for each panel, with its legend below; all of them of one height, with axes in the same place."""
     from matplotlib.figure import Figure
 
-    count, name = len(drawing.panels), drawing.problem
-    figure = Figure(figsize=(PANEL[0] * count, PANEL[1]), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, count, squeeze=False)[0], drawing.panels, strict=True):
+    figures, rows, name = [], [], drawing.problem
+    for panel in drawing.panels:
+        figure = Figure()
+        axes = figure.subplots()
         panel(axes, *((experiments[name], found.get(name, {})) if name else (experiments, found)))
-    if name:
-        figure.axes[0].set_title(f"{name}: {figure.axes[0].get_title()}")
-    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
-    handles = {label: handle for pair in pairs for handle, label in pair}
-    if handles:
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=2 * count)
-    return figure
+        handles = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        if handles:
+            figure.legend(handles.values(), handles, loc="lower center", ncols=2, borderaxespad=0.1)
+        rows.append((len(handles) + 1) // 2 + (3 if axes.get_xticklabels()[0].get_rotation() else 0))
+        figures.append(figure)
+    left, bottom, right, top = MARGINS
+    bottom += LEGEND_ROW * max(rows)
+    size = PANEL[0], PANEL[1] + bottom + top
+    for figure in figures:
+        figure.set_size_inches(size)
+        figure.subplots_adjust(left / size[0], bottom / size[1], 1 - right / size[0], 1 - top / size[1])
+    return figures
 
 
-def save(figure, stem):
-    """Write PNG, in 256 colours where there are lines alone, and SVG, with one layout for both.  -> path of the PNG"""
+def hidden(figure):
+    """Which curves can hardly be seen, since others cover nine tenths of them: a sentence, or nothing."""
+    axes, pairs = figure.axes[0], []
+    lines = [line for line in axes.lines if line.get_linestyle() == "-" and not line.get_label().startswith("_")]
+    for under, over in combinations(lines, 2):
+        if len(under.get_xdata()) == len(over.get_xdata()):
+            apart = axes.transData.transform(under.get_xydata()) - axes.transData.transform(over.get_xydata())
+            if np.quantile(np.hypot(*apart.T), 0.9) < figure.dpi / 72:  # a point
+                pairs.append(f"“{over.get_label()}” covers “{under.get_label()}”")
+    return f"In “{axes.get_title()}” {', '.join(pairs)}." if pairs else ""
+
+
+def save(figures, path):
+    """Write the panels side by side as PNG, in 256 colours where there are lines alone, and as SVG.  -> SVG of each"""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from PIL import Image  # comes with matplotlib
 
-    figure.get_layout_engine().execute(figure)
-    figure.set_layout_engine("none")
-    canvas, path = FigureCanvasAgg(figure), stem.with_suffix(".png")
-    canvas.draw()
-    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    lines_alone = not any(axes.images for axes in figure.axes)
-    (pixels.quantize(256) if lines_alone else pixels).save(path, dpi=[figure.dpi] * 2)
-    FigureCanvasSVG(figure).print_svg(stem.with_suffix(".svg"), metadata={"Date": None})
-    return path
+    images, panels = [], []
+    for figure in figures:
+        canvas, text = FigureCanvasAgg(figure), io.StringIO()
+        canvas.draw()
+        images.append(np.asarray(canvas.buffer_rgba()))
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+        panels.append(text.getvalue()[text.getvalue().index("<svg") :])
+    pixels = Image.fromarray(np.hstack(images)).convert("RGB")
+    lines_alone = not any(figure.axes[0].images for figure in figures)
+    (pixels.quantize(256) if lines_alone else pixels).save(path.with_suffix(".png"), dpi=[figures[0].dpi] * 2)
+    width, height = 72 * figures[0].get_size_inches()
+    beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(panels))
+    size = f'width="{len(panels) * width}pt" height="{height}pt" viewBox="0 0 {len(panels) * width} {height}"'
+    whole = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n' + "".join(beside) + "</svg>\n"
+    path.with_suffix(".svg").write_text(whole, encoding="utf-8")
+    return panels

@@ -210,6 +210,18 @@ def checkpoint_path(stem, name):
     return stem.with_name(f"{stem.name}-{name}.npz")
 
 
+def progress_path(stem):
+    return stem.with_name(f".{stem.name}.progress.part")  # `lock` removes one that is left
+
+
+def progress(stem):
+    """The part of a task that is done, 0 where nothing is known."""
+    try:
+        return float(progress_path(stem).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+
+
 def remove_checkpoints(stem):
     for path in stem.parent.glob(checkpoint_path(stem, "*").name):
         path.unlink(missing_ok=True)

@@ -21,14 +21,24 @@ class Missing(Exception):
 # Errors during trainings: the quantity that each ends in -> label, color, method, training, name in the history.
 CURVES = {
     "classical": ("classical PINN", VERMILION, "classical", "classical", "classical"),
-    "transfer": ("transfer", ORANGE, "adam", "transfer", "transfer"),
-    "e1": ("NH-PINN, e1", BLUE, "adam", "homogenized", "e1"),
-    "e3": ("NH-PINN, e3", SKY, "adam", "homogenized", "e3"),
+    "transfer": ("transfer learning", ORANGE, "adam", "transfer", "transfer"),
+    "e1": ("NH-PINN (e1)", BLUE, "adam", "homogenized", "e1"),
+    "e3": ("its last step (e3)", SKY, "adam", "homogenized", "e3"),
     "N": ("corrector N", GREEN, "adam", "cell", "N"),
 }
-for _chi in ("chi1", "chi2"):
-    CURVES[_chi] = (f"{_chi}, oversampling", GREEN, "adam", "cell", _chi)
-    CURVES[f"{_chi}_plain"] = (f"{_chi}, plain", PURPLE, "plain", "cell_plain", _chi)
+for _chi, _label in (("chi1", "χ₁"), ("chi2", "χ₂")):
+    CURVES[_chi] = (f"{_label} with oversampling", GREEN, "adam", "cell", _chi)
+    CURVES[f"{_chi}_plain"] = (f"{_label} without", PURPLE, "plain", "cell_plain", _chi)
+WORDS = {  # what the results call otherwise
+    "chi1": "corrector χ₁",
+    "chi2": "corrector χ₂",
+    "e1": "NH-PINN",
+    "e1_corrected_interior": "its reconstruction, one period inside",
+    "classical_predicted": "classical PINN",
+    "periodicity": "what asks for periodicity",
+    "layers": "layers of oversampling",
+    "minimiser": "minimised by",
+}
 
 # ---------------------------------------------------------------------------------------------------
 # Results
@@ -62,14 +72,6 @@ def along_line(values, experiment):
     return np.reshape(values, (len(values), *[count] * dim))[(..., *[count // 2] * (dim - 1))]
 
 
-def values_of(results, experiment, quantity, recipe):
-    """A quantity of one problem, by seeds; of the recipe "paper" the printed number."""
-    if recipe == "paper":
-        return [experiment.paper[quantity]] if quantity in experiment.paper else []
-    found = [result for seeds in results.values() for result in seeds if result.get("recipe") == recipe]
-    return [result["quantities"][quantity] for result in found if quantity in result["quantities"]]
-
-
 # ---------------------------------------------------------------------------------------------------
 # Panels of one problem
 # ---------------------------------------------------------------------------------------------------
@@ -88,8 +90,9 @@ def log_scale(axes):
 
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
-    axes.yaxis.set_major_formatter("{x:g}")
+    if high < 50 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
 
 
@@ -98,7 +101,10 @@ def reference(axes, x, values, label="fine solution"):
 
 
 def history(axes, experiment, results, quantities, last=None, optional=()):
-    """Errors against epochs: all, or the last ones.  Optional quantities are drawn where there are results."""
+    """Errors against epochs: all, or the last ones of the paper's, in a shorter training the same part of it.
+
+    Optional quantities are drawn where there are results.
+    """
     shown = []
     for quantity in (*quantities, *optional):
         label, color, method, part, error = CURVES[quantity]
@@ -109,7 +115,9 @@ def history(axes, experiment, results, quantities, last=None, optional=()):
             if quantity in optional:
                 continue
             raise
-        keep = epochs >= epochs[-1] - (last or epochs[-1])
+        settings = {"transfer": "classical", "cell_plain": "plain"}.get(part, part)
+        recent = round(min(last / getattr(experiment, settings)["epochs"] if last else 1, 1) * epochs[-1])
+        keep = epochs >= epochs[-1] - recent
         band(axes, epochs[keep], errors[:, keep], color, label)
         shown.append(errors[:, keep])
         if quantity in experiment.paper and not optional:
@@ -118,7 +126,7 @@ def history(axes, experiment, results, quantities, last=None, optional=()):
     shown = np.concatenate([errors.ravel() for errors in shown])
     if shown.max() > 10 * shown.min():
         log_scale(axes)
-    title = f"last {last} epochs" if last and last < epochs[-1] else "all epochs"
+    title = f"errors, last {recent} epochs" if last and recent < epochs[-1] else "errors, all epochs"
     axes.set(title=title, xlabel="epoch", ylabel="relative L2 error")
 
 
@@ -133,11 +141,11 @@ def solution(axes, experiment, results, methods):
     for method in methods:
         label, color = {"adam": ("NH-PINN", BLUE), "classical": ("classical PINN", VERMILION)}[method]
         band(axes, x, along_line(at(results, method, "fields", "solution"), experiment), color, label)
-    label_solution(axes, experiment.problem, "solution")
+    label_solution(axes, experiment.problem, "the solution")
 
 
 def label_solution(axes, problem, title):
-    axes.set(title=title, xlabel="x" if problem.dim == 1 else "x1, on the middle line")
+    axes.set(title=title, xlabel="x" if problem.dim == 1 else "x₁, on the middle line")
     axes.set_ylabel("u" if problem.initial is None else f"u at t = {problem.final_time:g}")
 
 
@@ -154,7 +162,7 @@ def reconstruction(axes, experiment, results, distance):
     near = np.abs(x - most) <= half
     if not distance:
         reference(axes, x[near], fine[near])
-    for label, color, values in (("homogenized u0", BLUE, u0), ("first-order reconstruction", GREEN, corrected)):
+    for label, color, values in (("homogenized u₀", BLUE, u0), ("first-order reconstruction", GREEN, corrected)):
         if distance:
             axes.plot(x, np.abs(values - fine), color=color, label=label)
         else:
@@ -162,7 +170,7 @@ def reconstruction(axes, experiment, results, distance):
     label_solution(axes, problem, "distance to the fine solution" if distance else "three periods")
     if distance:
         largest = np.abs(u0 - fine).max()
-        axes.set(ylim=(1e-4 * largest, 2 * largest), ylabel="|u - fine solution|")
+        axes.set(ylim=(1e-4 * largest, 2 * largest), ylabel="distance")
         log_scale(axes)
 
 
@@ -171,9 +179,9 @@ def coefficient(axes, experiment, results):
     problem = experiment.problem
     lines = [np.linspace(*ends, 4000 if problem.dim == 1 else 240) for ends in problem.domain]
     x = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, problem.dim)
-    name = "a(x, x/eps)" if problem.slow else "a(x/eps)" if problem.reaction is None else "r(x/eps)"
+    name = "a(x, x/ε)" if problem.slow else "a(x/ε)" if problem.reaction is None else "r(x/ε)"
     values = problem.coefficient(x, x / problem.eps) if problem.reaction is None else problem.reaction(x / problem.eps)
-    title = f"{name}, eps = 1/{1 / problem.eps:.0f}"
+    title = f"{'coefficient' if problem.reaction is None else 'reaction'} {name}, ε = 1/{1 / problem.eps:.0f}"
     if problem.dim == 2:
         image(axes, problem, values, title)
     else:
@@ -188,27 +196,29 @@ def image(axes, problem, values, title, **colors):
         np.reshape(values, (count, count)).T, origin="lower", extent=extent, interpolation="bilinear", **colors
     )
     axes.figure.colorbar(shown, ax=axes)
-    axes.set(xlabel="x1", ylabel="x2", title=title)
+    axes.set(xlabel="x₁", ylabel="x₂", title=title)
 
 
 def fine_image(axes, experiment, results):
-    image(axes, experiment.problem, at(results, "classical", "fields", "reference")[0], "fine solution u")
+    image(axes, experiment.problem, at(results, "classical", "fields", "reference")[0], "the fine solution")
 
 
 def error_image(axes, experiment, results):
     """The fine solution minus that of NH-PINN, for the first seed."""
     u, p = (at(results, "adam", "fields", field)[0] for field in ("reference", "solution"))
     span = {"vmin": -np.abs(u - p).max(), "vmax": np.abs(u - p).max(), "cmap": "RdBu_r"}
-    image(axes, experiment.problem, u - p, f"error, seed {results['adam'][0]['task']['seed']}", **span)
+    image(
+        axes, experiment.problem, u - p, f"fine solution − NH-PINN, seed {results['adam'][0]['task']['seed']}", **span
+    )
 
 
 def corrector(axes, experiment, results):
     """N on the cell of a problem in 1D."""
     exact = at(results, "adam", "fields", "corrector_reference")[0][0]
     y = np.linspace(0, experiment.problem.period, len(exact))
-    reference(axes, y, exact, "N, finite elements")
-    band(axes, y, np.stack(at(results, "adam", "fields", "corrector"))[:, 0], GREEN, "corrector N")
-    axes.set(xlabel="y", ylabel="N", title="N on its cell")
+    reference(axes, y, exact, "by finite elements")
+    band(axes, y, np.stack(at(results, "adam", "fields", "corrector"))[:, 0], GREEN, "NH-PINN")
+    axes.set(xlabel="y", ylabel="N", title="corrector N on its cell")
 
 
 def effective(axes, experiment, results, order):
@@ -218,21 +228,23 @@ def effective(axes, experiment, results, order):
     x, points = (np.linspace(*problem.domain[0], count) for count in (801, samples.shape[1]))
     reference(axes, x, CubicSpline(x, problem.effective(x[:, None]))(x, order), "exact")
     band(axes, x, CubicSpline(points, samples.T)(x, order).T, BLUE, "NH-PINN")
-    axes.set(xlabel="x", ylabel="da*/dx" if order else "a*", title="its derivative" if order else "coefficient a*(x)")
+    axes.set(
+        xlabel="x",
+        ylabel="da*/dx" if order else "a*",
+        title="derivative of a*" if order else "homogenized coefficient a*",
+    )
 
 
 def error_in_time(axes, experiment, results, error):
-    """A corrector's error against time: a line for each seed of adam, dots for sharp and for finite elements."""
-    pairs = zip(
-        at(results, "adam", "clock", "cell"), at(results, "adam", "history", "cell", "errors", error), strict=True
-    )
-    for seconds, errors in pairs:
-        axes.plot(seconds, errors, color=VERMILION, label="nhpinn, adam")
+    """A corrector's error against time: a line for adam, dots for sharp and for finite elements."""
+    seconds = np.mean(at(results, "adam", "clock", "cell"), axis=0)
+    band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", error)), VERMILION, "NH-PINN, adam")
     sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", error)
-    axes.plot(*sharp, "o", color=BLUE, label="nhpinn, sharp")
+    axes.plot(*sharp, "o", color=BLUE, label="NH-PINN, sharp")
     elements = [row[error] for row in results["fem"][0]["cells"]] if at(results, "fem", "clock", "cells") else []
     axes.plot(results["fem"][0]["clock"]["cells"], elements, "x", color=BLACK, label="finite elements")
-    axes.set(xlabel="seconds", ylabel=f"relative L2 error of {error}", title="corrector", xscale="log")
+    title = f"error of {WORDS.get(error, error)} against time"
+    axes.set(xlabel="seconds", ylabel="relative L2 error", title=title, xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     log_scale(axes)
 
@@ -246,7 +258,7 @@ def bandwidth(axes, experiment, results):
     for points, color in zip(dict.fromkeys(row["points"] for row in rows), (VERMILION, BLUE), strict=False):
         line = [(row["bandwidth"], row["error"]) for row in rows if row["points"] == points]
         axes.plot(*zip(*line, strict=True), "o-", ms=4, color=color, label=f"{points} points")
-    axes.set(xlabel="bandwidth", ylabel="relative L2 error", title="exact minimiser of the loss", xscale="log")
+    axes.set(xlabel="bandwidth of the functions", ylabel="relative L2 error", title="exact minimiser", xscale="log")
     log_scale(axes)
 
 
@@ -261,54 +273,17 @@ def study(axes, experiment, results, method, across, quantities, where=()):
     places = list(dict.fromkeys(row[across] for row in rows))
     for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
         x = [places.index(row[across]) + 0.2 * i - 0.1 for row in rows]
-        axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=quantity)
+        axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=WORDS.get(quantity, quantity))
     axes.set_xticks(range(len(places)), places, rotation=30 if max(len(str(p)) for p in places) > 3 else 0)
-    axes.set(xlabel=across, ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
+    axes.set(xlabel=WORDS[across], ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
     seeds = f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed"
-    axes.set_title(f"{where[1]}, {seeds}" if where else seeds)
+    axes.set_title(f"{where[1]}, {seeds}" if where else f"errors, {seeds}")
     log_scale(axes)
 
 
 # ---------------------------------------------------------------------------------------------------
 # Panels of all problems
 # ---------------------------------------------------------------------------------------------------
-
-LAW = {  # (quantity, recipe) -> label, color, marker
-    ("classical_predicted", "fem"): ("predicted", BLACK, "_"),
-    ("classical", "adam"): ("classical PINN", VERMILION, "o"),
-    ("transfer", "adam"): ("transfer", ORANGE, "s"),
-    ("classical", "paper"): ("classical PINN, paper", VERMILION, "x"),
-    ("transfer", "paper"): ("transfer, paper", ORANGE, "+"),
-}
-RECONSTRUCTED = {
-    "relative L2 error": {
-        ("e4", "fem"): ("u0", BLUE, "o"),
-        ("e1_corrected", "fem"): ("first-order reconstruction", GREEN, "s"),
-        ("e1_corrected_interior", "fem"): ("one period inside", GREEN, "^"),
-    },
-    "relative error, gradient": {
-        ("h1", "fem"): ("u0", BLUE, "o"),
-        ("h1_corrected", "fem"): ("first-order reconstruction", GREEN, "s"),
-        ("h1_corrected_interior", "fem"): ("one period inside", GREEN, "^"),
-    },
-}
-
-
-def dots(axes, experiments, found, marks, log=False, ylabel="relative L2 error"):
-    """Quantities of every problem, mean and range of the seeds; there has to be the first of them."""
-    for place, ((quantity, recipe), (label, color, marker)) in enumerate(marks.items()):
-        values = [values_of(found.get(name, {}), each, quantity, recipe) for name, each in experiments.items()]
-        if place == 0 and not any(values):
-            raise Missing(quantity)
-        for column, here in enumerate(values):
-            if here:
-                x = column + 0.12 * (place - (len(marks) - 1) / 2)
-                axes.plot([x, x], [min(here), max(here)], color=color, lw=1)
-                axes.plot(x, np.mean(here), color=color, marker=marker, ls="", ms=5, label=label)
-    axes.set_xticks(range(len(experiments)), experiments, rotation=20)
-    axes.set_ylabel(ylabel)
-    if log:
-        log_scale(axes)
 
 
 def against_eps(axes, experiments, found, quantity, points=None, order=None, ylabel="relative L2 error"):
@@ -334,12 +309,12 @@ def against_eps(axes, experiments, found, quantity, points=None, order=None, yla
             continue
         label = name if len({recipe for _, _, recipe in lines}) == 1 else f"{name}, {recipe}"
         axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
-        if order:
-            axes.plot(eps, values[-1] * (eps / eps[-1]) ** order, color=color, ls=":", lw=0.9)
-    if order:
-        axes.plot([], [], color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
+    if order:  # a guide above all lines
+        eps = np.array(sorted({e for line in lines.values() for e in line}))
+        most = max(np.mean(values) / e**order for line in lines.values() for e, values in line.items())
+        axes.plot(eps, 1.5 * most * eps**order, color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
         log_scale(axes)
     ticks = sorted({e for line in lines.values() for e in line})
-    axes.set(xscale="log", xlabel="eps", ylabel=ylabel, title=quantity.replace("_", " "))
+    axes.set(xscale="log", xlabel="ε", ylabel=ylabel, title=WORDS.get(quantity, quantity))
     axes.set_xticks(ticks, [f"1/{1 / e:.0f}" for e in ticks])
     axes.set_xticks([], minor=True)

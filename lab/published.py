@@ -11,7 +11,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from lab import claims, command, files, tables, tasks
+from lab import claims, files, tables, tasks
 from lab.settings import BUDGETS
 from problems import EXPERIMENTS, PROBLEMS
 
@@ -37,7 +37,7 @@ def load(folder, budget=None):
     results = {}
     for path in sorted(Path(folder, "tasks").glob("*.json")):
         with suppress(ValueError, TypeError, KeyError, RecursionError):  # of other settings, or not a result
-            task, result = command.saved_task(path, EXPERIMENTS)
+            task, result = tasks.saved(path, EXPERIMENTS)
             results.setdefault(task.budget, {})[task] = result
     return results.get(budget or next((name for name in reversed(BUDGETS) if name in results), None), {})
 

@@ -7,91 +7,96 @@ alone.  Its tables are those of tables.md; every text passes through html.escape
 import base64
 import re
 from html import escape
+from pathlib import Path
+from string import Template
 
+from lab import claims
+
+PAGE = Path(__file__).with_name("page.html")  # the frame: what every report has
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 0 1rem 3rem; }
-h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); } h3 { margin-top: 2rem; }
-p, li, figcaption, h3 { overflow-wrap: anywhere; }
-nav a { margin-right: 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.7rem; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
-figure { margin: 1.5rem 0; }
-figure img { background: white; height: 15.5rem; max-width: none; display: block; }
-figcaption { font-size: 0.9rem; }
-code { background: #8882; padding: 0 0.2em; border-radius: 3px; }
-"""
-TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>nhpinn: results</title>
-<link rel="icon" href="data:,">
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+COLORS = {" <": ' class="better"', " >": ' class="worse"'}  # of numbers, by their sign
+MARKS = {claims.REPRODUCED: ("✓", "better"), claims.NOT: ("✗", "worse"), claims.UNKNOWN: ("–", "small")}
 
 
-def page(heading, found, failed, results, pictures=(), skipped=()):
+def page(shown, titles, results, judged=(), pictures=(), skipped=()):
     """The page as a string.
 
-    heading, found, failed: paragraphs, Tables and sentences, as for tables.markdown.
-    results: those of all tasks.  pictures, skipped: as figures.draw returns them.
+    shown: tables.Shown.  titles: {name of a problem: its title}.  results: those of all tasks.
+    judged: (Claim, verdict, evidence) of each claim.  pictures, skipped: as figures.draw returns them.
     """
-    body = [
-        "<h1>nhpinn: results</h1>",
-        *(f"<p>{inline(paragraph)}</p>" for paragraph in heading),
-        '<nav><a href="#tables">Tables</a> <a href="#figures">Figures</a> <a href="#tasks">Tasks</a></nav>',
-        '<h2 id="tables">Tables</h2>',
-        *map(section, found),
-        "<h3>Failed</h3><ul>" + "".join(f"<li>{inline(each)}</li>" for each in failed) + "</ul>" if failed else "",
-        '<h2 id="figures">Figures</h2>',
-        "<p>Lines are means over the seeds, bands their range; thin dashed lines the numbers of the paper.</p>",
-        *(figure(*picture) for picture in pictures),
-        f"<p>Not drawn, for lack of results: {escape(', '.join(skipped) or 'none')}.</p>",
-        '<h2 id="tasks">Tasks</h2>',
-        tasks_table(results),
+    drawn = {picture.path.name for picture in pictures}
+    studies = [*(figure(picture) for picture in pictures if picture.problem is None), *map(section, shown.studies)]
+    missing = f'<p class="small">Not drawn, for lack of results: {escape(", ".join(skipped))}.</p>' if skipped else ""
+    parts = [  # (anchor, title, content)
+        ("verdict", "The verdict", verdict(shown)),
+        ("overview", "Overview", section(shown.overview._replace(title=""), "overview")),
+        *((f"problem-{n}", f"{titles[n]} `{n}`", problem(found, n, pictures)) for n, found in shown.problems.items()),
+        ("claims", "The paper's claims", claims_list(judged, drawn) if judged else ""),
+        ("studies", "Studies", f'<div class="studies">{"".join(studies)}</div>' if studies else ""),
+        ("settings", "Settings", f"<p>{inline(shown.made)}</p>" + "".join(map(section, shown.settings)) + missing),
+        ("tasks", "Tasks", tasks_table(results)),
     ]
-    return TEMPLATE.format(policy=POLICY, style=STYLE, body="\n".join(body))
+    parts = [(escape(anchor), title, content) for anchor, title, content in parts if content]
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(
+        policy=POLICY,
+        contents="\n".join(f'<a href="#{anchor}">{escape(title.split("`")[-2:][0])}</a>' for anchor, title, _ in parts),
+        body="\n".join(f'<h2 id="{a}">{inline(title)}</h2>\n{content}' for a, title, content in parts),
+    )
 
 
-def section(found):
+def verdict(shown):
+    """The ten lines, and what failed."""
+    lines = "".join(f"<dt>{inline(about)}</dt><dd>{inline(sentence)}</dd>" for about, sentence in shown.verdict)
+    failed = "".join(f"<li>{inline(sentence)}</li>" for sentence in shown.failed)
+    return f'<dl class="verdict">{lines}</dl>' + (f"<h3>Failed</h3><ul>{failed}</ul>" if failed else "")
+
+
+def problem(found, name, pictures):
+    """The numbers of one problem beside its pictures."""
+    drawn = "".join(figure(picture) for picture in pictures if picture.problem == name)
+    return f'<div class="problem">{section(found._replace(title=""), "numbers")}<div>{drawn}</div></div>'
+
+
+def claims_list(judged, drawn):
+    """Each claim with its verdict and the evidence."""
+    items = []
+    for claim, verdict, evidence in judged:
+        mark, style = MARKS.get(verdict, ("○", "plain"))
+        links = [f'<a href="#{name}">{name}</a>' for name in claim.figures.split() if name in drawn]
+        items.append(
+            f'<li><p><span class="{style}">{mark} {escape(verdict)}</span>: {inline(claim.judge.__doc__)} '
+            f'<span class="small">({escape(claim.place)})</span></p>'
+            f'<p class="small">{inline(evidence)}. {", ".join(links)}</p></li>'
+        )
+    return f'<ol class="claims">{"".join(items)}</ol>'
+
+
+def section(found, style=""):
     """One Table with its title and its note."""
     title = f"<h3>{inline(found.title)}</h3>" if found.title else ""
-    return title + table(found.header, found.rows) + (f"<p>{inline(found.note)}</p>" if found.note else "")
+    return title + table(found.header, found.rows, style) + (f"<p>{inline(found.note)}</p>" if found.note else "")
 
 
 def inline(text):
-    """A piece of text, escaped, with `code`."""
-    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text.strip()))
+    """A piece of text, escaped, with `code`; a number is not broken at its minus, nor before its sign."""
+    text = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text.strip()))
+    return re.sub(r"\S+ (?:&lt;|&gt;|~)$|\d[.\d]*e-\d+", r"<span>\g<0></span>", text)
 
 
-def table(header, rows):
-    """A table that scrolls in a box of its own where the page is narrow."""
-    lines = [
-        "".join(f"<{tag}>{inline(cell)}</{tag}>" for cell in row)
-        for tag, row in [("th", header), *(("td", r) for r in rows)]
-    ]
-    return '<div class="wide"><table>' + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"
+def table(header, rows, style=""):
+    """A table that scrolls in a box of its own where the page is narrow; numbers below the paper's and above it."""
+    lines = ["<tr>" + "".join(f"<th>{inline(cell)}</th>" for cell in header) + "</tr>"]
+    for row in rows:
+        cells = [f"<td{COLORS.get(cell[-2:], '')}>{inline(cell)}</td>" for cell in row]
+        lines.append(('<tr class="first">' if row[0] else "<tr>") + "".join(cells) + "</tr>")
+    return f'<div class="wide {style}"><table>' + "\n".join(lines) + "</table></div>"
 
 
-def figure(path, caption):
-    """A PNG as part of the page."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return (
-        f'<figure id="{escape(path.stem)}"><div class="wide">'
-        f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}"></div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+def figure(picture):
+    """The panels of a picture as parts of the page, as many beside each other as there is room for."""
+    caption, data = escape(picture.caption), [base64.b64encode(svg.encode()).decode() for svg in picture.panels]
+    panels = "".join(f'<img alt="{caption}" src="data:image/svg+xml;base64,{each}">' for each in data)
+    return f'<figure id="{escape(picture.path.name)}"><div>{panels}</div><figcaption>{caption}</figcaption></figure>'
 
 
 def tasks_table(results):

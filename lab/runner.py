@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -85,11 +86,15 @@ def run_task(task, stem=None, problem_files=()):
 
     keeps = stem is not None and stem.parent.is_dir()
     with ALONE, asked_to_end(keeps) as end:
-        checkpoints = keep_at(stem, earlier, spent, end) if keeps else training.no_checkpoints
         try:
-            result = tasks.METHODS[task.method].run(own.known(problem_files)[task.problem], task, checkpoints)
+            experiment = own.known(problem_files)[task.problem]
+            part = partial(tasks.part_done, task, experiment)
+            checkpoints = keep_at(stem, earlier, spent, end, part) if keeps else training.no_checkpoints
+            result = tasks.METHODS[task.method].run(experiment, task, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
             result = {"error": described(error)}
+    if keeps:
+        files.progress_path(stem).unlink(missing_ok=True)
     seconds, processor_seconds = spent()
     return {
         "task": task._asdict(),
@@ -115,12 +120,22 @@ def clock():
     return time.perf_counter(), time.process_time()
 
 
-def keep_at(stem, earlier, spent, end):
+def keep_at(stem, earlier, spent, end, part_done):
     """A function that gives the training.Checkpoint of each training of a task by the training's name.
 
     A checkpoint holds what the task has spent() so far; one that is loaded adds that to `earlier`.  Once the event
-    `end` is set, the next call of `save` is the last thing that this process does.
+    `end` is set, the next call of `save` is the last thing that this process does.  Every second part_done({training:
+    epochs}) is written for who waits.
     """
+    epochs, told = {}, 0.0
+
+    def tell(name, state):
+        nonlocal told
+        epochs[name] = state["epoch"]
+        if time.monotonic() - told >= 1:
+            told = time.monotonic()
+            with suppress(OSError):
+                files.progress_path(stem).write_text(str(part_done(epochs)), encoding="utf-8")
 
     def checkpoint(name):
         path, last = files.checkpoint_path(stem, name), time.monotonic()
@@ -133,6 +148,7 @@ def keep_at(stem, earlier, spent, end):
 
         def save(state, finished):
             nonlocal last
+            tell(name, state)
             if finished or end.is_set() or time.monotonic() - last >= SAVE_EVERY:
                 try:
                     files.save_state(path, state, spent(), stamp)
@@ -216,8 +232,8 @@ def _different(saved, found, name=""):
 def run_tasks(stems, executors, announce, problem_files=()):
     """Run tasks, one at a time on each executor; stems: {task: path of its checkpoints, see run_task, or None}.
 
-    announce(task, result) is called as each ends, and with None in every second in which none does.  A process that
-    dies takes down its executor, whose only task has then another try in a new process.
+    announce(task, result, tasks at work) is called as each ends, and with None in every second in which none does.  A
+    process that dies takes down its executor, whose only task has then another try in a new process.
     """
     waiting, free, running, ended, died = list(reversed(stems)), list(range(len(executors))), {}, SimpleQueue(), set()
     try:
@@ -230,7 +246,7 @@ def run_tasks(stems, executors, announce, problem_files=()):
             try:
                 future = ended.get(timeout=1)
             except Empty:
-                announce(None, None)
+                announce(None, None, [task for task, _ in running.values()])
                 continue
             task, slot = running.pop(future)
             free.append(slot)
@@ -242,7 +258,8 @@ def run_tasks(stems, executors, announce, problem_files=()):
                     waiting.append(task)
                     continue
                 result = {"error": "its process died, twice: killed, or out of memory"}
-            announce(task, {"task": task._asdict(), "seconds": 0, **result})
+            result = {"task": task._asdict(), "seconds": 0, **result}
+            announce(task, result, [task for task, _ in running.values()])
     finally:
         for future in running:
             future.cancel()

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
-import numpy as np
-
 from lab.training import Options
 from nhpinn import Training
 from problems import fixed
@@ -66,18 +64,18 @@ def training(experiment, part, task):
     """Training and Options of one part of an experiment under the task's budget."""
     (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
     options = options._replace(batch=budget.batch, every=budget.every)
-    share = min(budget.epochs, budget.work[part] / work(experiment, part, settings, options))
+    share = min(budget.epochs, budget.work[part] / (settings.epochs * cost(experiment, part, settings, options)))
     epochs, average = (max(1, round(share * count)) for count in (settings.epochs, options.average))
     return settings._replace(epochs=epochs), options._replace(average=average)
 
 
-def work(experiment, part, settings, options):
-    """A rough measure of a training's work: multiplications an epoch for each weight, times epochs, plus overhead."""
+def cost(experiment, part, settings, options):
+    """A rough measure of an epoch's work: multiplications for each width of a network, plus overhead."""
     problem, of_cells = experiment.problem, part in ("cell", "plain")
     inputs = problem.dim + (problem.initial is not None and not of_cells)
     networks = (experiment.homogenized["points"] ** problem.dim if problem.slow else problem.dim) if of_cells else 1
-    points = min(options.batch or np.inf, settings.points**inputs)
-    return settings.epochs * (5e3 + networks * points * (problem.dim + 2) * len(settings.hidden))
+    points = min(options.batch or inf, settings.points**inputs)
+    return 5e3 + networks * points * (problem.dim + 2) * len(settings.hidden)
 
 
 def few(values, task, cells=lambda value: 0):

@@ -1,12 +1,17 @@
-"""Tables from results: means over seeds, ours beside the paper.  They are data; `markdown` and report.py write them.
+"""Tables from results: means over seeds, ours beside the paper, and the verdict in ten lines.
 
 `results` is a dictionary from tasks (problem, method, seed, budget) to what they returned, `experiments` one from the
-names of problems to their records, in the order in which they are shown.
+names of problems to their records, in the order in which they are shown.  What is made of them is data: `markdown`
+and `screen` are below, the page is made by report.py.
 """
 
+import textwrap
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+
+from lab.tasks import METHODS
 
 
 class Table(NamedTuple):
@@ -16,29 +21,53 @@ class Table(NamedTuple):
     note: str = ""  # a sentence below
 
 
-QUANTITIES = {
-    "e1": "NH-PINN against the fine solution",
-    "e2": "finite elements with NH-PINN's coefficients against the fine solution",
-    "e3": "NH-PINN against finite elements with the same coefficients",
-    "e4": "finite-element homogenization against the fine solution",
-    "e1_corrected": "first-order reconstruction against the fine solution",
-    "e1_corrected_interior": "the same, one period away from the boundary",
-    "h1": "gradient of the homogenized solution against that of the fine solution",
-    "h1_interior": "the same, one period away from the boundary",
-    "h1_corrected": "gradient of the first-order reconstruction",
-    "h1_corrected_interior": "the same, one period away from the boundary",
+class Shown(NamedTuple):
+    """All that is shown of results but the claims and the pictures."""
+
+    rows: list  # of summary.json
+    made: str  # how long it took, with what
+    verdict: list  # of (what it is about, sentence): at most ten
+    overview: Table
+    problems: dict  # name -> Table
+    studies: list  # of Tables
+    settings: list  # of Tables
+    failed: list  # sentences
+
+
+QUANTITIES = {  # in words; what is bounded from both sides has the endings _lower and _upper in the results
+    "e1": "e1: NH-PINN",
+    "e2": "e2: finite elements, its coefficients",
+    "e3": "e3: NH-PINN against e2's",
+    "e4": "e4: homogenization",
+    "e1_corrected": "reconstruction",
+    "e1_corrected_interior": "reconstruction, inside",
+    "h1": "gradient",
+    "h1_interior": "gradient, inside",
+    "h1_corrected": "gradient of the reconstruction",
+    "h1_corrected_interior": "gradient of the reconstruction, inside",
+    "certified": "NH-PINN, certified",
     "e_a": "homogenized coefficient",
-    "chi1": "corrector chi_1, with oversampling",
-    "chi2": "corrector chi_2, with oversampling",
-    "chi1_plain": "chi_1 without oversampling, best settings found for it",
-    "chi2_plain": "chi_2 without oversampling, best settings found for it",
+    "chi1": "corrector χ₁",
+    "chi2": "corrector χ₂",
+    "chi1_plain": "χ₁ without oversampling",
+    "chi2_plain": "χ₂ without oversampling",
     "N": "corrector N",
-    "classical": "classical PINN against the fine solution",
-    "transfer": "classical PINN started from NH-PINN's network",
-    "classical_predicted": "predicted for both: the minimiser of the loss averaged over the fast variable",
-    "classical_predicted_points": "the same, of the loss at its points, over splines of one element a period",
+    "classical": "classical PINN",
+    "classical_certified": "classical PINN, certified",
+    "transfer": "transfer learning",
+    "classical_predicted": "predicted for both",
+    "classical_predicted_points": "predicted, at the loss's points",
 }
+OWN_ERRORS = ("e1", "e2", "e3", "e_a", "chi1", "chi2", "N")  # of NH-PINN: the smaller the better
+OVERVIEW = {"classical": "classical", "classical_certified": "its certificate", "transfer": "transfer", "e1": "e1"}
+OVERVIEW |= {"e3": "e3", "e4": "e4", "chi1": "χ₁ or N", "certified": "certified"}  # quantity -> head of its column
+NOTE = (
+    "adam is the paper's recipe, sharp ours, e4 by finite elements. After a number: < below the paper's, > above it, "
+    "~ within a tenth of it (for what is not an error of NH-PINN). Certified: guaranteed in the energy norm, for "
+    "the classical PINN from both sides, for NH-PINN from above."
+)
 LABELS = ("eps", "rate", "weight")  # numbers that label the rows of a study
+LINES, WIDTH = 30, 100  # of the table on the terminal
 
 
 def summarize(results, experiments):
@@ -67,39 +96,135 @@ def summarize(results, experiments):
 
 def place(quantity):
     """Where a quantity stands in the tables; one that is not among QUANTITIES comes last."""
-    return (list(QUANTITIES).index(quantity) if quantity in QUANTITIES else len(QUANTITIES), quantity)
+    name = quantity.removesuffix("_lower").removesuffix("_upper")
+    return (list(QUANTITIES).index(name) if name in QUANTITIES else len(QUANTITIES), quantity)
 
 
-def tables(results, rows, experiments):
-    """The overview, one table a problem with every recipe, studies, references, settings."""
-    names = list(dict.fromkeys(row["problem"] for row in rows))
-    each = [problem_table(experiments[n], [row for row in rows if row["problem"] == n]) for n in names]
-    found = [overview(rows, names), *each, *study_tables(results), reference_table(results), *settings_tables(results)]
-    return [table for table in found if table.rows]
+def shown(done, made, results, experiments, judged=()):
+    """Everything as tables and sentences.  done, made: what was run, and how; judged: the verdicts of the claims."""
+    rows, by_problem = summarize(results, experiments), {}
+    for row in rows:
+        by_problem.setdefault(row["problem"], []).append(row)
+    return Shown(
+        rows,
+        made,
+        verdict(done, rows, judged),
+        overview(by_problem, experiments),
+        {name: problem_table(experiments[name], found) for name, found in by_problem.items()},
+        study_tables(results),
+        [table for table in (reference_table(results), *settings_tables(results)) if table.rows],
+        failures(results),
+    )
 
 
-def overview(rows, names):
-    """Relative errors of all problems by every recipe, ours with the printed number of the paper in parentheses."""
-    found = {(row["quantity"], row["recipe"], row["problem"]): row for row in rows}
+# ---------------------------------------------------------------------------------------------------
+# Ours beside the paper
+# ---------------------------------------------------------------------------------------------------
 
-    def cell(row):
-        return "" if row is None else f"{row['value']:.3g}" + (f" ({row['paper']:.3g})" if row["paper"] else "")
 
-    kinds = sorted({key[:2] for key in found}, key=lambda key: (place(key[0]), key[1]))
-    lines = [[*kind, *(cell(found.get((*kind, name))) for name in names)] for kind in kinds]
-    return Table("All problems", ["ours (paper)", "recipe", *names], lines)
+def overview(by_problem, experiments):
+    """The errors that the paper is about: of every problem the paper's line, and one for each recipe."""
+    lines = []
+    for name, rows in by_problem.items():
+        paper, corrector = experiments[name].paper, "N" if experiments[name].problem.reaction else "chi1"
+        quantities = [corrector if quantity == "chi1" else quantity for quantity in OVERVIEW]
+        cells = {"paper": [digits(paper[q]) if q in paper else "" for q in quantities]}
+        for recipe in ("adam", "sharp"):
+            found = {row["quantity"]: row for row in rows if row["recipe"] == recipe or row["quantity"] == "e4"}
+            cells[recipe] = [cell(found, q, lambda row: digits(row["value"])) for q in quantities]
+        filled = [[recipe, *line] for recipe, line in cells.items() if any(line)]
+        lines += [[name if i == 0 else "", *line] for i, line in enumerate(filled)]
+    return Table("Relative errors, ours beside the paper's", ["", "", *OVERVIEW.values()], lines, NOTE)
 
 
 def problem_table(experiment, rows):
     """One problem: the recipes beside the paper, with the deviation over the seeds."""
     recipes, lines = list(dict.fromkeys(row["recipe"] for row in rows)), []
-    for quantity in dict.fromkeys(row["quantity"] for row in rows):
-        by_recipe = {row["recipe"]: row for row in rows if row["quantity"] == quantity}
+    by_recipe = {r: {row["quantity"]: row for row in rows if row["recipe"] == r} for r in recipes}
+    names = (row["quantity"].removesuffix("_lower").removesuffix("_upper") for row in rows)
+    for quantity in dict.fromkeys(names):
         paper = experiment.paper.get(quantity)
-        cells = [number(by_recipe.get(recipe)) for recipe in recipes]
-        lines.append([quantity, QUANTITIES.get(quantity, ""), *cells, "" if paper is None else f"{paper:g}"])
+        cells = [cell(by_recipe[recipe], quantity, number) for recipe in recipes]
+        lines.append([QUANTITIES.get(quantity, quantity), *cells, "" if paper is None else f"{paper:g}"])
     problem = experiment.problem
-    return Table(f"{problem.name}: {problem.title}", ["", "relative error", *recipes, "paper"], lines)
+    return Table(f"{problem.name}: {problem.title}", ["relative error", *recipes, "paper"], lines)
+
+
+def cell(found, quantity, show):
+    """A quantity among rows {quantity: row} as text, with the sign of NOTE; one with two bounds as an interval."""
+    if f"{quantity}_lower" in found:
+        return "[" + ", ".join(digits(found[f"{quantity}_{end}"]["value"]) for end in ("lower", "upper")) + "]"
+    row = found.get(quantity)
+    if row is None:
+        return ""
+    value, paper = row["value"], row["paper"]
+    sign = "" if not paper else "<>"[value > paper] if quantity in OWN_ERRORS else "~" if near(row) else ""
+    return f"{show(row)} {sign}".rstrip()
+
+
+def near(row):
+    return abs(row["value"] / row["paper"] - 1) < 0.1
+
+
+def digits(value):
+    """Three digits, two where there are zeros before them."""
+    return f"{value:.3g}" if abs(value) >= 1e-3 else f"{value:.1e}"
+
+
+VERDICT = (  # what it is about, recipe, quantities, the sentence around their range
+    ("classical PINN", "adam", ("classical",), "error {}, where the function zero has 1"),
+    ("transfer learning", "adam", ("transfer",), "the classical PINN from NH-PINN's solution on ends at error {}"),
+    ("NH-PINN", "adam", ("e1",), "by the paper's recipe: error e1 {}"),
+    ("its last training", "adam", ("e3",), "e3 {}, against finite elements with the same coefficients"),
+    ("its correctors", "adam", ("chi1", "chi2", "N"), "error {}, with oversampling"),
+    ("homogenization", "fem", ("e4",), "e4 {}, what is left with exact correctors"),
+    ("recipe sharp", "sharp", ("e3",), "e3 {}, by random features and least squares"),
+)
+
+
+def verdict(done, rows, judged):
+    """What was done, what holds and what does not, in at most ten lines: (what it is about, sentence)."""
+
+    def of(recipe, *quantities):
+        return [row for row in rows if row["recipe"] == recipe and row["quantity"] in quantities]
+
+    lines = [("done", done)]
+    for about, recipe, quantities, words in VERDICT:
+        if found := of(recipe, *quantities):
+            lines.append((about, words.format(span(found)) + compared(found)))
+    bounds = {"NH-PINN by sharp at most": of("sharp", "certified"), "by adam at most": of("adam", "certified")}
+    bounds |= {"the classical PINN at least": of("adam", "classical_certified_lower")}
+    if any(bounds.values()):
+        parts = [f"{words} {span(found)}" for words, found in bounds.items() if found]
+        lines.append(("guaranteed", "error in the energy norm, of " + ", ".join(parts)))
+    if judged:
+        counts = Counter(judged).most_common()
+        lines.append(("claims", f"of {len(judged)}, " + ", ".join(f"{count} {verdict}" for verdict, count in counts)))
+    return lines
+
+
+def span(rows):
+    """The range of means, as text."""
+    values = [row["value"] for row in rows]
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def compared(rows):
+    """On how many of the problems that the paper has numbers for ours are below them, or near them, and where not."""
+    rows = [row for row in rows if row["paper"]]
+    ours = any(row["quantity"] in OWN_ERRORS for row in rows)
+    names = dict.fromkeys(row["problem"] for row in rows)
+    missed = dict.fromkeys(r["problem"] for r in rows if not (r["value"] < r["paper"] if ours else near(r)))
+    if not rows:
+        return ""
+    text = f"; {'below' if ours else 'within a tenth of'} the paper's on {len(names) - len(missed)} of {len(names)}"
+    return text + (f", not {', '.join(missed)}" if 0 < len(missed) < len(names) else "")
+
+
+# ---------------------------------------------------------------------------------------------------
+# The rest
+# ---------------------------------------------------------------------------------------------------
 
 
 def reference_table(results):
@@ -125,7 +250,7 @@ def study_tables(results):
     for task, result in results.items():
         if "study" in result:
             by_study.setdefault((task.problem, task.method), []).append(result)
-    return [study_table(f"{problem}: {method}", found) for (problem, method), found in by_study.items()]
+    return [study_table(f"{problem}: {METHODS[method].text}", found) for (problem, method), found in by_study.items()]
 
 
 def study_table(title, results):
@@ -144,7 +269,7 @@ def study_table(title, results):
         lines.append([*(f"{dict(label).get(head, '')}" for head in heads), *means])
     if rates := next((result["rates"] for result in results if "rates" in result), None):
         lines.append(["rate", *[""] * (len(heads) - 1), *(f"{rates[n]:.2f}" if n in rates else "" for n in names)])
-    return Table(title, [*heads, *names], lines)
+    return Table(title, [QUANTITIES.get(name, name.replace("_", " ")) for name in (*heads, *names)], lines)
 
 
 def settings_tables(results):
@@ -169,8 +294,6 @@ def setting(value):
 
 def number(row):
     """A mean with its deviation over the seeds and the worst of them."""
-    if row is None:
-        return ""
     return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}, worst {row['worst']:.4g}" if row["seeds"] > 1 else "")
 
 
@@ -188,16 +311,39 @@ def failures(results):
     return [f"{label(task)}: {result['error']}" for task, result in results.items() if "error" in result]
 
 
-def markdown(heading, found, failed):
-    """Everything as Markdown.  heading: paragraphs; found: Tables; failed: sentences."""
-    lines = [line for paragraph in heading for line in (paragraph, "")]
-    for table in found:
+# ---------------------------------------------------------------------------------------------------
+# As text
+# ---------------------------------------------------------------------------------------------------
+
+
+def markdown(shown):
+    """Everything as Markdown."""
+    lines = [shown.made, "", *(f"- {about}: {sentence}" for about, sentence in shown.verdict), ""]
+    for table in (shown.overview, *shown.problems.values(), *shown.studies, *shown.settings):
         lines += [f"### {table.title}", ""] if table.title else []
         lines += [*markdown_table(table.header, table.rows), ""]
         lines += [table.note, ""] if table.note else []
-    lines += ["### Failed", "", *(f"- {sentence}" for sentence in failed), ""] if failed else []
+    lines += ["### Failed", "", *(f"- {sentence}" for sentence in shown.failed), ""] if shown.failed else []
     return "\n".join(lines)
 
 
 def markdown_table(header, rows):
     return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
+
+
+def screen(shown, width=120):
+    """The overview, with the columns that fit, and the verdict, for a terminal: at most LINES lines of table."""
+    header, *rows = [shown.overview.header, *shown.overview.rows]
+    if len(rows) >= LINES:
+        more = [f"and {len(rows) - LINES + 2} lines", "more in", "tables.md"]
+        rows = [*rows[: LINES - 2], more + [""] * (len(header) - len(more))]
+    columns = list(zip(header, *rows, strict=True))
+    for head in ("its certificate", "transfer", "certified"):
+        if sum(2 + max(map(len, column)) for column in columns) > width + 2:
+            columns = [column for column in columns if column[0] != head]
+    padded = [[text.ljust(max(map(len, column))) for text in column] for column in columns]
+    lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
+    lines += ["", *textwrap.wrap(shown.overview.note, min(width, WIDTH)), ""]
+    for about, sentence in shown.verdict:
+        lines += textwrap.wrap(f"{about}: {sentence}", min(width, WIDTH), subsequent_indent="  ")
+    return "\n".join(lines)

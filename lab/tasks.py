@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lab import averages, experiments, settings, studies
+from lab import averages, experiments, files, settings, studies
 from lab.settings import Task, training
 
 
@@ -35,7 +35,8 @@ METHODS = {
     "robustness": Method(studies.run_robustness, ("cell",), "learning rates and weights", study=True, once=True),
 }
 # For estimates of time alone: how often a method trains each of its parts, where that is not once
-TRAININGS = {"fem": 0, "sharp": 0, "law": 3, "losses": 6, "layers": 8, "robustness": 5}
+TRAININGS = {"fem": 0, "sharp": 0, "law": 7, "losses": 6, "layers": 8, "robustness": 5}
+REST = {"fem": (2e6, 1e7), "sharp": (1e6, 5e6), "law": (1e7, 2e7), "sweep": (2e6, 1e8)}  # in one dimension, in more
 
 
 def applies(method, experiment):
@@ -60,10 +61,25 @@ def plan(chosen, methods, seeds, budget):
     return sorted(tasks, key=lambda task: work(task, chosen[task.problem]))
 
 
+def epochs_and_costs(task, experiment):
+    """{part: (epochs, work of an epoch)}, see settings.cost."""
+    found = {part: training(experiment, part, task) for part in METHODS[task.method].parts}
+    return {part: (t.epochs, settings.cost(experiment, part, t, options)) for part, (t, options) in found.items()}
+
+
 def work(task, experiment):
-    """A rough measure of a task's work, see settings.work."""
-    parts = (settings.work(experiment, part, *training(experiment, part, task)) for part in METHODS[task.method].parts)
-    return 1e6 + TRAININGS.get(task.method, 1) * sum(parts)
+    """A rough measure of a task's work: 1e6 take half a second to one."""
+    line, more = REST.get(task.method, (1e6, 1e6))
+    trainings = 0 if task.method == "law" and experiment.problem.initial else TRAININGS.get(task.method, 1)
+    costs = epochs_and_costs(task, experiment).values()
+    return (line if experiment.problem.dim == 1 else more) + trainings * sum(epochs * cost for epochs, cost in costs)
+
+
+def part_done(task, experiment, epochs):
+    """The part of its work that a task has done.  epochs: those that its trainings have behind them, by their names."""
+    costs = {part: cost for part, (_, cost) in epochs_and_costs(task, experiment).items()}
+    costs["transfer"], other = costs.get("classical"), next(iter(costs.values()))
+    return min(sum(n * costs.get(name, other) for name, n in epochs.items()) / work(task, experiment), 0.99)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -97,3 +113,14 @@ def described(value):
     if inspect.isfunction(value):
         return [inspect.getsource(value), inspect.getclosurevars(value).nonlocals]
     return value.item() if isinstance(value, np.generic) else repr(value)
+
+
+def saved(path, known):
+    """The task of a saved result, and the result; known: {name: Experiment}.  Raises ValueError if not repeatable."""
+    result = files.read(path)
+    task = Task(**result["task"])
+    if task.problem not in known:
+        raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
+    if path.stem != name_of(task, known[task.problem]):
+        raise ValueError("made under other settings than this source has, cannot be repeated")
+    return task, result

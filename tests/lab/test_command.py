@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,10 @@ def test_smoke_runs_every_problem_and_writes_its_results(smoke):
     assert len(list((out / "tasks").glob("*.json"))) == 6 * len(names) + ("elliptic2d" in names)
     text = (out / "tables.md").read_text()
     assert all(f"{value:g}" in text for name in names for value in EXPERIMENTS[name].paper.values())
-    assert text in run.stdout
+    table, *rest = run.stdout.split("\n\n")[-4:]
+    assert [line for line in table.splitlines() if line.startswith(tuple(names))] and len(table.splitlines()) <= 30
+    assert all(verdict.splitlines()[0].startswith("done: ") for verdict in rest[1:2])
+    assert len(run.stdout.split("is in", 1)[0].splitlines()) < 100 and str(out) in rest[-1]
 
 
 def test_references_do_not_depend_on_the_budget(smoke):
@@ -151,7 +155,8 @@ def test_seeds_are_averaged(tmp_path):
     assert found[0] != found[1] and row["seeds"] == 2
     np.testing.assert_allclose([row["value"], row["std"]], [np.mean(found), np.std(found, ddof=1)])
     assert row["worst"] == max(found)
-    assert f"{row['value']:.4g} ± {row['std']:.2g}, worst {row['worst']:.4g}" in run.stdout
+    text = (tmp_path / "tables.md").read_text()
+    assert f"{row['value']:.4g} ± {row['std']:.2g}, worst {row['worst']:.4g}" in text
 
 
 @pytest.mark.parametrize(
@@ -255,3 +260,60 @@ def test_estimates_of_time_and_texts_are_no_settings(monkeypatch):
     monkeypatch.setattr(tasks, "TRAININGS", {})
     monkeypatch.setattr(tasks, "METHODS", {n: m._replace(text="", study=False) for n, m in tasks.METHODS.items()})
     assert [tasks.name_of(task, EXPERIMENTS["elliptic2d"]) for task in every] == before
+
+
+# ---------------------------------------------------------------------------------------------------
+# Progress
+# ---------------------------------------------------------------------------------------------------
+
+
+def test_the_time_left_does_not_grow_while_one_long_task_ends_and_the_bar_moves_within_it():
+    """Short tasks have set the speed; the last one is ten times longer, and measured or not it counts down."""
+    work = {"a": 10.0, "b": 10.0, "long": 100.0}
+    for measured in (True, False):
+        seen = [
+            command.progress_of(work, {"a": 2.0, "b": 2.0}, {"long": (t, t / 20 if measured else 0)}, 2)
+            for t in np.linspace(0.1, 19, 40)
+        ]
+        done, left = np.transpose(seen)
+        assert np.all(np.diff(done) > 0) and np.all(np.diff(left) <= 1e-9) and 0 <= left[-1] < 2
+        assert abs(left[0] - 20) < 1 and done[-1] < 120
+
+
+def test_the_time_left_is_that_of_the_last_process():
+    work = {"ended": 10.0, "running": 40.0, "waiting": 30.0, "too": 10.0}
+    running = {"running": (20.0, 0.5)}
+    assert command.progress_of(work, {"ended": 10.0}, running, 1) == (30, 20 + 40)
+    assert command.progress_of(work, {"ended": 10.0}, running, 2) == (30, 40 - 10)
+
+
+def test_without_a_measured_speed_nothing_is_promised():
+    assert command.progress_of({"kept": 1.0, "new": 3.0}, {"kept": 0.0}, {"new": (5.0, 0.0)}, 1) == (1.0, None)
+
+
+def test_a_running_task_tells_which_part_of_it_is_done(tmp_path):
+    task, experiment = Task("const1d", "adam", 0, "paper"), EXPERIMENTS["const1d"]
+    epochs = {part: getattr(experiment, part)["epochs"] for part in ("cell", "homogenized", "classical")}
+    parts = [
+        tasks.part_done(task, experiment, {}),
+        tasks.part_done(task, experiment, {"cell": epochs["cell"] // 2}),
+        tasks.part_done(task, experiment, {"cell": epochs["cell"], "homogenized": epochs["homogenized"]}),
+        tasks.part_done(task, experiment, {**epochs, "transfer": epochs["classical"]} | {"classical": 0}),
+    ]
+    assert parts[0] == 0 and parts == sorted(set(parts)) and 0.9 < parts[-1] < 1
+    assert files.progress(tmp_path / "task") == 0
+    save = runner.keep_at(tmp_path / "task", [], lambda: [0, 0], threading.Event(), lambda found: found["cell"] / 10)(
+        "cell"
+    )[1]
+    save({"epoch": 7}, False)
+    assert files.progress(tmp_path / "task") == 0.7
+
+
+def test_a_table_for_a_narrow_terminal_fits_it_and_a_long_one_is_cut():
+    lines = [[f"problem{i}", "adam", "0.99 ~", "[0.98, 0.99]", *["0.01 <"] * 6] for i in range(40)]
+    overview = tables.Table("", ["", "", *tables.OVERVIEW.values()], lines, "note")
+    shown = tables.Shown([], "", [("done", "word " * 40)], overview, {}, [], [], [])
+    for width in (80, 120):
+        text = tables.screen(shown, width).split("\n\n")
+        assert max(map(len, "\n".join(text).splitlines())) <= width and len(text[0].splitlines()) == 30
+        assert "lines" in text[0].splitlines()[-1]

@@ -9,11 +9,12 @@ LABORATORY = [  # each may import those before it, and all of the method
     ["training", "averages", "minimisers"],
     ["settings"],
     ["experiments", "own"],
-    ["studies"],
-    ["tasks", "files", "tables", "panels"],
-    ["runner", "figures", "report", "overview"],
-    ["command"],
+    ["studies", "files"],
+    ["tasks", "panels"],
+    ["tables", "runner", "figures", "overview"],
     ["claims"],
+    ["report"],
+    ["command"],
 ]
 
 

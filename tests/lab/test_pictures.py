@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lab import command, figures, panels, report, tables
+from lab import claims, command, figures, panels, report, tables
 from lab.settings import Task
 from problems import EXPERIMENTS
 
@@ -139,40 +139,44 @@ def drawn(tmp_path_factory):
 @pytest.fixture
 def no_files(monkeypatch):
     """Panels are drawn, but nothing is written, which takes longest."""
-    monkeypatch.setattr(figures, "save", lambda figure, stem: stem.with_suffix(".png"))
+    monkeypatch.setattr(figures, "save", lambda panels, path: [])
 
 
 def test_every_figure_of_the_paper_is_drawn_and_nothing_is_missing(no_files, tmp_path):
     pictures, skipped = figures.draw(all_results(), EXPERIMENTS, tmp_path)
     assert skipped == []
-    names = {path.stem for path, _ in pictures}
-    assert names >= {f"fig{i:02}" for i in range(1, 24)} | {"time", "law", "law-eps", "law-bandwidth", "eps", "layers"}
-    assert names >= {*EXPERIMENTS, *(f"{name}-corrected" for name in EXPERIMENTS), "reconstruction"}
+    names = {picture.path.name for picture in pictures}
+    assert names >= {f"fig{i:02}" for i in range(1, 24)} | {"time", "law-eps", "law-bandwidth", "eps", "layers"}
+    assert names >= {*EXPERIMENTS, *(f"{name}-corrected" for name in EXPERIMENTS)}
+    assert {name for claim in claims.CLAIMS for name in claim.figures.split()} <= names
 
 
 def test_every_picture_is_a_png_and_a_whole_svg(drawn):
     assert len(drawn[0]) >= 7
-    for path, caption in drawn[0]:
-        assert caption and path.read_bytes().startswith(b"\x89PNG")
-        assert ElementTree.parse(path.with_suffix(".svg")).getroot().tag.endswith("svg")
+    for picture in drawn[0]:
+        assert picture.caption and picture.path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        whole = ElementTree.parse(picture.path.with_suffix(".svg")).getroot()
+        panels = [ElementTree.fromstring(panel) for panel in picture.panels]
+        assert [child.tag for child in whole] == [panel.tag for panel in panels] and whole.tag.endswith("svg")
 
 
 def test_a_picture_is_the_same_file_every_time(drawn, tmp_path):
     results = all_results(["reaction10"])
     results = [made for made in results if made["task"]["method"] == "classical"]
-    (path, _), *others = figures.draw(results, {"reaction10": EXPERIMENTS["reaction10"]}, tmp_path)[0]
-    assert path.name == "fig15.png" and not others
+    picture, *others = figures.draw(results, {"reaction10": EXPERIMENTS["reaction10"]}, tmp_path)[0]
+    assert picture.path.name == "fig15" and not others
+    before = next(picture for picture in drawn[0] if picture.path.name == "fig15")
+    assert picture.panels == before.panels and picture.caption == before.caption
     for suffix in (".png", ".svg"):
-        before = next(p for p, _ in drawn[0] if p.stem == "fig15").with_suffix(suffix)
-        assert path.with_suffix(suffix).read_bytes() == before.read_bytes()
+        assert picture.path.with_suffix(suffix).read_bytes() == before.path.with_suffix(suffix).read_bytes()
 
 
 def test_missing_results_skip_their_pictures_and_say_what_they_lack(no_files, tmp_path):
     results = [r for r in results_of("slow1d", 0) if r["task"]["method"] == "classical"]
     results.append({"task": {**results[0]["task"], "method": "adam"}, "error": "ValueError: no"})
     pictures, skipped = figures.draw(results, EXPERIMENTS, tmp_path)
-    assert [path.stem for path, _ in pictures] == ["fig10"]
-    assert {"fig09 (adam)", "fig01 (classical)", "law-bandwidth (law)", "law (classical_predicted)"} <= set(skipped)
+    assert [picture.path.name for picture in pictures] == ["fig10"]
+    assert {"fig09 (adam)", "fig01 (classical)", "law-bandwidth (law)"} <= set(skipped)
     assert figures.draw([], EXPERIMENTS, tmp_path)[0] == []
 
 
@@ -188,7 +192,30 @@ def test_a_problem_of_ones_own_gets_its_pictures(no_files, tmp_path):
     own = EXPERIMENTS["const1d"]._replace(paper={})
     results = [{**made, "task": {**made["task"], "problem": "own"}} for made in results_of("const1d", 0)]
     pictures, _ = figures.draw(results, {"own": own}, tmp_path)
-    assert {path.stem for path, _ in pictures} >= {"own", "own-corrected"}
+    assert {picture.path.name for picture in pictures} >= {"own", "own-corrected"}
+
+
+def test_no_two_curves_of_one_color_in_a_panel_and_titles_in_words(monkeypatch, tmp_path):
+    """A dashed line may have the color of its curve: it is the paper's number for it; markers that of their line."""
+    seen = []
+    monkeypatch.setattr(figures, "save", lambda panels, path: seen.extend(panels) or [])
+    figures.draw(all_results(), EXPERIMENTS, tmp_path)
+    assert len(seen) > 60
+    for panel in seen:
+        axes = panel.axes[0]
+        colors = [line.get_color() for line in axes.lines if line.get_linestyle() == "-"]
+        assert len(colors) == len(set(colors)), axes.get_title()
+        words = [axes.get_title(), axes.get_xlabel(), *axes.get_legend_handles_labels()[1]]
+        assert axes.get_title() and not any("_" in text or "chi" in text or "eps" in text for text in words), words
+
+
+def test_a_caption_says_which_curve_is_covered():
+    axes = matplotlib.figure.Figure().subplots()
+    x = np.linspace(0, 1, 50)
+    for label, y in (("below", x), ("above", x + 1e-4), ("apart", 1 - x)):
+        axes.plot(x, y, label=label)
+    axes.set_title("three")
+    assert figures.hidden(axes.figure) == "In “three” “above” covers “below”."
 
 
 def panel(draw, results, experiment):
@@ -202,7 +229,7 @@ def test_a_history_is_the_mean_the_range_and_the_number_of_the_paper():
     experiment = EXPERIMENTS["slow1d"]
     made = [result("slow1d", "classical", s, history={"classical": {"epochs": [0, 10, 20], "errors": {"classical": e}}})
             for s, e in enumerate([[1.0, 2.0, 3.0], [3.0, 4.0, 4.0]])]  # fmt: skip
-    axes = panel(figures.errors("classical", last=10), made, experiment)
+    axes = panel(figures.errors("classical", last=500), made, experiment)  # half of the paper's epochs
     mean, paper = axes.lines[:2]
     np.testing.assert_array_equal(mean.get_xydata(), [[10, 3], [20, 3.5]])
     np.testing.assert_array_equal(paper.get_ydata(), experiment.paper["classical"])
@@ -237,13 +264,14 @@ HOSTILE = """<script>alert("1")</script> & </td> ' <img src=x onerror=alert(2)>\
 
 
 def report_page(pictures=(), skipped=(), message=HOSTILE):
-    """A report with every kind of content, one task failed with a message; and its Markdown."""
+    """A report with every kind of content, one task failed with a message; and what it shows."""
     results = {Task(**made["task"]): made for made in all_results()}
     failed = Task("slow1d", "adam", 7, "paper")
     results[failed] = {"task": failed._asdict(), "error": message, "seconds": 0, "versions": {message: message}}
-    rows = tables.summarize(results, EXPERIMENTS)
-    shown = ["Heading with `code`.", message], tables.tables(results, rows, EXPERIMENTS), tables.failures(results)
-    return report.page(*shown, list(results.values()), pictures, skipped), tables.markdown(*shown)
+    shown = tables.shown("Done with `code`.", message, results, EXPERIMENTS, [claims.NOT])
+    titles = {name: experiment.problem.title for name, experiment in EXPERIMENTS.items()}
+    judged = [(claims.CLAIMS[0], claims.NOT, message), (claims.CLAIMS[1], claims.UNKNOWN, "")]
+    return report.page(shown, titles, list(results.values()), judged, pictures, skipped), shown
 
 
 class Tags(HTMLParser):
@@ -269,7 +297,7 @@ class Tags(HTMLParser):
 def test_the_report_is_one_page_without_scripts_or_links_to_elsewhere(drawn):
     text = report_page(*drawn)[0]
     tags = Tags(text)
-    assert tags.seen.count("img") == len(drawn[0]) and len(text) < 5e6
+    assert tags.seen.count("img") == sum(len(picture.panels) for picture in drawn[0]) and len(text) < 5e6
     assert not {"script", "iframe", "object", "form", "b", "i"} & set(tags.seen)
     assert all(not name.startswith("on") for name, _ in tags.attributes)
     assert all(value.startswith(("data:", "#")) for name, value in tags.attributes if name in ("src", "href"))
@@ -280,15 +308,43 @@ def test_the_report_escapes_what_it_shows():
     skipped = [HOSTILE]
     text = report_page(skipped=skipped)[0]
     assert "<script>" not in text and "<img" not in text and "<b>" not in text
-    assert text.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;") >= 4  # heading, list, task, versions
+    assert text.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;") >= 5  # made, list, task, versions, claim
+
+
+def test_the_report_begins_with_the_equation_and_the_verdict_and_leads_to_every_section(drawn):
+    text = report_page(*drawn)[0]
+    tags, places = Tags(text), [text.index(part) for part in ('class="equations"', 'id="verdict"', 'id="overview"')]
+    assert places == sorted(places) and places[-1] < text.index("<img")
+    links = {value.removeprefix("#") for name, value in tags.attributes if name == "href" and value != "data:,"}
+    ids = [value for name, value in tags.attributes if name == "id"]
+    assert links <= set(ids) and len(ids) == len(set(ids))
+    assert {f"problem-{name}" for name in EXPERIMENTS} | {"claims", "studies", "settings", "fig15"} <= links
 
 
 def test_the_report_has_every_row_of_the_tables():
-    page, text = report_page(message="no")
-    cells = [cell.strip() for line in text.split("\n") if line.startswith("| ") for cell in line.strip("|").split("|")]
-    shown = {re.sub("<.*?>", "", cell) for cell in re.findall("<t[dh]>(.*?)</t[dh]>", page)}
-    assert {report.escape(cell) for cell in cells if cell != "---"} <= shown
-    assert page.count("<tr>") >= text.count("\n| ") - text.count("| --- ")
+    page, shown = report_page(message="no")
+    cells = [
+        cell
+        for table in (shown.overview, *shown.problems.values(), *shown.studies)
+        for row in table.rows
+        for cell in row
+    ]
+    found = {re.sub("<.*?>", "", cell) for cell in re.findall("<t[dh].*?>(.*?)</t[dh]>", page)}
+    assert {report.escape(cell) for cell in cells} <= found
+    assert page.count("<tr") >= tables.markdown(shown).count("\n| ") - tables.markdown(shown).count("| --- ")
+
+
+def test_what_is_better_and_worse_than_the_paper_is_marked_by_a_sign_and_a_color():
+    values = {"e1": 0.001, "e3": 0.5, "classical": 0.98, "certified": 2.0}
+    made = result("slow1d", "adam", 0, quantities=values)
+    made["quantities"] |= {"classical_certified_lower": 0.9812, "classical_certified_upper": 0.99}
+    shown = tables.shown("", "", {Task(**made["task"]): made}, EXPERIMENTS)
+    assert shown.overview.rows[1] == ["", "adam", "0.98 ~", "[0.981, 0.99]", "", "0.001 <", "0.5 >", "", "", "2"]
+    assert ["classical PINN, certified", "[0.981, 0.99]", ""] in shown.problems["slow1d"].rows
+    page = report.page(shown, {"slow1d": "title"}, [made])
+    assert re.search('<td class="better"><span>0.001 &lt;', page) and re.search(
+        '<td class="worse"><span>0.5 &gt;', page
+    )
 
 
 def chromium():
@@ -327,13 +383,13 @@ def browse(page, folder, width):
     return json.loads(found[1]), re.findall(".*CONSOLE.*", run.stderr)
 
 
-@pytest.mark.parametrize("width", [375, 1200])
+@pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_the_report(drawn, tmp_path, width):
     """It loads without errors and without requests, and on a telephone nothing but tables and pictures scrolls."""
     found, console = browse(report_page(*drawn)[0], tmp_path, width)
     assert console == [] and found["requests"] == []
     assert found["scroll"] <= found["width"] <= width
-    assert len(found["images"]) == len(drawn[0]) and min(found["images"]) > 0
+    assert len(found["images"]) == sum(len(picture.panels) for picture in drawn[0]) and min(found["images"]) > 0
     assert found["cells"] > 100 and found["style"] == "solid"
 
 
@@ -342,8 +398,8 @@ def test_without_matplotlib_the_report_has_its_tables_and_a_line_says_what_to_in
     made = [made for made in results_of("const1d", 0) if made["task"]["method"] in ("classical", "adam")]
     results = {Task(**made["task"]): made for made in made}
     args = SimpleNamespace(out=tmp_path, only=["const1d"], experiments=EXPERIMENTS)
-    shown = ["Heading."], [tables.Table("", ["a"], [["1"]])], []
-    command.write_report(args, dict.fromkeys(results, "there-is-no-such-file"), results, shown)
+    shown = tables.shown("Done.", "Made.", results, EXPERIMENTS)
+    command.write_report(args, {}, results, shown, [])
     assert "pip install matplotlib" in capsys.readouterr().out
     page = (tmp_path / "report.html").read_text()
-    assert "<td>1</td>" in page and "<img" not in page
+    assert "<td>adam</td>" in page and "<img" not in page

@@ -264,7 +264,7 @@ def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
 
 def test_a_checkpoint_of_another_source_is_not_continued(tmp_path, monkeypatch, capsys):
     def epochs_run():
-        steps, (load, save) = [], runner.keep_at(tmp_path / "stem", [], lambda: [0, 0], threading.Event())("cell")
+        steps, (load, save) = [], runner.keep_at(tmp_path / "stem", [], lambda: [0, 0], threading.Event(), len)("cell")
         keep = training.Checkpoint(load, lambda state, finished: steps.append(0) or save(state, finished))
         small_training(0, False, keep)
         return len(steps)
