@@ -473,7 +473,7 @@ CLAIMS = (
     Claim("in its place", law_holds, (), "law-eps"),
     Claim("in its place", three_causes, (), "law-bandwidth"),
     Claim("in its place", failure_is_proved, ("const1d", "elliptic2d", "slow1d"), "fig01 fig03 fig10"),
-    Claim("in its place", success_is_proved, ("const1d", "elliptic2d", "slow1d"), "reconstruction"),
+    Claim("in its place", success_is_proved, ("const1d", "elliptic2d", "slow1d"), "fig06 fig12"),
     Claim("in its place", averages_of_losses, ("const1d", "elliptic2d"), "const1d-losses elliptic2d-losses"),
     Claim("introduction", fails_at_random, (), "fig01 fig03 fig10"),
     Claim("section 5.4", worse_when_eps_is_small, ("const1d", "reaction10", "reaction50"), "law-eps fig15 fig20"),
