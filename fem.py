@@ -18,6 +18,7 @@ Functions given by the user take points (n, dim) and return (n,) or, for a coeff
 
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import NamedTuple
 
@@ -260,7 +261,7 @@ def correctors(coefficient, mesh):
     _check_cell(mesh)
     form = _form(_sampled(coefficient, mesh), mesh)
     _check_periodic("coefficient", coefficient, mesh)
-    fields = _minimisers(form, 1e-22, least=1e-23)
+    (fields,) = _minimisers([form], 1e-22, least=1e-23)
     return Field(mesh, _nodal(fields)), _energies(form, fields)
 
 
@@ -313,7 +314,7 @@ def reaction_corrector(reaction, diffusion, mesh):
 # the orthogonal projection onto div q = 0, so that every iterate is admissible, and its energy a bound.
 # ---------------------------------------------------------------------------------------------------
 
-WORKERS = 2  # threads of a Fourier transform
+WORKERS = 2  # threads, one a direction; every one needs its own memory
 CACHE = 2**17  # numbers in the local arrays of a slab of elements
 
 
@@ -490,9 +491,7 @@ def _inverse(lines, n, scale, fluxes=False):
         return X
 
     def inverse(force):
-        X = [
-            turn(fft.rfftn(v, axes=axes, workers=WORKERS), flags, True) for v, flags in zip(force, shared, strict=True)
-        ]
+        X = [turn(fft.rfftn(v, axes=axes), flags, True) for v, flags in zip(force, shared, strict=True)]
         if not fluxes:
             X[0] /= total
         else:
@@ -500,20 +499,18 @@ def _inverse(lines, n, scale, fluxes=False):
             for i in range(dim):
                 X[i] = weight[i] * (X[i] - roots[i] * pressure)
                 X[i].flat[0] = 0
-        back = (
-            fft.irfftn(turn(v, flags, False), n, axes=axes, workers=WORKERS) for v, flags in zip(X, shared, strict=True)
-        )
-        return np.stack(list(back))
+        return np.stack([fft.irfftn(turn(v, flags, False), n, axes=axes) for v, flags in zip(X, shared, strict=True)])
 
     return inverse
 
 
-def _minimisers(form, delta, start=None, least=1e-15):
-    """The fields of least energy for every e_j, until the last four steps lower an energy by less than delta."""
-    return [
-        _descend(form, constant, np.zeros(form.shape) if start is None else start[j], delta, least)
-        for j, constant in enumerate(form.constants.T)
-    ]
+def _minimisers(forms, delta, starts=None, least=1e-15):
+    """For every form the fields of least energy for every e_j, until four steps lower an energy by less than delta."""
+    tasks = [(form, constant) for form in forms for constant in form.constants.T]
+    starts = [u for fields in starts for u in fields] if starts else [np.zeros(form.shape) for form, _ in tasks]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = list(pool.map(lambda task, u: _descend(*task, u, delta, least), tasks, starts))
+    return [found[i : i + len(found) // len(forms)] for i in range(0, len(found), len(found) // len(forms))]
 
 
 def _descend(form, constant, u, delta, least, most=5000):
@@ -621,7 +618,8 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, siz
     """Two-sided bounds of the homogenized tensor: Bounds.
 
     coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
-    refined inside the voxels until the gap is below `tolerance` or there would be more than `size` unknowns.
+    refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
+    there would be more than `size` unknowns.
     Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements of this order per axis: bounds for what the Gauss
     points see of it; `quadrature` says how far two rules differ.
     """
@@ -633,18 +631,18 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, siz
             f"coefficient: found shape {image.shape}, expected {dim} axes of an image, and (dim, dim) or none"
         )
     s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
-    found = None
+    found, before = None, np.inf
     for level, cuts in LEVELS:
         graded = [GRADING**k for k in range(cuts, 0, -1)]
         mesh = cell_mesh(dim, image.shape[:dim], period, level)
         mesh = mesh._replace(cuts=(0.0, *graded, *(1 - x for x in graded[::-1]), 1.0))
         unknowns = np.prod(image.shape[:dim]) * (level * (2 * cuts + 1)) ** dim
-        if found and (unknowns > size or found.gap <= tolerance):
+        if found and (unknowns > size or found.gap <= tolerance or found.gap > 0.95 * before):
             break
         _check_cell(mesh, dim if dim == 3 else 1, sampled=False)
         upper, lower, fields = _sandwich(s, mesh)
-        gap, field = _distance(upper, lower), Field(mesh, _nodal(fields[0]))
-        found = Bounds(lower, upper, _between(upper, lower), gap, 0.0, field)
+        before, gap = found.gap if found else np.inf, _distance(upper, lower)
+        found = Bounds(lower, upper, _between(upper, lower), gap, 0.0, Field(mesh, _nodal(fields[0])))
     return found
 
 
@@ -666,15 +664,18 @@ def _between(upper, lower):
     return root @ linalg.sqrtm(back @ lower @ back).real @ root
 
 
-def _sandwich(s, mesh):
-    """Upper and lower bound and the fields of both, solved until the solver adds a hundredth of the gap or nothing."""
-    forms, delta, fields = _forms(s, mesh), 1e-4, (None, None)
+def _sandwich(s, mesh, delta=1e-3):
+    """Upper and lower bound and the fields of both, solved until the solver adds a tenth of the gap or nothing.
+
+    delta: to begin with.  What is left to gain is several times what four steps have gained.
+    """
+    forms, fields = _forms(s, mesh), None
     while True:
-        fields = [_minimisers(form, delta, start) for form, start in zip(forms, fields, strict=True)]
+        fields = _minimisers(forms, delta, fields)
         upper, lower = _both(forms, fields)
         if delta <= max(0.02 * _distance(upper, lower), 1e-15):
             return upper, lower, fields
-        delta = max(1e-3 * _distance(upper, lower), 1e-15)
+        delta = max(0.01 * _distance(upper, lower), 1e-15)
 
 
 def _forms(s, mesh):
