@@ -53,9 +53,12 @@ class Field(NamedTuple):
         axes = [_inside(self.mesh, axis, x) for axis, x in enumerate(axes)]
         return _kron(_line(self.mesh, axis, x)[along.count(axis)] for axis, x in enumerate(axes)) @ self.nodal
 
-    def at(self, points):
-        """Value (n,) or (n, J), gradient (..., dim), second derivatives (..., dim, dim) at any points (n, dim)."""
-        dim, parts = points.shape[1], []
+    def at(self, points, most=2):
+        """Value (n,) or (n, J), gradient (..., dim), second derivatives (..., dim, dim) at any points (n, dim).
+
+        most: of the derivatives; 1: value and gradient alone.
+        """
+        dim, parts, unit = points.shape[1], [], np.eye(points.shape[1], dtype=int)
         others = lambda i: tuple(1 + j for j in range(dim) if j != i)  # noqa: E731
         nodal = self.nodal.reshape(*(_nodes(self.mesh, axis) for axis in range(dim)), -1)
         for some in np.array_split(points, max(1, len(points) // 4096)):  # blocks that fit the cache
@@ -63,13 +66,14 @@ class Field(NamedTuple):
             index = (np.expand_dims(columns, others(i)) for i, (columns, _) in enumerate(lines))
             jet = nodal[tuple(index)][None]  # (derivatives so far, n, nodes of the axes that are left, J)
             for _, tables in lines:
-                jet = np.einsum("mna,kna...->kmn...", tables, jet)
+                jet = np.einsum("mna,kna...->kmn...", tables[: most + 1], jet)
                 jet = jet.reshape(-1, *jet.shape[2:])
-            parts.append(jet.reshape(*[3] * dim, len(some), *self.nodal.shape[1:]))
-        jet, unit = np.concatenate(parts, axis=dim), np.eye(dim, dtype=int)
-        gradient = np.stack([jet[tuple(e)] for e in unit], -1)
-        second = np.stack([np.stack([jet[tuple(e + f)] for f in unit], -1) for e in unit], -2)
-        return jet[(0,) * dim], gradient, second
+            jet = jet.reshape(*[most + 1] * dim, len(some), *self.nodal.shape[1:])
+            part = [jet[(0,) * dim], np.stack([jet[tuple(e)] for e in unit], -1)]
+            if most > 1:
+                part.append(np.stack([np.stack([jet[tuple(e + f)] for f in unit], -1) for e in unit], -2))
+            parts.append(part)
+        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
 
 def counts(mesh):
@@ -607,7 +611,7 @@ class Bounds(NamedTuple):
 
     def corrector(self, y):
         """The correctors chi_j at any points y (n, dim): (n, dim), periodic, mean zero."""
-        return self.field.at(y)[0]
+        return self.field.at(y, 1)[0]
 
 
 LEVELS = ((1, 0), (2, 0), (3, 0), (3, 1), (4, 2), (5, 3))  # order and graded cuts inside a voxel, each within the next

@@ -139,7 +139,7 @@ def check_periodic(name, function, dim, period, count=7, copies=1):
         if not jump <= 1e-8 * np.abs(values).max():
             raise ValueError(
                 f"{name}: not periodic, y and y + {length:g} along axis {axis} differ by {jump:.3g}; "
-                f"expected the period {length:g}"
+                f"expected the period {length:g}, as of a function of y % {length:g}"
             )
 
 
@@ -394,14 +394,13 @@ def image_of(coefficient, dim, values=None):
             f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
             f"({dim}, {dim}) behind them"
         )
-    image = image.astype(float)
     if image.shape == (dim, dim) and np.allclose(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
         raise ValueError(
             f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
             "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
         )
     check_pixels(image, dim)
-    return image
+    return image.astype(float)
 
 
 def _labelled(image, dim, values):
@@ -421,8 +420,15 @@ def _labelled(image, dim, values):
     return np.array(table)[where.reshape(image.shape)]
 
 
+POROUS = (
+    "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of the "
+    "other phase: the error is about as small"
+)
+
+
 def check_pixels(image, dim):
     """Every pixel is symmetric, finite and positive definite."""
+    labels = "; or values={0: ..., 1: ...}, if these are labels" if image.dtype.kind in "iu" else ""
     tensors = image if image.ndim > dim else image[..., None, None]
 
     def refuse(bad, expected):
@@ -433,8 +439,7 @@ def check_pixels(image, dim):
     refuse(np.isnan(tensors).any(axis=(-2, -1)), "expected a number everywhere")
     refuse(
         np.isinf(tensors).any(axis=(-2, -1)) | (tensors == 0).all(axis=(-2, -1)),
-        "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of "
-        "the other phase: the error is about as small",
+        POROUS + labels,
     )
     asymmetry = np.abs(tensors - np.swapaxes(tensors, -1, -2)).max(axis=(-2, -1))
     refuse(asymmetry > 1e-10 * np.abs(tensors).max(axis=(-2, -1)), "expected a symmetric tensor")

@@ -215,10 +215,14 @@ class Cells(NamedTuple):
     scale: np.ndarray  # (J,): of the correctors
 
     def __call__(self, y):
-        """Values with mean zero (X, J, n) and gradients (X, J, n, dim) at y (n, dim)."""
-        directions = np.broadcast_to(np.diag(1 / self.period)[:, None], (y.shape[1], *y.shape))
-        jet = self.features.jet(coordinate_jet(y / self.period, directions, np.zeros(y.shape)))[:-1]
-        found = np.einsum("knN,NXJ->XJnk", jet, self.C * self.scale, optimize=True)
+        """Values with mean zero (X, J, n) and gradients (X, J, n, dim) at y (n, dim), in blocks that fit the memory."""
+        C, block = self.C * self.scale, 2**20 // len(self.C)
+        found = np.empty((*C.shape[1:], len(y), 1 + y.shape[1]))
+        for start in range(0, len(y), block):
+            z = y[start : start + block] / self.period
+            directions = np.broadcast_to(np.diag(1 / self.period)[:, None], (z.shape[1], *z.shape))
+            jet = self.features.jet(coordinate_jet(z, directions, np.zeros(z.shape)))[:-1]
+            found[:, :, start : start + block] = np.einsum("knN,NXJ->XJnk", jet, C, optimize=True)
         return found[..., 0] - (self.scale * self.mean)[..., None], found[..., 1:]
 
 
