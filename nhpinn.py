@@ -402,7 +402,9 @@ class Homogenized(NamedTuple):
 def lines_of(tensor, prefix):
     """A tensor with ten digits of its largest entry, and no -0."""
     digits = 9 - math.floor(math.log10(np.abs(tensor).max()))
-    return np.array2string(np.round(tensor, digits) + 0.0, precision=10, prefix=prefix)
+    fixed = 1 < digits < 14  # else powers of ten
+    rounded = np.round(tensor, digits) + 0.0
+    return np.array2string(rounded, precision=digits if fixed else 9, suppress_small=fixed, prefix=prefix)
 
 
 TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "two phases": 1e-4}
@@ -433,8 +435,8 @@ def homogenize(
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, period, tolerance, seed, **settings)
     if kind == "two phases" and found.gap + found.quadrature > 1:
-        found = _by_image(coefficient, period, tolerance, seed)
-    if found.recipe == "fem" and kind in ("sharp", "two phases"):  # a warning has said so
+        return _by_image(coefficient, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
+    if found.recipe == "fem" and kind == "sharp":  # a warning has said so
         kind, tolerance = "image", max(tolerance, TOLERANCES["image"])
     if not found.gap + found.quadrature <= tolerance:
         warnings.warn(
@@ -552,10 +554,10 @@ def _by_interfaces(cell, period, tolerance, seed):
     return _scaled_back(unit, unit.cells, period, "sharp")
 
 
-def _by_image(cell, period, tolerance, seed):
+def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
     """The bounds of an image of two phases on the unit cell."""
     coefficient = lambda y: coefficient_of(cell, y / period) * np.outer(period, period)  # noqa: E731
-    return _by_sampled_pixels(coefficient, period, "features have bounds for smooth interfaces alone")
+    return _by_sampled_pixels(coefficient, period, why)
 
 
 def _by_training(coefficient, period, tolerance, seed, **settings):

@@ -434,6 +434,24 @@ def test_a_larger_conductivity_never_lowers_the_bounds(seed, shape, more):
     assert below(found.lower, raised.upper)
 
 
+@settings(max_examples=8)
+@given(seeds, shapes, st.floats(2, 1000))
+def test_bounds_of_two_phases_obey_those_of_any_geometry(seed, shape, contrast):
+    """Hashin and Shtrikman's for tensors (Murat and Tartar): with eigenvalues l of a*, phases 1 and c,
+
+    sum 1 / (l - 1) <= 1 / (h - 1) + (d - 1) / (m - 1),   sum 1 / (c - l) <= 1 / (c - h) + (d - 1) / (c - m),
+
+    h and m the harmonic and the arithmetic mean.
+    """
+    mixed = np.random.default_rng(seed).random(shape) < 0.5
+    mixed.flat[0], mixed.flat[-1] = True, False
+    image, dim = np.where(mixed, float(contrast), 1.0), len(shape)
+    h, m, found = 1 / np.mean(1 / image), image.mean(), fem.bounds(image, dim, size=500)
+    low, high = np.linalg.eigvalsh(found.lower), np.linalg.eigvalsh(found.upper)
+    assert np.sum(1 / (high - 1)) <= (1 / (h - 1) + (dim - 1) / (m - 1)) * (1 + 1e-9)
+    assert np.sum(1 / (contrast - low)) <= (1 / (contrast - h) + (dim - 1) / (contrast - m)) * (1 + 1e-9)
+
+
 @settings(max_examples=6)
 @given(seeds, st.sampled_from([(3, 2), (2, 2, 3)]))
 def test_bounds_do_not_depend_on_how_finely_an_image_is_sampled(seed, shape):
