@@ -19,9 +19,9 @@ from math import comb, factorial, pi, sqrt
 from typing import NamedTuple
 
 import autograd.numpy as np
+import images
 from scipy.special import gamma, gammaincc, lpmv, zeta
 
-import images
 import nhpinn
 
 HEXAGONAL = np.exp(1j * pi / 3)
