@@ -56,8 +56,7 @@ class Boxes(NamedTuple):
 
 def gradient_of(level_set, points):
     """(n, d), zero where it does not exist, such as at the centre of a distance."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
+    with np.errstate(all="ignore"):
         return np.nan_to_num(elementwise_grad(level_set)(points), posinf=0, neginf=0)
 
 
@@ -553,7 +552,9 @@ def check_level_set(level_set, y):
     """Raises ValueError or TypeError for a function that is not finite, or has no gradient, at points y (n, d)."""
     values = checked_values("level_set", level_set, y)
     try:
-        slope = gradient_of(level_set, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
+            slope = gradient_of(level_set, y)
     except Exception as error:  # it works on arrays, but not under differentiation
         raise TypeError(
             f"level_set: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
