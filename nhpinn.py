@@ -44,9 +44,10 @@ import fem
 import nhpinn_bounds
 import nhpinn_interfaces
 import nhpinn_sharp
-from nhpinn_interfaces import TwoPhase
+from nhpinn_interfaces import TwoPhase, coefficient_of
 from nhpinn_networks import (
     LARGEST,
+    POROUS,
     SMALLEST,
     Correctors,
     Loss,
@@ -70,6 +71,7 @@ from nhpinn_networks import (
     pair_term,
     periodic_pairs,
     product_weights,
+    shown,
     tensor_and_divergence,
     tensor_grid,
     tensor_of,
@@ -364,14 +366,30 @@ class Homogenized(NamedTuple):
     upper: np.ndarray  # (dim, dim): above it
     gap: float  # between the bounds, relative, in the direction where it is largest
     quadrature: float  # what another quadrature changes in them, relative; 0 for images, whose integrals are exact
-    corrector: Callable  # y (n, dim), any points -> chi (n, dim), periodic, mean zero
+    cells: Callable  # y (n, dim) -> correctors (n, dim) and their gradients (n, dim, dim)
     recipe: str
 
+    def corrector(self, y):
+        """chi_j at any points y (n, dim), periodic, mean zero: (n, j)"""
+        return self.cells(checked_points("y", y, len(self.tensor)))[0]
+
+    def gradient(self, y):
+        """d chi_j / d y_k at any points y (n, dim): (n, j, k); the field of mean e_j is e_j + gradient(y)[:, j]"""
+        return self.cells(checked_points("y", y, len(self.tensor)))[1]
+
     def __str__(self):
-        lines = np.array2string(self.tensor, precision=10, prefix="tensor ")
+        lines = lines_of(self.tensor, "tensor ")
         return f"tensor {lines}\ngap of the bounds {self.gap:.2g}, quadrature {self.quadrature:.2g}, by {self.recipe}"
 
     __repr__ = __str__
+
+
+def lines_of(tensor, prefix):
+    """A tensor with ten digits of its largest entry, and no -0."""
+    digits = 9 - math.floor(math.log10(np.abs(tensor).max()))
+    fixed = 1 < digits < 14  # else powers of ten
+    rounded = np.round(tensor, digits) + 0.0
+    return np.array2string(rounded, precision=digits if fixed else 9, suppress_small=fixed, prefix=prefix)
 
 
 TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "two phases": 1e-4}
@@ -383,30 +401,27 @@ def homogenize(
     """The homogenized tensor of a periodic coefficient, with bounds on both sides.
 
     coefficient: a function of y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, with
-    this period (a number, or one an axis); or an image of any shape (m_1, ..., m_dim), with or without (dim, dim)
-    behind it, whose axis i runs along y_i (axis 0: the rows of a picture); or an image of labels, with
-    values={label: conductivity or tensor}; or a TwoPhase, for interfaces between smooth phases.
-    recipe: "sharp" (random features), "adam" (the paper's; settings are fields of Training), "fem" (finite elements);
-    images have finite elements in any case.
+    this period (a number, or one an axis) by itself, as a function of y % period has; or an image of any shape
+    (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i (axis 0: the rows of a
+    picture); or an image of labels, with values={label: conductivity or tensor}; or a TwoPhase, for interfaces between
+    smooth phases.
+    recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
+    (finite elements; of a TwoPhase those of an image of it); images have finite elements in any case.
     tolerance: of the gap of the bounds; None: 1e-6 for functions, 1e-4 for a TwoPhase, 1e-2 for images and for adam.
 
     The bounds hold for any correctors; a warning says where they stay further apart than the tolerance.  Raises
     ValueError or TypeError for a coefficient outside the theory and for bad settings.
     """
     check_homogenize(dim, period, recipe, tolerance, seed)
-    if isinstance(coefficient, TwoPhase):
-        kind, solve = "two phases", _by_interfaces
-    elif callable(coefficient):
-        kind, solve = recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe]
-        check_periodic("coefficient", coefficient, dim, period)
-    else:
-        kind, solve = "image", _by_pixels
-        coefficient = image_of(coefficient, dim, values)
+    period = np.broadcast_to(np.asarray(period, float), dim)
+    kind, solve, coefficient = _way(coefficient, period, recipe, values)
     if unknown := set(settings) - set(Training._fields if kind == "adam" else ()):
         raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
     tolerance = tolerance or TOLERANCES[kind]
-    found = solve(coefficient, np.broadcast_to(np.asarray(period, float), dim), tolerance, seed, **settings)
-    if (kind, found.recipe) == ("sharp", "fem"):  # it jumps, and a warning has said so
+    found = solve(coefficient, period, tolerance, seed, **settings)
+    if kind == "two phases" and found.gap + found.quadrature > 1:
+        return _by_image(coefficient, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
+    if found.recipe == "fem" and kind == "sharp":  # a warning has said so
         kind, tolerance = "image", max(tolerance, TOLERANCES["image"])
     if not found.gap + found.quadrature <= tolerance:
         warnings.warn(
@@ -422,25 +437,43 @@ ADVICE = {
     "adam": "recipe='sharp' is faster and comes closer; more epochs and points help a little",
     "fem": "a coefficient that jumps comes closer as an image or as a TwoPhase",
     "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
-    "two phases": "narrow gaps and corners are what features cannot follow: an image has bounds, too",
+    "two phases": "features cannot follow narrow gaps and corners, nor quadrature small inclusions: recipe='fem' has "
+    "the bounds of an image",
 }
 
 
-def _scaled_back(bounds, corrector, period, recipe):
-    """Homogenized from bounds and a corrector on the unit cell, see nhpinn_sharp.on_unit_cell."""
+def _way(coefficient, period, recipe, values):
+    """What a coefficient is, the function that solves it by this recipe, and the coefficient as that one takes it."""
+    dim, phases, function = len(period), isinstance(coefficient, TwoPhase), callable(coefficient)
+    if recipe == "adam" and not function:
+        raise ValueError("recipe: found 'adam', expected it for functions alone; a TwoPhase takes 'sharp' or 'fem'")
+    if values is not None and (phases or function):
+        raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
+    if phases:
+        cell = nhpinn_interfaces.unit_cell(coefficient, dim, period)
+        return ("two phases", _by_interfaces, cell) if recipe == "sharp" else ("image", _by_image, cell)
+    if not function:
+        return "image", _by_pixels, image_of(coefficient, dim, values)
+    check_periodic("coefficient", coefficient, dim, period)
+    return recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe], coefficient
+
+
+def _scaled_back(bounds, cells, period, recipe):
+    """Homogenized from bounds and correctors on the unit cell, see nhpinn_sharp.on_unit_cell."""
     lower, tensor, upper = (np.outer(period, period) * part for part in (bounds.lower, bounds.tensor, bounds.upper))
-    chi = partial(_corrector, corrector, period)  # it can be sent to another process, as a closure cannot
-    return Homogenized(tensor, lower, upper, bounds.gap, bounds.quadrature, chi, recipe)
+    cells = partial(_cells_scaled_back, cells, period)  # it can be sent to another process, as a closure cannot
+    return Homogenized(tensor, lower, upper, bounds.gap, bounds.quadrature, cells, recipe)
 
 
-def _corrector(unit, period, y):
-    """chi (n, dim) at any points y (n, dim)."""
-    return period * unit(np.asarray(y) / period).T
+def _cells_scaled_back(unit, period, y):
+    """(n, dim), (n, dim, dim) from (dim, n), (dim, n, dim) of the unit cell."""
+    value, slope = unit(y / period)
+    return period * value.T, np.moveaxis(slope, 0, 1) * period[:, None] / period
 
 
 def _first_node(cells, y):
-    """chi (dim, n) of correctors that do not depend on x."""
-    return cells(y)[0][0]
+    """Of correctors that do not depend on x: (dim, n), (dim, n, dim)."""
+    return tuple(part[0] for part in cells(y))
 
 
 def _by_features(coefficient, period, tolerance, seed):
@@ -451,36 +484,43 @@ def _by_features(coefficient, period, tolerance, seed):
     try:
         found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
     except nhpinn_bounds.Unresolved as error:
-        return _by_sampled_pixels(coefficient, period, error)
+        return _by_sampled_pixels(coefficient, period, "it jumps; a TwoPhase has exact interfaces", error)
     return _scaled_back(found.bounds, partial(_first_node, nhpinn_sharp.unit_cells(found)), period, "sharp")
 
 
-PIXELS = {2: 256, 3: 40}  # an axis, of a coefficient that jumps
+PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
 
 
-def _by_sampled_pixels(coefficient, period, unresolved):
-    """The bounds of the image of a coefficient that jumps.  Raises `unresolved` if half the pixels show another one."""
+def _by_sampled_pixels(coefficient, period, why, unresolved=None):
+    """The bounds of the image of a coefficient.  Raises `unresolved` if half the pixels show another one."""
     dim = len(period)
     counts = PIXELS[dim] // 2, PIXELS[dim]
-    coarse, fine = (called("coefficient", coefficient, midpoints(dim, period, count)) for count in counts)
-    means = [nhpinn_bounds.reuss_voigt(as_tensor(part, (len(part), dim))) for part in (coarse, fine)]
+    points = (midpoints(dim, period, count) for count in counts)
+    coarse, fine = (as_tensor(called("coefficient", coefficient, y), y.shape) for y in points)
+    means = [*map(nhpinn_bounds.reuss_voigt, (coarse, fine))]
     means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
     pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
     moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
-    if moved > 0.05:
+    if unresolved and moved > 0.05:
         raise unresolved
     warnings.warn(
-        f"homogenize: the coefficient jumps; the bounds are those of its image of {PIXELS[dim]} pixels an axis, whose "
-        f"means are {moved:.2g} from its own; give a TwoPhase, whose interface is exact, or an image",
+        f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, whose means "
+        f"are {moved:.2g} from its own; {why}",
         stacklevel=4,
     )
-    image = fine.reshape(*[PIXELS[dim]] * dim, *fine.shape[1:])
-    return _by_pixels(image, period, TOLERANCES["image"], 0)
+    if np.array_equal(fine, fine[:, :1, :1] * np.eye(dim)):  # a number in every pixel is quicker
+        fine = fine[:, 0, 0]
+    image = fine.reshape(*[counts[1]] * dim, *fine.shape[1:])
+    return _by_pixels(image, period, TOLERANCES["image"], 0)._replace(quadrature=moved)
 
 
 def _by_pixels(image, period, tolerance, seed):
-    found = fem.bounds(image, len(period), period=tuple(period), tolerance=tolerance)
-    return Homogenized(found.tensor, found.lower, found.upper, found.gap, 0.0, found.corrector, "fem")
+    return _of_elements(fem.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+
+
+def _of_elements(found):
+    cells = partial(found.field.at, most=1)
+    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
 
 
 def _by_elements(coefficient, period, tolerance, seed):
@@ -489,12 +529,20 @@ def _by_elements(coefficient, period, tolerance, seed):
         found = fem.bounds(coefficient, dim, elements, period=tuple(period), order=6)
         if found.gap + found.quadrature <= tolerance:
             break
-    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, found.corrector, "fem")
+    return _of_elements(found)
 
 
-def _by_interfaces(phases, period, tolerance, seed):
-    found = nhpinn_interfaces.solve_two_phases(phases, len(period), period, tolerance, seed)
-    return Homogenized(*found[:6], "sharp")
+def _by_interfaces(cell, period, tolerance, seed):
+    if len(period) == 1:
+        return _scaled_back(*nhpinn_bounds.harmonic_mean(partial(coefficient_of, cell), tolerance), period, "sharp")
+    unit = nhpinn_interfaces.solve_two_phases(cell, len(period), tolerance, seed)
+    return _scaled_back(unit, unit.cells, period, "sharp")
+
+
+def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
+    """The bounds of an image of two phases on the unit cell."""
+    coefficient = lambda y: coefficient_of(cell, y / period) * np.outer(period, period)  # noqa: E731
+    return _by_sampled_pixels(coefficient, period, why)
 
 
 def _by_training(coefficient, period, tolerance, seed, **settings):
@@ -520,24 +568,26 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     return found._replace(tensor=np.outer(period, period) * tensor)
 
 
-def homogenize_at(coefficient, points, *, executor=None, **options):
-    """A slowly varying coefficient at each of the points x (X, dim): a list of Homogenized.
+def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
+    """A slowly varying coefficient at each of the points x (X, m): a list of Homogenized.
 
-    coefficient: a function of x and y, both (n, dim); or of one x (dim,) alone, which returns what `homogenize` takes,
-    such as an image.  executor: a concurrent.futures.Executor for the points, the same numbers with and without.
+    coefficient: a function of x (n, m) and y (n, dim); or of one x (m,) alone, which returns what `homogenize` takes,
+    such as an image or a TwoPhase.  dim: of the cell; None: m.
+    executor: a concurrent.futures.Executor for the points, the same numbers with and without.
     """
     if not callable(coefficient):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
     points = checked_points("points", points)
-    task = partial(_homogenize_one, coefficient, len(inspect.signature(coefficient).parameters) == 1, options)
+    of_x_alone = len(inspect.signature(coefficient).parameters) == 1
+    task = partial(_homogenize_one, coefficient, of_x_alone, dim or points.shape[1], options)
     found = list(counted(executor, task, points))
     progress()
     return found
 
 
-def _homogenize_one(coefficient, of_x_alone, options, x):
-    at_x = coefficient(x) if of_x_alone else (lambda y: coefficient(0 * y + x, y))
-    return homogenize(at_x, len(x), **options)
+def _homogenize_one(coefficient, of_x_alone, dim, options, x):
+    at_x = coefficient(x) if of_x_alone else (lambda y: coefficient(np.tile(x, (len(y), 1)), y))
+    return homogenize(at_x, dim, **options)
 
 
 # --- the door: an equation of one's own -------------------------------------------------------------
@@ -671,7 +721,7 @@ class Solution(NamedTuple):
             self.correctors,
         )
         count = len(cells.nodes) * (p.dim if p.reaction is None else 1)
-        tensor = np.array2string(self.tensor(centre)[0], precision=8, suppress_small=True, prefix=" " * 16)
+        tensor = lines_of(self.tensor(centre)[0], " " * 16)
         text = f"solution by {self.recipe} in {self.seconds:.1f} s, eps = {p.eps:g}, cell problems: {count}"
         text += f"\ntensor          {tensor}  at {centre[0]}"
         if self.bounds:
@@ -875,11 +925,6 @@ def check_reaction(reaction, dim, period):
         raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
 
 
-def shown(value):
-    """A value on one line, for a sentence."""
-    return " ".join(repr(value).split())
-
-
 def check_cell_training(training, dim, problems=1):
     """Settings of step 1, for so many cell problems that are trained together."""
     check_integer("layers", training.layers, 0)
@@ -1021,14 +1066,13 @@ def image_of(coefficient, dim, values=None):
             f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
             f"({dim}, {dim}) behind them"
         )
-    image = image.astype(float)
     if image.shape == (dim, dim) and np.allclose(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
         raise ValueError(
             f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
             "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
         )
     check_pixels(image, dim)
-    return image
+    return image.astype(float)
 
 
 def _labelled(image, dim, values):
@@ -1050,6 +1094,7 @@ def _labelled(image, dim, values):
 
 def check_pixels(image, dim):
     """Every pixel is symmetric, finite and positive definite."""
+    labels = "; or values={0: ..., 1: ...}, if these are labels" if image.dtype.kind in "iu" else ""
     tensors = image if image.ndim > dim else image[..., None, None]
 
     def refuse(bad, expected):
@@ -1060,8 +1105,7 @@ def check_pixels(image, dim):
     refuse(np.isnan(tensors).any(axis=(-2, -1)), "expected a number everywhere")
     refuse(
         np.isinf(tensors).any(axis=(-2, -1)) | (tensors == 0).all(axis=(-2, -1)),
-        "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of "
-        "the other phase: the error is about as small",
+        POROUS + labels,
     )
     asymmetry = np.abs(tensors - np.swapaxes(tensors, -1, -2)).max(axis=(-2, -1))
     refuse(asymmetry > 1e-10 * np.abs(tensors).max(axis=(-2, -1)), "expected a symmetric tensor")

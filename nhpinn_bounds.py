@@ -288,7 +288,7 @@ def harmonic_mean(field, tolerance):
 
     Pieces of the cell are halved until Lobatto's rule on each agrees with that on its halves; those in which a jumps
     end as short as rounding allows.  Raises ValueError where that takes more than MOST_PIECES.
-    -> Bounds, corrector: y (n, 1) -> (1, n), with mean zero
+    -> Bounds, corrector: a PeriodicSpline
     """
     ends = np.linspace(0, 1, PIECES + 1)
     open_, closed, error, largest = np.stack([ends[:-1], ends[1:]]), [], 0.0, 0.0
@@ -320,13 +320,14 @@ def harmonic_mean(field, tolerance):
 
 
 class PeriodicSpline(NamedTuple):
-    """The corrector in one dimension, with the period of the unit cell: y (n, 1) -> (1, n)."""
+    """The corrector in one dimension, mean zero, and its gradient: y (n, 1) -> (1, n), (1, n, 1)."""
 
     spline: CubicHermiteSpline
     mean: float
 
     def __call__(self, y):
-        return self.spline(y[:, 0] % 1)[None] - self.mean
+        z = y[:, 0] % 1
+        return self.spline(z)[None] - self.mean, self.spline(z, 1)[None, :, None]
 
 
 def inverse_integrals(field, ends):

@@ -14,6 +14,9 @@ whose squares are all that the bounds miss, so that a residual of 1e-3 is a gap 
 resolve the integrals (`quadrature` compares two of them) and that the points see the reach of the interface.
 """
 
+import warnings
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -26,12 +29,15 @@ from scipy.spatial import cKDTree
 
 from nhpinn_bounds import relative_size
 from nhpinn_networks import (
+    POROUS,
     affine,
     as_tensor,
     check_periodic,
     checked_values,
+    coordinate_jet,
     grid,
     operator_jet,
+    shown,
     tanh_jet,
     tensor_and_divergence,
 )
@@ -39,7 +45,11 @@ from nhpinn_sharp import waves
 
 
 class TwoPhase(NamedTuple):
-    """inside where level_set(y) > 0, outside elsewhere: numbers, tensors (d, d) or smooth functions of y (n, d)."""
+    """inside where level_set(y) > 0, outside elsewhere: numbers, tensors (d, d) or smooth functions of y (n, d).
+
+    The level set, written with autograd.numpy, is called in the first cell alone, so that 0.3 - |y - centre| is an
+    array of balls; functions inside and outside are periodic by themselves.
+    """
 
     level_set: object
     inside: object
@@ -172,8 +182,7 @@ def rule(level_set, boxes, order):
     slope = gradient_of(level_set, surface)
     steep = np.linalg.norm(slope, axis=1)
     area = area * steep / np.maximum(np.abs(slope[np.arange(len(home)), boxes.axes[home, -1]]), 1e-300)
-    phase = (level_set(y) > 0).astype(int)
-    return Rule(y, w, box, phase, surface, area, home, -slope / np.maximum(steep, 1e-300)[:, None])
+    return Rule(y, w, box, phase_of(level_set, y), surface, area, home, -slope / np.maximum(steep, 1e-300)[:, None])
 
 
 # --- connected parts of the phases, and their features ------------------------------------------------
@@ -226,7 +235,7 @@ def parts_of(level_set, boxes, quadrature):
     face = grid([(0.02, 0.98)] * (dim - 1), 6 if dim == 2 else 5) if dim > 1 else np.zeros((1, 0))
     samples = np.concatenate([np.insert(face, k, side, axis=1) for k in range(dim) for side in (-1e-6, 1 + 1e-6)])
     y = (boxes.low[:, None] + boxes.size[:, None, None] * samples).reshape(-1, dim)
-    phase, one, cell = (level_set(y) > 0).astype(int), np.repeat(np.arange(count), len(samples)), np.floor(y)
+    phase, one, cell = phase_of(level_set, y), np.repeat(np.arange(count), len(samples)), np.floor(y)
     tail, head = 2 * one + phase, 2 * locate(boxes, y) + phase
     graph = coo_matrix((np.ones(len(tail)), (tail, head)), shape=(2 * count, 2 * count)).tocsr()
     _, label = connected_components(graph, directed=False)
@@ -456,23 +465,19 @@ class Found(NamedTuple):
     upper: np.ndarray
     gap: float  # between the bounds, in the direction where it is largest for the tensor
     quadrature: float  # how far they move from one quadrature to another, by the same measure
-    corrector: object  # y (n, d) -> (n, d), periodic, mean zero
+    cells: Callable  # y (n, d) -> correctors (J, n), periodic, mean zero, and gradients (J, n, d)
 
 
 STAGES = {  # boxes an axis, features, order of the rule of the fit
     2: ((8, 250, 3), (10, 500, 3), (10, 800, 3), (14, 1300, 3)),
-    3: ((4, 400, 2), (4, 1000, 2)),
+    3: ((6, 400, 2), (6, 1500, 2)),
 }
 DEPTH = {2: 8, 3: 4}
 
 
-def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0, stages=None):
-    """The homogenized tensor of a TwoPhase, its bounds and its correctors; features grow until the tolerance is met, or
-    to the last of the stages."""
-    if dim not in STAGES:
-        raise ValueError(f"dim: found {dim}, expected 2 or 3; in one dimension the harmonic mean is exact")
-    period = np.broadcast_to(np.asarray(period, float), dim)
-    cell = unit_cell(cell, dim, period)
+def solve_two_phases(cell, dim, tolerance=1e-6, seed=0, stages=None):
+    """What is found of a cell of period one, a `unit_cell`; features grow until the tolerance is met, or to the last of
+    the stages."""
     h, best, error = None, None, np.inf
     for count, total, order in STAGES[dim][:stages]:
         boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
@@ -483,10 +488,7 @@ def solve_two_phases(cell, dim, period=1.0, tolerance=1e-6, seed=0, stages=None)
             best, error = new, new.gap + new.quadrature
         if error <= tolerance:
             break
-    scale = np.outer(period, period)
-    tensors = [scale * each for each in (best.tensor, best.lower, best.upper)]
-    inner = best.corrector
-    return Found(*tensors, best.gap, best.quadrature, lambda y: period * inner(np.asarray(y, float) / period))
+    return best
 
 
 def attempt(cell, boxes, total, order, h, rng):
@@ -506,9 +508,8 @@ def attempt(cell, boxes, total, order, h, rng):
         results.append(bounds(s, u, edges, weights))
     lower, tensor, upper, h = results[-1]
     moved = max(relative_size(a - b, tensor) for a, b in zip(*[r[:3] for r in results], strict=True))
-    mean = u[:, 0] @ s.rule.weights
-    corrector = corrector_of(cell.level_set, boxes, number, features, solution, mean)
-    return Found(tensor, lower, upper, relative_size(upper - lower, tensor), moved, corrector), h
+    cells = PhaseCells(cell.level_set, boxes, number, features, solution, u[:, 0] @ s.rule.weights)
+    return Found(tensor, lower, upper, relative_size(upper - lower, tensor), moved, cells), h
 
 
 def all_features(parts, s, total, rng):
@@ -524,28 +525,66 @@ def all_features(parts, s, total, rng):
     ]
 
 
-def corrector_of(level_set, boxes, number, features, solution, mean):
-    """y (n, d) -> (n, d): each point by the features of its part."""
+class PhaseCells(NamedTuple):
+    """The correctors: each point by the features of its part."""
 
-    def corrector(y):
-        y = np.asarray(y, float) % 1
-        part = number[locate(boxes, y), (level_set(y) > 0).astype(int)]
-        out = np.zeros(y.shape)
-        for k, (f, c) in enumerate(zip(features, solution, strict=True)):
-            if np.any(part == k):
-                out[part == k] = combined(f, c, y[None, part == k])[:, 0].T
-        return out - mean
+    level_set: Callable
+    boxes: Boxes
+    number: np.ndarray  # (B, 2): of the parts
+    features: list
+    solution: list  # of (N, J)
+    mean: np.ndarray  # (J,)
 
-    return corrector
+    def __call__(self, y):
+        """Values with mean zero (J, n) and gradients (J, n, d) at y (n, d)."""
+        y, dim = y % 1, y.shape[1]
+        part, out = self.number[locate(self.boxes, y), phase_of(self.level_set, y)], np.zeros((dim, 1 + dim, len(y)))
+        for k, (f, c) in enumerate(zip(self.features, self.solution, strict=True)):
+            mine = np.flatnonzero(part == k)
+            unit = np.broadcast_to(np.eye(dim)[:, None], (dim, len(mine), dim))
+            if len(mine):
+                jet = coordinate_jet(y[mine], unit, np.zeros((len(mine), dim)))
+                out[:, :, mine] = combined(f, c, jet)[:, :-1]
+        return out[:, 0] - self.mean[:, None], np.moveaxis(out[:, 1:], 1, 2)
 
 
 def unit_cell(cell, dim, period):
     """The same cell on [0, 1]^d: the conductivity becomes P^-1 a P^-1, P = diag(period)."""
-    checked_values("level_set", cell.level_set, period * grid([(0.1, 0.9)] * dim, 4))
-    return TwoPhase(
-        lambda z: cell.level_set(period * (z % 1)),
-        *(unit_field(name, getattr(cell, name), dim, period) for name in ("inside", "outside")),
-    )
+    check_level_set(cell.level_set, period * grid([(0.1, 0.9)] * dim, 4))
+    fields = (unit_field(name, getattr(cell, name), dim, period) for name in ("inside", "outside"))
+    return TwoPhase(partial(on_unit_cell, cell.level_set, period), *fields)
+
+
+def on_unit_cell(function, period, z):  # not a closure, so that what holds it can be sent to another process
+    return function(period * (z % 1))
+
+
+def check_level_set(level_set, y):
+    """Raises ValueError or TypeError for a function that is not finite, or has no gradient, at points y (n, d)."""
+    values = checked_values("level_set", level_set, y)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
+            slope = gradient_of(level_set, y)
+    except Exception as error:  # it works on arrays, but not under differentiation
+        raise TypeError(
+            f"level_set: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
+        ) from error
+    if not np.any(slope) and values.min() <= 0 < values.max():
+        raise ValueError(
+            "level_set: its gradient is zero everywhere, expected a function that falls through zero, not one that "
+            "jumps, written with autograd.numpy in place of numpy"
+        )
+
+
+def phase_of(level_set, y):
+    """1 inside, 0 outside: (n,)"""
+    return (level_set(y) > 0).astype(int)
+
+
+def coefficient_of(cell, y):
+    """a (n, d, d) of a unit cell at any points y (n, d), as a function that jumps."""
+    return np.where(phase_of(cell.level_set, y)[:, None, None], cell.inside(y), cell.outside(y))
 
 
 def unit_field(name, value, dim, period):
@@ -560,6 +599,8 @@ def unit_field(name, value, dim, period):
         value = np.zeros(0)
     if value.shape not in ((), (dim, dim)):
         raise ValueError(f"{name}: expected a number, a tensor ({dim}, {dim}) or a function, found shape {value.shape}")
+    if np.any(np.isinf(value)) or not np.any(value):
+        raise ValueError(f"{name}: found {shown(value.tolist())}, {POROUS}")
     constant = (value * np.eye(dim) if value.ndim == 0 else value) / np.outer(period, period)
     return lambda z: constant + 0 * z[:, :1, None]
 

@@ -529,6 +529,17 @@ def periodic_pairs(dim, period, count, layers):
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
 
 
+POROUS = (
+    "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of the "
+    "other phase: the error is about as small"
+)
+
+
+def shown(value):
+    """A value on one line, for a sentence."""
+    return " ".join(repr(value).split())
+
+
 def warn(sentence):
     """A warning at the user's line: the last one that was called from outside of these modules."""
     frame, level = sys._getframe(1), 2
@@ -656,7 +667,7 @@ def check_periodic(name, function, dim, period, count=7, copies=1):
         if not jump <= 1e-8 * np.abs(values).max():
             raise ValueError(
                 f"{name}: not periodic, y and y + {length:g} along axis {axis} differ by {jump:.3g}; "
-                f"expected the period {length:g}"
+                f"expected the period {length:g}, as of a function of y % {length:g}"
             )
 
 

@@ -30,8 +30,7 @@ def draw(image, found, path):
 
     size = len(image)
     y = (np.indices((size, size)).reshape(2, -1).T + 0.5) / size
-    chi = found.corrector(y)[:, 1].reshape(size, size)
-    field = np.hypot(*np.gradient(chi, 1 / size) + np.array([0, 1])[:, None, None])
+    field = np.linalg.norm(np.array([0, 1]) + found.gradient(y)[:, 1], axis=1).reshape(size, size)
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     panels[0].imshow(image, cmap="gray")
     panels[0].set(title="micrograph: fibres conduct 20, matrix 1")

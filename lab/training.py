@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 import nhpinn
-from nhpinn import check_integer, shown
-from nhpinn_networks import Loss, Term, flatten, take, unflatten
+from nhpinn import check_integer
+from nhpinn_networks import Loss, Term, flatten, shown, take, unflatten
 
 
 class Options(NamedTuple):

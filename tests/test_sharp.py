@@ -1,5 +1,6 @@
 """Random features for cell problems, and bounds that bound."""
 
+import tracemalloc
 import warnings
 from types import SimpleNamespace
 
@@ -83,7 +84,7 @@ def test_the_harmonic_mean_is_adaptive_and_exact(seed):
     found, chi = nhpinn_bounds.harmonic_mean(field, 1e-9)
     assert found.lower[0, 0] <= exact <= found.upper[0, 0] and found.gap < 1e-6
     y, h = place + width * np.array([[0.3], [0.7]]), 1e-6 * width
-    np.testing.assert_allclose((chi(y + h) - chi(y - h))[0] / (2 * h), exact / value - 1, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose((chi(y + h)[0] - chi(y - h)[0])[0] / (2 * h), exact / value - 1, rtol=1e-5, atol=1e-5)
 
 
 def test_what_grids_miss_scattered_points_see():
@@ -144,6 +145,82 @@ def test_periods_are_one_an_axis_and_units_do_not_matter(seed, p, aspect):
     np.testing.assert_allclose(scaled.corrector(p * y), p * unit.corrector(y), atol=1e-8 * p)
     layers = nhpinn.homogenize(lambda y: 2 + anp.sin(TAU * y[:, 0] / p) + 0 * y[:, 1], 2, period=(p, aspect * p))
     np.testing.assert_allclose(layers.tensor, np.diag([np.sqrt(3), 2]), atol=1e-6)
+
+
+def disc(fraction, inside=10.0):
+    return nhpinn.TwoPhase(lambda y: fraction / np.pi - anp.sum((y - 0.5) ** 2, axis=1), inside, 1.0)
+
+
+@pytest.mark.parametrize(
+    "coefficient, dim, options",
+    [
+        (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {}),
+        (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {"recipe": "fem"}),
+        (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {"recipe": "adam", "epochs": 2}),
+        (lambda y: 2 + anp.sin(TAU * y[:, 0]), 1, {}),
+        (np.arange(1.0, 9.0).reshape(2, 2, 2), 3, {}),
+        (disc(0.4), 2, {}),
+    ],
+)
+def test_the_gradient_is_that_of_the_corrector(coefficient, dim, options):
+    found = quiet(nhpinn.homogenize, coefficient, dim, period=(2.0, 1.0, 1.0)[:dim] if dim > 1 else 1.0, **options)
+    y, h = np.random.default_rng(0).uniform(0.05, 0.45, (40, dim)), 1e-4
+    slopes = [(found.corrector(y + h * e) - found.corrector(y - h * e)) / (2 * h) for e in np.eye(dim)]
+    gradient = found.gradient(y)
+    assert gradient.shape == (40, dim, dim) and found.corrector(y).shape == (40, dim)
+    np.testing.assert_allclose(gradient, np.stack(slopes, axis=-1), atol=1e-3 * np.abs(gradient).max())
+
+
+def test_correctors_at_many_points_take_little_memory():
+    features = nhpinn_sharp.periodic_features(2, 400, 1.0, np.random.default_rng(0))
+    cells = nhpinn_sharp.Cells(features, np.ones((400, 1, 2)), np.zeros((1, 2)), np.ones(2), np.ones(2))
+    y = np.random.default_rng(0).random((20_000, 2))
+    tracemalloc.start()
+    value, slope = cells(y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150e6  # all at once: 600e6
+    some = cells(y[7000:7010])
+    np.testing.assert_allclose(value[..., 7000:7010], some[0], rtol=1e-9)
+    np.testing.assert_allclose(slope[..., 7000:7010, :], some[1], rtol=1e-6)
+
+
+def test_two_phases_have_an_image_and_in_one_dimension_a_mean():
+    slab = nhpinn.TwoPhase(lambda y: 0.25 - anp.abs(y[:, 0] - 0.5), 10.0, 1.0)
+    assert abs(nhpinn.homogenize(slab, 1).tensor[0, 0] - 20 / 11) < 1e-9
+    with pytest.warns(UserWarning, match="those of an image .* 256 pixels"):
+        found = nhpinn.homogenize(disc(0.5), 2, recipe="fem")
+    assert found.recipe == "fem" and 0 < found.quadrature < 1e-2
+    np.testing.assert_allclose(found.tensor, 2.415467 * np.eye(2), rtol=3e-3, atol=1e-6)
+
+
+def test_a_family_of_microstructures_has_any_number_of_parameters():
+    one, two = nhpinn.homogenize_at(lambda x: disc(x[0]), [[0.2], [0.5]], dim=2)
+    np.testing.assert_allclose([one.tensor[0, 0], two.tensor[0, 0]], [1.391458, 2.415467], rtol=1e-6)
+    (layers,) = nhpinn.homogenize_at(lambda x, y: 2 + x[:, 0] * anp.sin(TAU * y[:, 0]), [[1.0]], dim=2)
+    np.testing.assert_allclose(layers.tensor, np.diag([np.sqrt(3), 2]), atol=1e-8)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_printed_tensors_have_no_negative_zeros(unit):
+    text = nhpinn.lines_of(unit * np.array([[1.6, -1e-14], [-1e-14, 20 / 3]]), "")
+    assert "-" not in text.replace("e-", "") and "6.666666667" in text
+
+
+@pytest.mark.parametrize(
+    "sentence, arguments",
+    [
+        ("recipe: found 'adam', expected it for functions alone", {"coefficient": disc(0.5), "recipe": "adam"}),
+        ("recipe: found 'adam', expected it for functions", {"coefficient": np.ones((3, 3)), "recipe": "adam"}),
+        ("values: found {0: 1}, expected None", {"coefficient": disc(0.5), "values": {0: 1}}),
+        ("values: found {0: 1}, expected None", {"coefficient": lambda y: 1 + 0 * y[:, 0], "values": {0: 1}}),
+        (".*pores.*or values={0: ", {"coefficient": np.arange(9).reshape(3, 3)}),
+        ("coefficient: not periodic.*as of a function of y % 1", {"coefficient": lambda y: 1 + y[:, 0] ** 2}),
+    ],
+)
+def test_what_homogenize_does_not_take_is_said(sentence, arguments):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        nhpinn.homogenize(dim=2, **arguments)
 
 
 # Slowly varying coefficients ----------------------------------------------------------------------
