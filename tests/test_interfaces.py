@@ -16,7 +16,7 @@ from nhpinn_interfaces import TwoPhase, attempt, partition, rule, solve_two_phas
 
 contrasts = st.floats(-2, 2).map(lambda e: 10**e)
 shifts = st.tuples(st.floats(0, 1), st.floats(0, 1))
-few = settings(max_examples=3, phases=[Phase.explicit, Phase.generate])
+few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 
 
 def ball(radius, centre):
@@ -108,7 +108,7 @@ def of_waves(unit=1.0):
     return solve_two_phases(TwoPhase(waves(), unit * TENSOR, unit), 2, tolerance=1e-2)
 
 
-@settings(few, max_examples=2)
+@settings(few, max_examples=1)
 @given(shifts, st.floats(0.1, 10))
 def test_shifts_turns_and_units_change_nothing_but_the_frame(shift, unit):
     base = of_waves()
@@ -141,7 +141,7 @@ def test_a_larger_conductivity_never_lowers_the_tensor_and_hashin_shtrikman_hold
     assert limits[0] <= one.upper[0, 0] and one.lower[0, 0] <= limits[1]
 
 
-@pytest.mark.parametrize("s, truth", [(10, 1.88774), (0.1, 0.65629)])
+@pytest.mark.parametrize("s, truth", [(10, 1.88774), pytest.param(0.1, 0.65629, marks=pytest.mark.slow)])
 def test_spheres_in_a_cubic_array(s, truth):
     result = solve_two_phases(
         TwoPhase(ball((0.9 / (4 * np.pi)) ** (1 / 3), (0.5,) * 3), s, 1.0), 3, tolerance=1e-4, stages=1
