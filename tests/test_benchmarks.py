@@ -40,6 +40,7 @@ print(json.dumps(found))
     assert np.isclose(single, also, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_peak_memory_of_a_process_is_reported():
     done = subprocess.run(
         [sys.executable, FOLDER / "memory.py", "--points", "1000"], capture_output=True, text=True, check=True

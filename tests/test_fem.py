@@ -461,7 +461,7 @@ def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, c
     np.testing.assert_allclose(found, energy, rtol=1e-11, atol=1e-11)
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(seeds, st.integers(1, 3), st.booleans())
 def test_bounds_of_a_smooth_function_close_upon_its_tensor(seed, dim, tensor):
     a = random_coefficient(seed, dim, tensor=tensor)
