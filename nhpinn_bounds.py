@@ -62,6 +62,7 @@ from scipy import fft
 from scipy.interpolate import CubicHermiteSpline, make_interp_spline
 from scipy.linalg import LinAlgError, eigh
 
+from fem import gauss
 from nhpinn_networks import checked_values, midpoints, tensor_grid, tensor_of
 
 # ---------------------------------------------------------------------------------------------------
@@ -410,12 +411,12 @@ def fluxes_potential(flux, period):
     """phi_ki, k < i, (pairs, C, m, ...) of periodic fluxes (C, d, m, ...): d_k phi_ki: flux less mean, gradient."""
     d, axes = flux.shape[1], tuple(range(2, flux.ndim))
     m = flux.shape[-1]
-    k = 2j * np.pi * np.stack(np.meshgrid(*[np.fft.fftfreq(m, p / m) for p in period], indexing="ij"))
+    k = 2j * np.pi * wave_numbers(d, m) / np.reshape(period, (d, *[1] * d))
     square = (k**2).sum(0)
-    square[(0,) * d] = 1
-    n = np.fft.fftn(flux, axes=axes) / square  # lap n = flux, but for the mean, which k takes away
+    square.flat[0] = 1
+    n = fft.fftn(flux, axes=axes) / square  # lap n = flux, but for the mean, which k takes away
     phi = [k[p] * n[:, i] - k[i] * n[:, p] for p, i in combinations(range(d), 2)]
-    return np.fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
+    return fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
 
 
 def micro_tables(coefficient, nodes, chi, period):
@@ -487,10 +488,8 @@ def waves(c, axis, x):
     for i in set(range(d)) - {axis}:
         k = 2 * np.pi / c.lengths[i] * np.arange(1, HARMONICS[d] + 1)[:, None]
         cos, sin = np.cos(k * x[:, i]), np.sin(k * x[:, i])
-        wave, change = (
-            np.concatenate([np.ones((1, n)), cos, sin]),
-            np.concatenate([np.zeros((1, n)), -k * sin, k * cos]),
-        )
+        wave = np.concatenate([np.ones((1, n)), cos, sin])
+        change = np.concatenate([np.zeros((1, n)), -k * sin, k * cos])
         slope = (slope[:, :, None] * wave).reshape(d, -1, n)
         slope[i] = (value[:, None] * change).reshape(-1, n)
         value = (value[:, None] * wave).reshape(-1, n)
@@ -544,10 +543,7 @@ def panels(c, axis, count):
     (low, high), length = c.box[axis], c.lengths[axis]
     width = min(length, (high - low) / 2)
     inner = np.linspace(low + width, high - width, 1 + int(np.ceil(4 * (high - low - 2 * width) / length - 1e-9)))
-    edges = np.unique(np.concatenate([low + width * KNOTS, inner, high - width * KNOTS]))
-    h = np.diff(edges)[:, None]
-    nodes, weights = legendre.leggauss(count)
-    return (edges[:-1, None] + h * (nodes + 1) / 2).ravel(), (h * weights / 2).ravel()
+    return gauss(np.unique(np.concatenate([low + width * KNOTS, inner, high - width * KNOTS])), count)
 
 
 def face_layer(c, axis, side):

@@ -37,7 +37,7 @@ from autograd.tracer import getval, isbox
 ROWS = 128  # of a matrix product: OpenBLAS multiplies small matrices in place, 1.2 times as fast as large ones
 BLOCK_BYTES = 4608  # of a block of points, one number each: a block's arrays stay in the cache
 BATCH_POINTS = 20_000  # of a block at most, over all networks of a batch: its arrays stay in the memory
-MANY = 2048  # points at a time of what is evaluated after a training
+MANY = 1024  # points at a time of what is evaluated after a training
 
 
 # --- jets and networks ------------------------------------------------------------------------------

@@ -410,7 +410,6 @@ class Trial(NamedTuple):
     times: np.ndarray  # (slabs + 1,): ends of the slabs; empty without time
     lift: Callable  # jet of the coordinates (channels, n, d) -> (channels, n)
     error: float  # estimate of the relative error in L2, at the final time where there is time
-    points: int  # of the fit
 
     def __call__(self, points):
         slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
@@ -530,7 +529,7 @@ def solve_stationary(problem, coefficients, features):
     rates = eigenvalues(problem, coefficients, y)
     error = np.linalg.norm(sines(rhs - A @ c, dim) / rates)
     estimate = relative(np.hypot(error, missed_source(problem, y, rates)), np.linalg.norm(value + V @ c))
-    return Trial(features, c[None, None], problem.domain, np.zeros(0), lift, estimate, len(x))
+    return Trial(features, c[None, None], problem.domain, np.zeros(0), lift, estimate)
 
 
 def fit_points(problem, features):
@@ -624,7 +623,7 @@ def solve_in_time(problem, coefficients, features):
         times = np.append(times, problem.final_time)
         series.append(to_series @ np.tile(start, (STAGES + 1, 1)))
     estimate = relative(np.hypot(np.linalg.norm(error), missed_source(problem, y, rates)), size)
-    return Trial(features, np.array(series), problem.domain, times, lift, estimate, len(x))
+    return Trial(features, np.array(series), problem.domain, times, lift, estimate)
 
 
 def radau(m):

@@ -24,7 +24,7 @@ import fem
 import nhpinn
 import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
-from lab.settings import stream, training
+from lab.settings import few, stream, training
 from lab.training import final_average, no_checkpoints, recorder
 from nhpinn_networks import Correctors, grid, midpoints, network, value_and_gradient
 from nhpinn_sharp import chebyshev_points
@@ -271,17 +271,17 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
     if not problem.slow and problem.dim < 3:
-        result["cells"], result["clock"] = cell_convergence(problem)
+        result["cells"], result["clock"] = cell_convergence(problem, task)
     if problem.name == "const1d":
         ratio, error = coarse_mesh_failure()
         result["coarse_mesh"] = {"ratio": ratio, "error": error}
     return result
 
 
-def cell_convergence(problem):
+def cell_convergence(problem, task):
     """Finite elements on the cell problem, what networks have to be compared with: errors, {"cells": seconds}."""
     reference, axes, rows, seconds = cell_reference(problem), cell_grid(problem), [], []
-    for order, elements in CELL_CONVERGENCE:
+    for order, elements in few(CELL_CONVERGENCE, task):
         start = time.perf_counter()
         field = cell_fields(problem, np.zeros(problem.dim), elements, order)
         seconds.append(time.perf_counter() - start)
@@ -400,7 +400,8 @@ def run_classical(experiment, task, checkpoints=no_checkpoints):
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
     quantities, params = final_averages(histories["classical"], options), trained.params
     if problem.initial is None and problem.reaction is None:
-        known = nhpinn.solve(problem.coefficient, problem.source, problem.domain, problem.eps, period=problem.period)
+        equation = problem.coefficient, problem.source, problem.domain, problem.eps
+        known = nhpinn.solve(*equation, period=problem.period, tolerance=experiment.tolerance)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
     return {

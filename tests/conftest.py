@@ -1,4 +1,4 @@
-"""One BLAS thread and repeatable hypothesis runs for every test."""
+"""One BLAS thread and repeatable examples for every test; with `--hypothesis-profile thorough` there are more."""
 
 import os
 
@@ -7,5 +7,6 @@ for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
 
 from hypothesis import settings
 
-settings.register_profile("project", deadline=None, max_examples=25, derandomize=True)
+settings.register_profile("project", deadline=None, max_examples=8, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("project")

@@ -11,7 +11,10 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["step", "memory", "precision", "budget", "accuracy"])
+SLOW = ("memory", "precision", "budget", "accuracy")
+
+
+@pytest.mark.parametrize("script", ["step", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_every_script_explains_itself(script):
     done = subprocess.run([sys.executable, FOLDER / f"{script}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout, done.stderr
@@ -37,6 +40,7 @@ print(json.dumps(found))
     assert np.isclose(single, also, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_peak_memory_of_a_process_is_reported():
     done = subprocess.run(
         [sys.executable, FOLDER / "memory.py", "--points", "1000"], capture_output=True, text=True, check=True

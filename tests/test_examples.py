@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ("image", "laminate", "own_coefficient", "own_equation", "reaction")
-SLOW = ("certificate", "cluster", "disc", "paper_recipe", "slow_coefficient", "spheres")  # over 15 s of a processor
+QUICK = ("laminate", "own_coefficient", "reaction")
+SLOW = ("certificate", "cluster", "disc", "image", "own_equation", "paper_recipe", "slow_coefficient", "spheres")
 
 
 @pytest.mark.filterwarnings("ignore")

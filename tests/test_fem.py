@@ -235,7 +235,7 @@ def test_reaction_coefficient_is_minus_half_the_energy_of_the_corrector(diffusio
     np.testing.assert_allclose(r, -diffusion * (s.weights @ (s.D[0] @ N.nodal) ** 2) / TAU, rtol=1e-8)
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(seeds, st.sampled_from([1 / 4, 1 / 8, 1 / 16]))
 def test_fine_solution_in_one_dimension_is_the_double_integral(seed, eps):
     """(a u')' = -f integrates to u' = (C - F) / a, with C such that u vanishes at both ends."""
@@ -359,7 +359,7 @@ def voxels(image, times):
     return image
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(seeds, shapes, contrasts, st.booleans(), st.sampled_from([1.0, (1.0, 2.0, 0.5)]))
 def test_bounds_of_an_image_are_ordered_and_refinement_tightens_them(seed, shape, contrast, tensor, period):
     """Reuss <= lower <= finer lower <= tensor <= finer upper <= upper <= Voigt."""
@@ -376,7 +376,7 @@ def test_bounds_of_an_image_are_ordered_and_refinement_tightens_them(seed, shape
     assert coarse.quadrature == fine.quadrature == 0
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(seeds, st.integers(1, 3), contrasts)
 def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, contrast):
     layers = np.exp(np.random.default_rng(seed).uniform(0, np.log(contrast), 5))
@@ -386,7 +386,7 @@ def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, co
         np.testing.assert_allclose(tensor, expected, rtol=1e-12, atol=1e-12 * contrast)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(st.floats(0.01, 100), st.integers(1, 3))
 def test_a_homogeneous_image_is_exact(k, dim):
     found = fem.bounds(np.full((4, 3, 2)[:dim], k), dim)
@@ -394,7 +394,7 @@ def test_a_homogeneous_image_is_exact(k, dim):
     assert np.abs(found.field.at(np.random.default_rng(0).random((5, dim)))[0]).max() < 1e-12
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(st.floats(1e-4, 1e4))
 def test_bounds_contain_closed_forms(s):
     """A square inclusion (Obnosov): sqrt((1 + 3 s) / (3 + s)); the checkerboard (Keller, Dykhne): sqrt(s)."""
@@ -405,7 +405,7 @@ def test_bounds_contain_closed_forms(s):
         assert found.gap < 1e-2 or image[1][1] == s
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(seeds, contrasts)
 def test_swapping_the_phases_gives_the_dual_bounds(seed, contrast):
     """a* of a and of b = R^T a^-1 R: a*(a) = R a*(b)^-1 R^T, so that the intervals overlap (Keller, Mendelson)."""
@@ -415,7 +415,7 @@ def test_swapping_the_phases_gives_the_dual_bounds(seed, contrast):
     assert below(lower, one.upper) and below(one.lower, upper)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seeds, st.integers(0, 2), st.integers(0, 3), st.floats(0.01, 100))
 def test_bounds_follow_shifts_turns_and_scales_of_the_image(seed, along, shift, factor):
     image = random_image(seed, (3, 4))
@@ -426,7 +426,7 @@ def test_bounds_follow_shifts_turns_and_scales_of_the_image(seed, along, shift, 
     np.testing.assert_allclose(turned.tensor, TURN @ image.tensor @ TURN.T, rtol=1e-3, atol=1e-3)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(seeds, shapes, contrasts)
 def test_a_larger_conductivity_never_lowers_the_bounds(seed, shape, more):
     image = random_image(seed, shape)
@@ -452,7 +452,7 @@ def test_bounds_of_two_phases_obey_those_of_any_geometry(seed, shape, contrast):
     assert np.sum(1 / (contrast - low)) <= (1 / (contrast - h) + (dim - 1) / (contrast - m)) * (1 + 1e-9)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seeds, st.sampled_from([(3, 2), (2, 2, 3)]))
 def test_bounds_do_not_depend_on_how_finely_an_image_is_sampled(seed, shape):
     image = random_image(seed, shape)
@@ -479,7 +479,7 @@ def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, c
     np.testing.assert_allclose(found, energy, rtol=1e-11, atol=1e-11)
 
 
-@settings(max_examples=9)
+@settings(max_examples=3)
 @given(seeds, st.integers(1, 3), st.booleans())
 def test_bounds_of_a_smooth_function_close_upon_its_tensor(seed, dim, tensor):
     a = random_coefficient(seed, dim, tensor=tensor)

@@ -58,6 +58,7 @@ def test_a_wheel_holds_the_method_and_nothing_else(clone, fresh, tmp_path):
     assert run(fresh[0], "snippets.py", cwd=elsewhere)
 
 
+@pytest.mark.slow
 def test_an_editable_install_serves_a_script_beside_the_clone(clone, fresh, tmp_path):
     """There Python sees a folder `nhpinn` without __init__.py, which must not pass for the module."""
     install(fresh, "--editable", clone, cwd=tmp_path)

@@ -14,7 +14,7 @@ ABOVE = {  # module -> those of ours that it may import
     "nhpinn_networks": (),
     "fem": (),
     "problems": (),
-    "nhpinn_bounds": ("nhpinn_networks",),
+    "nhpinn_bounds": ("nhpinn_networks", "fem"),
     "nhpinn_sharp": ("nhpinn_networks", "nhpinn_bounds"),
     "nhpinn_interfaces": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp"),
     "nhpinn": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp", "nhpinn_interfaces", "fem"),

@@ -17,6 +17,7 @@ from problems import EXPERIMENTS, PROBLEMS
 seeds = st.integers(0, 2**32 - 1)
 TAU = 2 * np.pi
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # a training is too slow an example to shrink
+trained = settings(max_examples=settings.default.max_examples // 8, phases=NO_SHRINKING)
 CELL = nhpinn.Training((24, 24), 31, (0.02, 0.49, 0.49), 1e-2, 800, decay=0.02, layers=2)
 SOLUTION = nhpinn.Training((24, 24), 31, (0.02, 0.98), 1e-2, 1000, decay=0.02)
 
@@ -95,7 +96,7 @@ def test_the_training_is_plain_autograd_and_adam_step_by_step():
 
 
 @given(seeds)
-@settings(max_examples=3, phases=NO_SHRINKING)
+@trained
 def test_learned_correctors_of_random_coefficients_in_one_dimension(seed):
     """Periodic, of zero mean, and the tensor is the harmonic mean: all within bounds by the final loss.
 
@@ -114,7 +115,7 @@ def test_learned_correctors_of_random_coefficients_in_one_dimension(seed):
 
 
 @given(seeds)
-@settings(max_examples=2, phases=NO_SHRINKING)
+@trained
 def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
     """Periodic and of zero mean within what is left of the loss; the tensor against finite elements."""
     field = smooth(np.random.default_rng(seed), 2)
@@ -133,7 +134,7 @@ def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
 
 
 @given(seeds)
-@settings(max_examples=2, phases=NO_SHRINKING)
+@trained
 def test_the_whole_method_against_finite_elements(seed):
     """A random coefficient and source: the homogenized solution, and the reconstruction beside the fine solution."""
     rng = np.random.default_rng(seed)
@@ -158,7 +159,7 @@ def test_the_whole_method_against_finite_elements(seed):
 
 
 @given(seeds, st.integers(1, 4))
-@settings(max_examples=5)
+@settings(max_examples=2)
 def test_the_same_seed_gives_the_same_bits_and_a_state_is_all_that_a_training_needs(seed, stop):
     problem = PROBLEMS["elliptic2d"]
     cell, solution = CELL._replace(points=7, epochs=5), SOLUTION._replace(points=7, epochs=5)
@@ -184,6 +185,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_epoch():
         list(nhpinn.adam(loss, nets.init_network((2, 8, 1), np.random.default_rng(0)), training))
 
 
+@pytest.mark.slow
 def test_a_tensor_coefficient_is_homogenized():
     """Full, varying and rotated, with another period along each axis, against finite elements on the unit cell."""
     root, period = np.array([[1.0, 0.3], [0.0, 0.8]]), (0.8, 1.25)
@@ -192,20 +194,20 @@ def test_a_tensor_coefficient_is_homogenized():
         scalar = 1 + 0.3 * anp.sin(TAU * y[:, 0] / period[0]) * anp.cos(TAU * y[:, 1] / period[1])
         return anp.reshape(scalar, (-1, 1, 1)) * (root @ root.T)
 
-    found = learned_cells(elliptic(field, 2, period=period), CELL._replace(points=11, epochs=1500))[1]
+    found = learned_cells(elliptic(field, 2, period=period), CELL._replace(points=11, epochs=900))[1]
     stretch = np.outer(period, period) ** -1.0
     exact = fem.homogenized_tensor(lambda y: field(y * period) * stretch, 2, 8) / stretch
     assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("dim", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_slow_coefficients_train_all_cell_problems_together(dim):
     """A laminate whose level changes with x: the harmonic mean across the layers, the arithmetic mean along them."""
     problem = elliptic(None, dim)
     problem.coefficient = lambda x, y: anp.exp(anp.sum(x, axis=1) / 3) * (1 + 0.4 * anp.sin(TAU * y[:, 0]))
-    training = CELL._replace(points={1: 31, 2: 8}[dim], hidden=(16, 16), epochs={1: 1000, 2: 300}[dim])
-    correctors, found, *_ = learned_cells(problem, training, nets.grid(problem.domain, 4))
-    assert correctors.cells.params[0][0].shape[:2] == (4**dim, dim)
+    training = CELL._replace(points={1: 31, 2: 8}[dim], hidden=(16, 16), epochs={1: 600, 2: 300}[dim])
+    correctors, found, *_ = learned_cells(problem, training, nets.grid(problem.domain, 3))
+    assert correctors.cells.params[0][0].shape[:2] == (3**dim, dim)
     x, h = np.random.default_rng(0).uniform(0.1, 0.9, (6, dim)), 1e-5
     exact = np.exp(x.sum(axis=1) / 3)[:, None, None] * np.diag([np.sqrt(1 - 0.4**2), 1.0][:dim])
     np.testing.assert_allclose(found.tensor(x), exact, atol=0.03)
@@ -216,7 +218,7 @@ def test_slow_coefficients_train_all_cell_problems_together(dim):
 
 def test_the_coefficient_of_a_reaction():
     problem = PROBLEMS["reaction10"]
-    found = learned_cells(problem, CELL._replace(weights=(0.5, 0.25, 0.25), epochs=1500))[1]
+    found = learned_cells(problem, CELL._replace(weights=(0.5, 0.25, 0.25), epochs=1000))[1]
     assert abs(found.reaction + 1 / (2 * 2.0)) < 0.01
     np.testing.assert_allclose(found.samples, [[[2.0]]])
 

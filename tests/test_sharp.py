@@ -20,7 +20,7 @@ from problems import PROBLEMS
 TAU = 2 * np.pi
 seeds = st.integers(0, 2**32 - 1)
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # a solve is too slow an example to shrink
-few = settings(max_examples=6, phases=NO_SHRINKING)
+few = settings(max_examples=3, phases=NO_SHRINKING)
 
 
 def random_field(seed, dim, full=False, waves=1, contrast=3.0):
@@ -103,7 +103,7 @@ def test_what_grids_miss_scattered_points_see():
 
 
 @given(st.integers(0, 5), st.sampled_from([1e-8, 1.0, 1e8]))
-@settings(max_examples=3, phases=NO_SHRINKING)
+@settings(max_examples=2, phases=NO_SHRINKING)
 def test_correctors_of_elliptic2d_for_every_seed_and_unit(seed, unit):
     field = lambda y: unit * PROBLEMS["elliptic2d"].coefficient(y, y)  # noqa: E731
     found = nhpinn.homogenize(field, 2, seed=seed, tolerance=1e-13)
@@ -115,7 +115,7 @@ def test_correctors_of_elliptic2d_for_every_seed_and_unit(seed, unit):
 
 
 @given(seeds, st.integers(1, 20), st.floats(1, 1e4), st.sampled_from([1e-2, 1e-4, 1e-6]))
-@settings(max_examples=6, phases=NO_SHRINKING)
+@few
 def test_the_tolerance_is_met_or_a_warning_says_what_was_reached(seed, waves, contrast, tolerance):
     field = random_field(seed, 2, waves=waves, contrast=contrast)
     rungs, nhpinn_sharp.ATTEMPTS = nhpinn_sharp.ATTEMPTS, {2: nhpinn_sharp.ATTEMPTS[2][:2]}  # quick
@@ -250,6 +250,7 @@ def test_a_separable_coefficient_has_a_closed_form(dim):
     assert np.abs(correctors.expansion(x, x / 0.1)[2]).max() < 1e-6  # the corrector does not depend on x
 
 
+@pytest.mark.slow
 def test_a_slow_coefficient_in_the_plane_against_finite_elements():
     problem = slow(
         2, lambda x, y: (1 + x[:, 0] + x[:, 1] ** 2) * (2 + anp.sin(TAU * y[:, 0])) + anp.sin(TAU * y[:, 1]) / 2

@@ -186,6 +186,7 @@ def run_killed(path, out, kills, rng, *arguments):
     assert any(files.read(path)["continued"] for path in (out / "tasks").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
     path, trainings = script(tmp_path, longer(0.1), QUICK_SAVES), ("--methods", "adam", "classical")
     run_killed(path, tmp_path / "killed", 1, random.Random(0), *trainings)
@@ -230,6 +231,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
     assert list(tmp_path.glob("out/tasks/*.json"))
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait(tmp_path):
     """A task outside its trainings does not hear that it is asked to end."""
     path = script(tmp_path, "experiments.fine_solution = lambda *_: time.sleep(60)", "runner.PATIENCE = 40")
@@ -245,6 +247,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     wait_for(lambda: group_is_gone(process), 30)
 
 
+QUICK = ["--budget", "smoke", "--only", "const1d", "--no-figures", "--methods", "fem", "adam", "classical"]
 FEM = ["--budget", "smoke", "--only", "const1d", "--methods", "fem", "--no-figures"]
 
 
@@ -333,6 +336,7 @@ for name, each in tasks.METHODS.items():
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_fails_its_task_alone(tmp_path, monkeypatch):
     """Seed 1 kills its process every time, seed 2 once."""
     arguments = ["--seeds", 3, "--jobs", 2, "--out", "out"]
@@ -362,7 +366,7 @@ def full(part):
 
 
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path, in_this_process, monkeypatch, capsys):
-    arguments = ["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]
+    arguments = [*QUICK, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "replace", full("adam"))
         assert command.main(arguments) == 1
@@ -427,7 +431,7 @@ def damaged(data, kind, *how):
     return data[:at] + how[1] + data[at:]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(how=damage)
 def test_a_damaged_result_is_set_aside_or_unchanged(how, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.json"
@@ -445,7 +449,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=25)
 @given(data=plain, key=st.sampled_from([None, "task", "recipe", "quantities", "seconds", "digest"]))
 def test_foreign_data_is_no_result(data, key, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.json"
@@ -454,7 +458,7 @@ def test_foreign_data_is_no_result(data, key, tmp_path_factory):
     assert loaded is None or (loaded["task"], type(loaded["recipe"])) == (RESULT["task"], str)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(how=damage)
 def test_a_damaged_checkpoint_is_set_aside_or_unchanged(how, tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoints") / "state.npz"
@@ -522,7 +526,7 @@ VALUES = "const1d slow1d smoke 0 1 -1 1e3 nan local mpi dask: - --"
 options = st.sampled_from([f"--{name}" for name in NAMES.split()] + VALUES.split())
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arguments=st.lists(options | st.text(st.characters(exclude_characters="/"), max_size=8), max_size=6))
 def test_any_command_line_runs_or_gets_one_clear_sentence(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -563,7 +567,7 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
 
 
 def test_results_say_how_they_were_made(tmp_path, in_this_process):
-    assert command.main(["--budget", "smoke", "--only", "const1d", "--no-figures", "--out", str(tmp_path)]) == 0
+    assert command.main([*QUICK, "--out", str(tmp_path)]) == 0
     for path in (tmp_path / "tasks").glob("*.json"):
         result = files.read(path)
         assert result["command"].startswith("python run_all.py --budget smoke --only const1d")
