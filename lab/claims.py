@@ -491,7 +491,7 @@ def gather(results):
 def judged(claim, found):
     try:
         return claim.judge(found)
-    except Missing as missing:
+    except (Missing, LookupError) as missing:  # a result without what the claim needs of it
         return UNKNOWN, f"no result saved for {missing}"
 
 
