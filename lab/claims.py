@@ -513,7 +513,7 @@ def gather(results):
 def judged(claim, found):
     try:
         return claim.judge(found)
-    except (Missing, KeyError) as missing:  # a result, or an entry of one
+    except (Missing, LookupError) as missing:  # a result without what the claim needs of it
         return UNKNOWN, f"no result saved for {missing}"
 
 

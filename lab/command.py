@@ -157,13 +157,14 @@ def progress_of(work, ended, running, jobs):
     known += sum(work[task] * part for task, (_, part) in running.items())
     spent = sum(ended.values()) + sum(seconds for seconds, part in running.values() if part)
     done = sum(work[task] for task in ended)
-    if not known:
+    if not (known and spent):
         return done, None
     a_unit, busy = spent / known, []  # seconds
     for task, (seconds, part) in running.items():
         expected = work[task] * a_unit
         done += work[task] * (part or min(seconds / expected, 0.95))
-        busy.append(seconds * (1 - part) / part if part > 0.05 else max(expected - seconds, 0.0))
+        # its own speed counts the more, the more of it is done: its whole time is between `expected` and seconds / part
+        busy.append((1 - part) * (seconds + (1 - part) * expected) if part else max(expected - seconds, 0.0))
     busy = sorted([0.0] * jobs + busy)[-max(jobs, len(busy)) :]  # until each process is free
     for task in work:
         if task not in ended and task not in running:
@@ -237,13 +238,13 @@ def conclude(args, names, results, ran, seconds):
 def heading(args, results, ran, seconds):
     """What was run; and for how long, with what."""
     count, spent = len(results), sum(result["seconds"] for result in results.values())
-    ended, problems = count - len(tables.failures(results)), len({task.problem for task in results})
+    ended, problems = count - len(tables.failures(results)), ", ".join(dict.fromkeys(task.problem for task in results))
     where = f"{args.jobs} processes" if args.executor == "local" else args.executor
     commits = ", ".join(sorted({result.get("commit", "unknown") for result in results.values()}))
     made = ", ".join(f"{name} {version}" for name, version in runner.versions().items())
     seeds = "one seed" if args.seeds == 1 else f"{args.seeds} seeds"
     return (
-        f"{ended} of {count} tasks, {problems} problems, {seeds}, budget {args.budget}: {BUDGETS[args.budget].text}",
+        f"{ended} of {count} tasks, {problems}, {seeds}, budget {args.budget}: {BUDGETS[args.budget].text}",
         f"`{args.command}`: {ran} of {count} tasks run now, in {seconds:.0f} s on {where}; all of them took "
         f"{spent:.0f} s of work. Seeds from {args.seed}; errors are means over the last epochs (column `average`), "
         f"then over seeds. Commit {commits}, {made}.",

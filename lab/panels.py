@@ -85,9 +85,12 @@ def band(axes, x, values, color, label):
 
 
 def log_scale(axes):
-    """A logarithmic y axis, with 0.1, 0.2, 0.5, 1, ... where powers of ten alone would be few."""
+    """A logarithmic y axis where values differ, with 0.1, 0.2, 0.5, 1, ... where powers of ten alone would be few."""
     from matplotlib.ticker import LogLocator
 
+    low, high = axes.get_ylim()
+    if high < 3 * low:
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high < 50 * low:

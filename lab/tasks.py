@@ -36,7 +36,7 @@ METHODS = {
 }
 # For estimates of time alone: how often a method trains each of its parts, where that is not once
 TRAININGS = {"fem": 0, "sharp": 0, "law": 7, "losses": 6, "layers": 8, "robustness": 5}
-REST = {"fem": (2e6, 1e7), "sharp": (1e6, 5e6), "law": (1e7, 2e7), "sweep": (2e6, 1e8)}  # in one dimension, in more
+REST = {"fem": (1e6, 1e7), "sharp": (1e6, 5e6), "law": (1e7, 2e7), "sweep": (2e6, 1e8)}  # in one dimension, in more
 
 
 def applies(method, experiment):
