@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["step", "memory", "precision", "budget", "accuracy"])
+@pytest.mark.parametrize("script", ["step", "memory", "precision", "budget", "accuracy", "images"])
 def test_every_script_explains_itself(script):
     done = subprocess.run([sys.executable, FOLDER / f"{script}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout, done.stderr
