@@ -514,7 +514,8 @@ def _minimisers(forms, delta, starts=None, least=1e-15):
     starts = [u for fields in starts for u in fields] if starts else [np.zeros(form.shape) for form, _ in tasks]
     with ThreadPoolExecutor(WORKERS) as pool:
         found = list(pool.map(lambda task, u: _descend(*task, u, delta, least), tasks, starts))
-    return [found[i : i + len(found) // len(forms)] for i in range(0, len(found), len(found) // len(forms))]
+    size = len(found) // len(forms)
+    return [found[start : start + size] for start in range(0, len(found), size)]
 
 
 def _descend(form, constant, u, delta, least, most=5000):

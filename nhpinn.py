@@ -365,7 +365,7 @@ class Homogenized(NamedTuple):
     lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
     upper: np.ndarray  # (dim, dim): above it
     gap: float  # between the bounds, relative, in the direction where it is largest
-    quadrature: float  # what another quadrature changes in them, relative; 0 for images, whose integrals are exact
+    quadrature: float  # what another quadrature changes in them, relative; 0 for images, but for those of a function
     cells: Callable  # y (n, dim) -> correctors (n, dim) and their gradients (n, dim, dim)
     recipe: str
 

@@ -34,7 +34,6 @@ from nhpinn_networks import (
     as_tensor,
     check_periodic,
     checked_values,
-    coordinate_jet,
     grid,
     operator_jet,
     shown,
@@ -361,10 +360,13 @@ def sampled(cell, boxes, number, q):
 
 def part_jets(s, k, phase):
     """Of part k: which points of the rule and of the interface are its own, and the jets of their coordinates."""
-    mine, rim, dim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, phase] == k), s.b.shape[1]
-    unit = np.broadcast_to(np.eye(dim), (len(rim), dim, dim))
-    edge = operator_jet(s.rule.surface[rim], unit, np.zeros((len(rim), dim)))
-    return mine, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]), rim, edge
+    mine, rim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, phase] == k)
+    return mine, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]), rim, laplace_jet(s.rule.surface[rim])
+
+
+def laplace_jet(points):
+    """The jet of the coordinates, whose first derivatives are those along the axes: (d + 2, n, d)"""
+    return operator_jet(points, np.broadcast_to(np.eye(points.shape[1]), (*points.shape, points.shape[1])), 0 * points)
 
 
 def system(s, features, weights, h):
@@ -537,14 +539,12 @@ class PhaseCells(NamedTuple):
 
     def __call__(self, y):
         """Values with mean zero (J, n) and gradients (J, n, d) at y (n, d)."""
-        y, dim = y % 1, y.shape[1]
-        part, out = self.number[locate(self.boxes, y), phase_of(self.level_set, y)], np.zeros((dim, 1 + dim, len(y)))
+        y, out = y % 1, np.zeros((y.shape[1], 1 + y.shape[1], len(y)))
+        part = self.number[locate(self.boxes, y), phase_of(self.level_set, y)]
         for k, (f, c) in enumerate(zip(self.features, self.solution, strict=True)):
             mine = np.flatnonzero(part == k)
-            unit = np.broadcast_to(np.eye(dim)[:, None], (dim, len(mine), dim))
             if len(mine):
-                jet = coordinate_jet(y[mine], unit, np.zeros((len(mine), dim)))
-                out[:, :, mine] = combined(f, c, jet)[:, :-1]
+                out[:, :, mine] = combined(f, c, laplace_jet(y[mine]))[:, :-1]
         return out[:, 0] - self.mean[:, None], np.moveaxis(out[:, 1:], 1, 2)
 
 

@@ -43,7 +43,7 @@ IMAGES = {  # name: (image, tolerance of the gap, None: that of `homogenize`)
     "picture of discs 20 in 1, 512²": (lambda: fibres(512), None),
     "random 512², 1 : 10": (lambda: mixture((512, 512), 10), None),
     "random 256², 1 : 10": (lambda: mixture((256, 256), 10), None),
-    "random 256², 1 : 10, gap 8 %": (lambda: mixture((256, 256), 10), 0.08),
+    "random 256², 1 : 10, to 8e-2": (lambda: mixture((256, 256), 10), 0.08),
     "random 256², 1 : 10⁴": (lambda: mixture((256, 256), 1e4), None),
     "random 64³, 1 : 10": (lambda: mixture((64,) * 3, 10), None),
     "random 64³, 1 : 10⁴": (lambda: mixture((64,) * 3, 1e4), None),

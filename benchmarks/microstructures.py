@@ -185,6 +185,12 @@ The images with a closed form are related to their own duals, and so is the geom
 tensor returned: it is exact where the bounds are far apart.  Other images err by less than the gap, but not by nothing:
 a random image of 16 x 16 pixels, a third of 10 in 1, by less than 1e-3 at a gap of 5e-2.
 
+Truths: Rayleigh's multipoles, solved by the script (Perrins, McKenzie and McPhedran, Proc. R. Soc. A 369 (1979) 207;
+McKenzie, McPhedran and Derrick, Proc. R. Soc. A 362 (1978) 211); Keller 1964, Dykhne 1971 and Mendelson 1975 for two
+phases that can be exchanged, whose tensors have the determinant of their product; Obnosov, SIAM J. Appl. Math. 59
+(1999) 1267, √((1 + 3s) / (3 + s)) for a square inclusion; Craster and Obnosov, SIAM J. Appl. Math. 61 (2001) 1839, for
+four phases.  The random images are their own negatives after half a period.
+
 ## Large images
 
 Two phases at random, half of the pixels each, and what else is said; `python benchmarks/images.py` writes these rows,
@@ -194,16 +200,10 @@ memory is what comes on top of that of the libraries.
 
 {images}
 
-512 x 512 pixels take two seconds, 64³ voxels three, 128³ half a minute and a gigabyte, 256³ four minutes and eight
-gigabytes, of one processor.  Elements are refined inside the pixels up to 600,000 unknowns, so that large images have
-one a voxel, and no further once that does not help: at corners where phases of contrast 1e4 meet no refinement in reach
-does.
-
-Truths: Rayleigh's multipoles, solved by the script (Perrins, McKenzie and McPhedran, Proc. R. Soc. A 369 (1979) 207;
-McKenzie, McPhedran and Derrick, Proc. R. Soc. A 362 (1978) 211); Keller 1964, Dykhne 1971 and Mendelson 1975 for two
-phases that can be exchanged, whose tensors have the determinant of their product; Obnosov, SIAM J. Appl. Math. 59
-(1999) 1267, √((1 + 3s) / (3 + s)) for a square inclusion; Craster and Obnosov, SIAM J. Appl. Math. 61 (2001) 1839, for
-four phases.  The random images are their own negatives after half a period.
+In seconds of one processor, which two threads share, 512 x 512 pixels take two, 64³ voxels three to four, 128³ half a
+minute and a gigabyte, 256³ five minutes and eight gigabytes.  Elements are refined inside the pixels up to 600,000
+unknowns, so that large images have one a voxel, and no further once that does not help: at corners where phases of
+contrast 1e4 meet no refinement in reach does.
 """
 
 

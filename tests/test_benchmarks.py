@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-SLOW = ("memory", "precision", "budget", "accuracy")
+SLOW = ("memory", "precision", "budget", "accuracy", "images")
 
 
 @pytest.mark.parametrize("script", ["step", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])

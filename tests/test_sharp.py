@@ -1,5 +1,6 @@
 """Random features for cell problems, and bounds that bound."""
 
+import pickle
 import tracemalloc
 import warnings
 from types import SimpleNamespace
@@ -169,6 +170,16 @@ def test_the_gradient_is_that_of_the_corrector(coefficient, dim, options):
     gradient = found.gradient(y)
     assert gradient.shape == (40, dim, dim) and found.corrector(y).shape == (40, dim)
     np.testing.assert_allclose(gradient, np.stack(slopes, axis=-1), atol=1e-3 * np.abs(gradient).max())
+
+
+def half_disc(y):
+    return 0.5 / np.pi - anp.sum((y - 0.5) ** 2, axis=1)
+
+
+@pytest.mark.parametrize("coefficient", [np.ones((3, 3)), nhpinn.TwoPhase(half_disc, 10.0, 1.0)])
+def test_what_is_found_can_be_sent_to_another_process(coefficient):
+    found, y = nhpinn.homogenize(coefficient, 2), np.random.default_rng(0).random((7, 2))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).gradient(y), found.gradient(y))
 
 
 def test_correctors_at_many_points_take_little_memory():
