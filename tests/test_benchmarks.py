@@ -97,8 +97,8 @@ def test_the_budget_adds_up_the_seconds_of_tasks(tmp_path):
         result = {"task": task, "seconds": 10.0 * seed, "processor_seconds": 4.0}
         (tmp_path / "tasks" / f"{seed}.json").write_text(json.dumps(result))
     text = run("budget", tmp_path)
-    assert rows(text) == [["const1d", "15", "15"]]
-    assert "2 seeds, 30 s of tasks, 8 s of them on the processor" in text
+    assert rows(text) == [["const1d", "4.0", "4"]]
+    assert "2 seeds, 8 s of tasks on the processor, 30 s by the clock" in text
 
 
 def test_the_peak_memory_of_a_process_is_reported():
