@@ -2,8 +2,8 @@
 
     python benchmarks/budget.py results-paper results
 
-One table a folder: for every problem the seconds of each of its tasks, which are one method and one seed each, mean
-over seeds.  A task is one process with one thread; the run takes about their sum over the number of processes.
+One table a folder: for every problem the processor time of each of its tasks, which are one method and one seed each,
+mean over seeds.  A task is one process with one thread; the run takes about their sum over the number of processes.
 """
 
 import timing  # first: it adds the project to the path
@@ -11,46 +11,38 @@ import timing  # first: it adds the project to the path
 # isort: split
 import argparse
 import json
-import math
 from collections import defaultdict
 from pathlib import Path
+from statistics import mean
 
-COLUMNS = ("fem", "classical", "plain", "nhpinn", "transfer", "sharp")
+METHODS = ("fem", "classical", "plain", "adam", "sharp")  # first, in this order
 
 
 def read(folder):
-    """{(problem, column): seconds, a list over seeds}, and {what: seconds} of all tasks."""
-    seconds, total = defaultdict(list), defaultdict(float)
+    """{(problem, method): [processor seconds, one for each seed]}, and the seconds of all tasks by the clock."""
+    seconds, clock = defaultdict(list), 0.0
     for path in sorted((folder / "tasks").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         task = result["task"]
-        parts = result.get("seconds_by_part") or {task["method"]: result["seconds"]}
-        for part, value in parts.items():
-            seconds[task["problem"], part].append(value)
-        for name in ("seconds", "processor_seconds"):
-            total[name] += result.get(name, math.nan)
-    return dict(seconds), total
+        seconds[task["problem"], task["method"]].append(result["processor_seconds"])
+        clock += result["seconds"]
+    return dict(seconds), clock
 
 
 def show(folder):
-    seconds, total = read(folder)
+    seconds, clock = read(folder)
     if not seconds:
         raise SystemExit(f"folder: no results in {folder / 'tasks'}; expected the --out folder of a finished run")
-    problems = sorted({problem for problem, _ in seconds})
-    columns = sorted(
-        {part for _, part in seconds}, key=lambda part: (COLUMNS.index(part) if part in COLUMNS else 99, part)
-    )
+    methods = {method for _, method in seconds}
+    columns = [method for method in METHODS if method in methods] + sorted(methods - set(METHODS))
     rows = []
-    for problem in problems:
-        means = [sum(v) / len(v) if (v := seconds.get((problem, part))) else None for part in columns]
-        cells = ["" if mean is None else f"{mean:.0f}" for mean in means]
-        rows.append([problem, *cells, f"{sum(mean or 0 for mean in means):.0f}"])
-    print(timing.table(["seconds of", *columns, "one seed"], rows))
-    count = max(map(len, seconds.values()))
-    print(
-        f"\n{folder}: {count} seeds, {total['seconds']:.0f} s of tasks, "
-        f"{total['processor_seconds']:.0f} s of them on the processor.\n"
-    )
+    for problem in sorted({problem for problem, _ in seconds}):
+        means = [mean(seconds[problem, method]) if (problem, method) in seconds else None for method in columns]
+        cells = ["" if value is None else f"{value:.1f}" for value in means]
+        rows.append([problem, *cells, f"{sum(value or 0 for value in means):.0f}"])
+    print(timing.table(["processor seconds of", *columns, "one seed"], rows))
+    total, count = sum(map(sum, seconds.values())), max(map(len, seconds.values()))
+    print(f"\n{folder}: {count} seeds, {total:.0f} s of tasks on the processor, {clock:.0f} s by the clock.\n")
 
 
 def main():

@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-SLOW = ("memory", "precision", "budget", "accuracy", "images")
+SLOW = ("memory", "precision", "budget", "accuracy", "images", "homogenize")
 
 
 @pytest.mark.parametrize("script", ["step", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
@@ -38,6 +38,70 @@ print(json.dumps(found))
     (double, expected), (single, also) = json.loads(done.stdout)
     assert np.isclose(double, expected, rtol=1e-10)
     assert np.isclose(single, also, rtol=1e-4)
+
+
+def run(script, *options):
+    """What a script prints."""
+    command = [sys.executable, FOLDER / f"{script}.py", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def rows(text):
+    """The rows of a Markdown table, split into cells."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"][2:]
+
+
+def test_contenders_of_one_coefficient_agree():
+    """Ours and the Fourier solver, each against a finer grid."""
+    ((_, _, gap, error, _, _, other, *_),) = rows(run("homogenize", "--turns", "1", "--only", "exp(sin + 0.7 cos)"))
+    assert max(float(error), float(other)) <= float(gap) + 1e-12 <= 1e-6
+
+
+@pytest.mark.slow
+def test_the_corrector_is_the_same_by_every_solver():
+    best = {name: float(cells[-1].split()[0]) for name, *cells in rows(run("accuracy", "--quick", "--turns", "1"))}
+    assert best["Fourier conjugate gradients"] < 1e-9
+    assert best["finite elements"] < 1e-9
+    assert best["sharp"] < 1e-8
+
+
+@pytest.mark.parametrize("differences", [False, True])
+def test_the_fourier_solver_is_exact_for_layers(differences):
+    """The harmonic mean across them, the mean along them; for numbers and tensors, in 2D and 3D."""
+    code = f"""
+import fourier, numpy as np
+for dim in (2, 3):
+    a = np.ones((8,) * dim) * np.where(np.arange(8) < 4, 1.0, 9.0)
+    for each in (a, a * np.eye(dim).reshape(dim, dim, *[1] * dim)):
+        assert np.allclose(fourier.tensor(each, dim, 1e-9, {differences}), np.diag([5] * (dim - 1) + [1.8]), rtol=1e-9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_precisions_reach_the_same_error_in_a_few_epochs():
+    """float64, float32, and float32 for as long; 20 epochs are too few for rounding to matter."""
+    found = rows(run("precision", "--seeds", "1", "--scale", "0.001"))
+    errors = [float(cells[-1]) for cells in found]
+    assert len(found) == 9 and np.allclose(errors[::3], errors[1::3], rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_step_takes_longer_than_its_matrix_products():
+    *_, ratios = rows(run("step", "--turns", "1"))
+    assert ratios[0] == "nhpinn / matrix products" and all(1 < float(cell) < 20 for cell in ratios[1:])
+
+
+def test_the_budget_adds_up_the_seconds_of_tasks(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    for seed in (1, 2):
+        task = {"problem": "const1d", "method": "fem"}
+        result = {"task": task, "seconds": 10.0 * seed, "processor_seconds": 4.0}
+        (tmp_path / "tasks" / f"{seed}.json").write_text(json.dumps(result))
+    text = run("budget", tmp_path)
+    assert rows(text) == [["const1d", "4.0", "4"]]
+    assert "2 seeds, 8 s of tasks on the processor, 30 s by the clock" in text
 
 
 @pytest.mark.slow
