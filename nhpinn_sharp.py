@@ -506,14 +506,6 @@ def columns(problem, coefficients, features, x):
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-def clustered_points(bounds, count):
-    """Points (n, d) that are dense at the boundary of a box, `count` an axis, and their quadrature weights (n,)."""
-    t, weights = (np.arange(count) + 0.5) * np.pi / count, 1.0
-    for low, high in bounds:
-        weights = np.kron(weights, (high - low) / 2 * np.sin(t) * np.pi / count)
-    return tensor_grid([low + (high - low) * (1 - np.cos(t)) / 2 for low, high in bounds]), weights
-
-
 # ---------------------------------------------------------------------------------------------------
 # Stationary
 # ---------------------------------------------------------------------------------------------------
@@ -533,9 +525,12 @@ def solve_stationary(problem, coefficients, features):
 
 
 def fit_points(problem, features):
-    """Points of the fit, at least twice as many as features, and the roots of the weights, quadrature times bubble."""
+    """Points of the fit, dense at the boundary and two a feature at least; the roots of quadrature times bubble."""
     count = int(np.ceil((2 * features.W.shape[1]) ** (1 / problem.dim))) + (problem.dim > 1)
-    x, weights = clustered_points(problem.domain, count)
+    t, weights = (np.arange(count) + 0.5) * np.pi / count, 1.0
+    for low, high in problem.domain:
+        weights = np.kron(weights, (high - low) / 2 * np.sin(t) * np.pi / count)
+    x = tensor_grid([low + (high - low) * (1 - np.cos(t)) / 2 for low, high in problem.domain])
     return x, np.sqrt(weights * bubble_jet(problem.domain, x[None])[0])
 
 

@@ -115,6 +115,19 @@ def test_correctors_of_elliptic2d_for_every_seed_and_unit(seed, unit):
     assert np.linalg.norm(found.corrector(y + np.array([3, -2])) - exact) < 1e-7 * np.linalg.norm(exact)
 
 
+def test_a_picture_of_a_corrector_takes_little_memory():
+    rng, one = np.random.default_rng(0), np.ones(2)
+    features = nhpinn_sharp.periodic_features(2, 100, 1.0, rng)
+    cells = nhpinn_sharp.Cells(features, rng.random((100, 1, 2)), np.zeros((1, 2)), one, one)
+    y = rng.random((40_000, 2))
+    tracemalloc.start()
+    value, slope = cells(y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * (value.nbytes + slope.nbytes)  # all at once: 168 times
+    np.testing.assert_allclose(slope[..., -5:, :], cells(y[-5:])[1], atol=1e-10)
+
+
 @given(seeds, st.integers(1, 20), st.floats(1, 1e4), st.sampled_from([1e-2, 1e-4, 1e-6]))
 @few
 def test_the_tolerance_is_met_or_a_warning_says_what_was_reached(seed, waves, contrast, tolerance):
