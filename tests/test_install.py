@@ -42,6 +42,12 @@ def install(fresh, *what, cwd):
     run(sys.executable, "-m", "pip", "--python", fresh[0], "install", *options, *what, cwd=cwd)
 
 
+def test_what_is_installed_is_the_method_and_nothing_else():
+    listed = re.search(r"py-modules = \[(.*?)\]", (ROOT / "pyproject.toml").read_text())[1]
+    assert set(re.findall(r"\w+", listed)) == {path.stem for path in [*ROOT.glob("nhpinn*.py"), ROOT / "fem.py"]}
+
+
+@pytest.mark.slow
 def test_a_wheel_holds_the_method_and_nothing_else(clone, fresh, tmp_path):
     install(fresh, clone, cwd=tmp_path)
     ours = {path.name for path in [*ROOT.glob("nhpinn*.py"), ROOT / "fem.py"]}
