@@ -315,7 +315,7 @@ def executors_for(spec, jobs, count):
         raise
     finally:
         for executor in set(executors):
-            executor.shutdown(wait=False)
+            executor.shutdown(wait=spec == "local")  # its thread ends before Python does, which would write to it
 
 
 def new_process():
