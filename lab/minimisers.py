@@ -33,16 +33,20 @@ class Minimiser(NamedTuple):
         return self.c @ np.concatenate([np.tanh(part @ self.W + self.b) for part in parts]).T
 
 
+def feature_count(bounds, dim, bandwidth):
+    """The more the wider the band, 4 s in one dimension."""
+    d, longest = len(bounds), max(high - low for low, high in bounds[:dim])
+    return int(np.clip(4 * bandwidth if d == 1 else (bandwidth * longest) ** d, 40 * d**2, MOST[d]))
+
+
 def hidden_layer(bounds, dim, bandwidth, rng):
     """W (d, N) and b (N,) of one bandwidth along the dim axes of space; time has slopes of a few over its length.
 
-    The more features the wider the band, 4 s in one dimension; the last one is constant.
+    The last feature is constant.
     """
     d, (low, high) = len(bounds), np.transpose(bounds)
-    lengths = high - low
-    count = int(np.clip(4 * bandwidth if d == 1 else (bandwidth * lengths[:dim].max()) ** d, 40 * d**2, MOST[d]))
-    centres = rng.uniform(low, high, (count, d)).T
-    W = rng.standard_normal((d, count)) * np.where(np.arange(d) < dim, bandwidth, 3 / lengths)[:, None]
+    centres = rng.uniform(low, high, (feature_count(bounds, dim, bandwidth), d)).T
+    W = rng.standard_normal(centres.shape) * np.where(np.arange(d) < dim, bandwidth, 3 / (high - low))[:, None]
     return np.append(W, np.zeros((d, 1)), axis=1), np.append(-np.sum(W * centres, axis=0), 1.0)
 
 

@@ -18,7 +18,7 @@ class Budget(NamedTuple):
     batch: int | None  # equation points an epoch, drawn at random; None: all
     every: int  # epochs between two records of the errors
     step: int  # every so many of the values that a study varies
-    cells: float  # of a study's fine solutions, at most
+    size: float  # of what a study solves, cells or features, at most
     text: str
 
 
@@ -36,12 +36,12 @@ BUDGETS = {
     ),
     "standard": Budget(
         1,
-        fixed(cell=85e6, plain=60e6, homogenized=45e6, classical=25e6),
+        fixed(cell=48e6, plain=16e6, homogenized=65e6, classical=12e6),
         512,
         20,
         2,
-        300,
-        "the paper's epochs where they take seconds, fewer elsewhere; at most 512 random equation points in each",
+        400,
+        "the paper's epochs where they take seconds, fewer elsewhere; at most 256 random equation points in each",
     ),
     "paper": Budget(1, NO_LIMIT, None, 10, 1, inf, "the paper's points and epochs"),
 }
@@ -64,7 +64,10 @@ def training(experiment, part, task):
     """Training and Options of one part of an experiment under the task's budget."""
     (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
     options = options._replace(batch=budget.batch, every=budget.every)
-    share = min(budget.epochs, budget.work[part] / (settings.epochs * cost(experiment, part, settings, options)))
+    share = min(
+        budget.epochs,
+        experiment.problem.dim * budget.work[part] / (settings.epochs * cost(experiment, part, settings, options)),
+    )
     epochs, average = (max(1, round(share * count)) for count in (settings.epochs, options.average))
     return settings._replace(epochs=epochs), options._replace(average=average)
 
@@ -78,10 +81,15 @@ def cost(experiment, part, settings, options):
     return 5e3 + networks * points * (problem.dim + 2) * len(settings.hidden)
 
 
-def few(values, task, cells=lambda value: 0):
-    """All values that a study varies, or some in a budget that is small: every so many, of fine solutions in reach."""
+def few(values, task, size=lambda value: 0):
+    """All values that a study varies, or some in a budget that is small: every so many, of a size in reach."""
     budget = BUDGETS[task.budget]
-    return [value for value in values[:: budget.step] if cells(value) <= budget.cells]
+    return [value for value in values[:: budget.step] if size(value) <= budget.size]
+
+
+def whole(task):
+    """Whether a study leaves nothing out."""
+    return BUDGETS[task.budget].step == 1
 
 
 def stream(task, label):
