@@ -8,6 +8,7 @@ No number is typed in: a test writes them again and compares.
 
 import argparse
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from lab.settings import BUDGETS
 from problems import EXPERIMENTS, PROBLEMS
 
 FOLDER = Path("docs", "results")
-BEGIN, END = "<!-- python -m lab.published -->\n", "<!-- end -->\n"  # of what is written into the README
-ROWS = (  # of the README: text, quantities, recipe
+PAGES = (Path("README.md"), Path("docs", "why-pinns-fail.md"))
+PLACE = re.compile(r"(<!-- python -m lab.published: (\w+) -->\n).*?(<!-- end -->\n)", re.S)  # of a table in a page
+ERRORS = (  # text, quantities, recipe
     ("classical PINN", ["classical"], "adam"),
     (
         "bounds of its energy error, without a fine solution",
@@ -56,18 +58,24 @@ def reduce(results, folder):
 def documents(folder):
     """The texts that are written from the results of a folder: {path: text}."""
     results = load(folder)
-    readme = Path("README.md").read_text(encoding="utf-8")
-    head, rest = readme.split(BEGIN)
+    found = claims.gather(results)
+
+    def filled(page):
+        return PLACE.sub(lambda place: place[1] + TABLES[place[2]](found) + place[3], page.read_text(encoding="utf-8"))
+
     return {
         Path("CLAIMS.md"): claims.markdown(results),
-        Path("README.md"): head + BEGIN + readme_table(results) + END + rest.split(END)[1],
         Path(folder, "README.md"): provenance(results),
+        **{page: filled(page) for page in PAGES},
     }
 
 
-def readme_table(results):
+def table(header, rows):
+    return "\n".join(tables.markdown_table(header, rows)) + "\n"
+
+
+def errors(found):
     """Errors of all problems, with the paper's printed numbers in parentheses."""
-    found = claims.gather(results)
 
     def shown(name, quantities, recipe):
         rows = [found.rows.get((name, quantity, recipe)) for quantity in quantities]
@@ -77,8 +85,49 @@ def readme_table(results):
         text = f"{values[0]:.3g}" if len(values) == 1 else f"[{values[0]:.4f}, {values[1]:.4f}]"
         return text + (f" ({rows[0]['paper']:.3g})" if rows[0]["paper"] else "")
 
-    lines = [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in ROWS]
-    return "\n".join(tables.markdown_table(["", *PROBLEMS], lines)) + "\n"
+    return table(["", *PROBLEMS], [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in ERRORS])
+
+
+def law(found):
+    """What the averaged loss predicts, beside trainings, ours and the paper's."""
+
+    def row(name):
+        ours = [found.value(name, "classical_predicted", "fem"), *(found.value(name, key) for key in TRAINED)]
+        printed = [EXPERIMENTS[name].paper.get(key) for key in TRAINED]
+        return [name, *(f"{value:.3g}" for value in ours), *(f"{value:.3g}" if value else "" for value in printed)]
+
+    return table(["", "predicted", "trained", "transfer", "paper, trained", "paper, transfer"], list(map(row, PROBLEMS)))
+
+
+def bandwidth(found):
+    """Errors of the exact minimisers of the classical loss, their losses in parentheses."""
+    rows, widths = [], {}
+    for name in PROBLEMS:
+        for row in found.of(name, "law")[0]["bandwidth"]:
+            rows += [] if rows and rows[-1][:2] == [name, row["points"]] else [[name, row["points"]]]
+            rows[-1].append(f"{row['error']:.3g} ({row['loss']:.1g})")
+            widths[row["bandwidth"]] = None
+    return table(["", "points", *(f"s = {s:g}" for s in widths)], rows)
+
+
+def losses(found):
+    """Errors that three losses predict, and those that Adam ends with, the distance of the two in parentheses."""
+    rows = [
+        [name, loss, f"{row['predicted']:.4f}", f"{row['trained']:.4f} ({row['from_predicted']:.4f})"]
+        for name in ("const1d", "elliptic2d")
+        for loss, row in found.study(name, "losses", "loss", minimiser="Adam").items()
+    ]
+    return table(["", "loss", "predicted", "Adam"], rows)
+
+
+def layers(found):
+    """Errors of correctors by the way to periodicity."""
+    ways = found.study("elliptic2d", "layers", "periodicity")
+    return table(["", *ways], [[chi, *(f"{row[chi]:.2g}" for row in ways.values())] for chi in ("chi1", "chi2")])
+
+
+TRAINED = ("classical", "transfer")
+TABLES = {"errors": errors, "law": law, "bandwidth": bandwidth, "losses": losses, "layers": layers}
 
 
 def provenance(results):
