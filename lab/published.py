@@ -17,7 +17,7 @@ from lab.settings import BUDGETS
 from problems import EXPERIMENTS, PROBLEMS
 
 FOLDER = Path("docs", "results")
-PAGES = (Path("README.md"), Path("docs", "why-pinns-fail.md"))
+PAGES = (Path("README.md"), Path("docs", "why-pinns-fail.md"), Path("docs", "not-reproduced.md"))
 PLACE = re.compile(r"(<!-- python -m lab.published: (\w+) -->\n).*?(<!-- end -->\n)", re.S)  # of a table in a page
 ERRORS = (  # text, quantities, recipe
     ("classical PINN", ["classical"], "adam"),
@@ -31,6 +31,18 @@ ERRORS = (  # text, quantities, recipe
     ("e3, `sharp`", ["e3"], "sharp"),
     ("e4: homogenization alone", ["e4"], "fem"),
     ("energy error of NH-PINN, at most, `sharp`", ["certified"], "sharp"),
+)
+HOMOGENIZATION = (
+    ("e4: homogenization alone", ["e4"], "fem"),
+    ("e2: with the tensor of `adam`", ["e2"], "adam"),
+    ("e4 with the first corrector", ["e1_corrected"], "fem"),
+    ("the same, inside", ["e1_corrected_interior"], "fem"),
+    ("the corrector chi_1", ["chi1"], "adam"),
+    ("chi_1 without oversampling", ["chi1_plain"], "adam"),
+    ("chi_2", ["chi2"], "adam"),
+    ("chi_2 without oversampling", ["chi2_plain"], "adam"),
+    ("the corrector N", ["N"], "adam"),
+    ("the homogenized coefficient", ["e_a"], "adam"),
 )
 
 
@@ -74,18 +86,18 @@ def table(header, rows):
     return "\n".join(tables.markdown_table(header, rows)) + "\n"
 
 
-def errors(found):
-    """Errors of all problems, with the paper's printed numbers in parentheses."""
+def quantities(found, rows):
+    """Quantities of all problems, with the paper's printed numbers in parentheses; two are an interval."""
 
-    def shown(name, quantities, recipe):
-        rows = [found.rows.get((name, quantity, recipe)) for quantity in quantities]
+    def shown(name, wanted, recipe):
+        rows = [found.rows.get((name, quantity, recipe)) for quantity in wanted]
         if None in rows:
             return ""
         values = [row["value"] for row in rows]
         text = f"{values[0]:.3g}" if len(values) == 1 else f"[{values[0]:.4f}, {values[1]:.4f}]"
         return text + (f" ({rows[0]['paper']:.3g})" if rows[0]["paper"] else "")
 
-    return table(["", *PROBLEMS], [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in ERRORS])
+    return table(["", *PROBLEMS], [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in rows])
 
 
 def law(found):
@@ -96,7 +108,9 @@ def law(found):
         printed = [EXPERIMENTS[name].paper.get(key) for key in TRAINED]
         return [name, *(f"{value:.3g}" for value in ours), *(f"{value:.3g}" if value else "" for value in printed)]
 
-    return table(["", "predicted", "trained", "transfer", "paper, trained", "paper, transfer"], list(map(row, PROBLEMS)))
+    return table(
+        ["", "predicted", "trained", "transfer", "paper, trained", "paper, transfer"], list(map(row, PROBLEMS))
+    )
 
 
 def bandwidth(found):
@@ -127,7 +141,14 @@ def layers(found):
 
 
 TRAINED = ("classical", "transfer")
-TABLES = {"errors": errors, "law": law, "bandwidth": bandwidth, "losses": losses, "layers": layers}
+TABLES = {
+    "errors": lambda found: quantities(found, ERRORS),
+    "homogenization": lambda found: quantities(found, HOMOGENIZATION),
+    "law": law,
+    "bandwidth": bandwidth,
+    "losses": losses,
+    "layers": layers,
+}
 
 
 def provenance(results):
