@@ -62,7 +62,9 @@ def reduce(results, folder):
         path.unlink()
     for task, result in results.items():
         name = tasks.name_of(task, EXPERIMENTS[task.problem])
-        files.save(files.reduced(result, PROBLEMS[task.problem].dim), files.result_path(folder, name))
+        small = files.reduced(result, PROBLEMS[task.problem].dim)
+        small["command"] = re.sub(r" --out ('[^']*'|\S+)", "", small["command"])  # a path of the machine that ran it
+        files.save(small, files.result_path(folder, name))
     rows = tables.summarize(results, EXPERIMENTS)
     files.write(folder / "summary.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
 
@@ -154,8 +156,8 @@ TABLES = {
 def provenance(results):
     """What was run, when, by what, on what, and how long it took."""
 
-    def of_all(key):
-        return ", ".join(sorted({str(result.get(key, "unknown")) for result in results.values()}))
+    def of_all(key, between=", "):
+        return between.join(sorted({str(result.get(key, "unknown")) for result in results.values()}))
 
     seconds = {}
     for task, result in results.items():
@@ -175,7 +177,7 @@ def provenance(results):
         "CLAIMS.md, the table in README.md and this page. `python run_all.py --verify docs/results` runs a tenth of "
         "them again and compares every number that is kept.",
         "",
-        f"- command: `{of_all('command')}`",
+        f"- command: `{of_all('command', '`, then `')}`",
         f"- commit: {of_all('commit')}",
         f"- from {starts[0]} to {starts[-1]} (the starts of the first and the last task)",
         f"- processor: {of_all('processor')}; BLAS threads of a process: {of_all('threads')}",
