@@ -63,7 +63,9 @@ def reduce(results, folder):
     for task, result in results.items():
         name = tasks.name_of(task, EXPERIMENTS[task.problem])
         small = files.reduced(result, PROBLEMS[task.problem].dim)
-        small["command"] = re.sub(r" --out ('[^']*'|\S+)", "", small["command"])  # a path of the machine that ran it
+        small["command"] = re.sub(
+            r" --out ('[^']*'|\S+)", "", small.get("command", "")
+        )  # a path of the machine that ran it
         files.save(small, files.result_path(folder, name))
     rows = tables.summarize(results, EXPERIMENTS)
     files.write(folder / "summary.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
@@ -74,13 +76,16 @@ def documents(folder):
     results = load(folder)
     found = claims.gather(results)
 
-    def filled(page):
-        return PLACE.sub(lambda place: place[1] + TABLES[place[2]](found) + place[3], page.read_text(encoding="utf-8"))
+    def written(place):
+        try:
+            return place[1] + TABLES[place[2]](found) + place[3]
+        except claims.Missing as missing:
+            return place[1] + f"No result saved for {missing}.\n" + place[3]
 
     return {
         Path("CLAIMS.md"): claims.markdown(results),
         Path(folder, "README.md"): provenance(results),
-        **{page: filled(page) for page in PAGES},
+        **{page: PLACE.sub(written, page.read_text(encoding="utf-8")) for page in PAGES},
     }
 
 

@@ -87,16 +87,20 @@ def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_p
     task = task._replace(method="adam")
     history = {"epochs": [0, 50, 100], "loss": [3.0, 2.0, 1.0], "errors": {"e1": [0.0, 0.1, 0.2]}}
     e1 = {"task": task._asdict(), "recipe": "adam", "quantities": {"e1": 0.00512, "e3": 3e-5}, "seconds": 1.0}
+    e1 |= {"command": f"python run_all.py --out {tmp_path} --seeds 1"}
     e1 |= {"processor_seconds": 1.0, "fields": {"solution": [1.0] * 401}, "history": {"homogenized": history}}
     files.save(e1, files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["slow1d"])))
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{published.BEGIN}{published.END}after\n")
     monkeypatch.chdir(tmp_path)
+    readme, law = (tmp_path / page for page in published.PAGES[:2])
+    for page, name in zip(published.PAGES, ("errors", "law", "homogenization"), strict=True):
+        files.write(page, f"before\n<!-- python -m lab.published: {name} -->\nold\n<!-- end -->\nafter\n")
     published.main(["--from", str(tmp_path)])
     text = Path("CLAIMS.md").read_text()
     assert "converged e4 is 0.005125" in text and claims.ARTEFACT in text
     assert "0.00512 (0.00582)" in readme.read_text() and readme.read_text().endswith("after\n")
+    assert "old" not in law.read_text() and "No result saved" in law.read_text()
     small = published.load(published.FOLDER)[task]
+    assert small["command"] == "python run_all.py --seeds 1"
     assert small["least"] == {"e1": [0.1, 50, 2.0, 1.0]} and len(small["fields"]["solution"]) == 81
     assert files.reduced(small, 1) is small
 
