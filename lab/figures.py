@@ -38,6 +38,7 @@ STYLE = {
     "axes.titlesize": 9,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "axes.titley": 1,  # or its place is found again in every drawing
     "axes.formatter.useoffset": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -206,7 +207,7 @@ def compose(drawing, experiments, found):
         handles = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         if handles:
             figure.legend(handles.values(), handles, loc="lower center", ncols=2, borderaxespad=0.1)
-        rows.append((len(handles) + 1) // 2 + (3 if axes.get_xticklabels()[0].get_rotation() else 0))
+        rows.append((len(handles) + 1) // 2 + (3 if axes.xaxis.get_major_ticks(1)[0].label1.get_rotation() else 0))
         figures.append(figure)
     left, bottom, right, top = MARGINS
     bottom += LEGEND_ROW * max(rows)
