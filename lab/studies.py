@@ -176,7 +176,7 @@ def resolutions(experiment):
 
 
 def fine_values(experiment, refinement=1.0):
-    return experiments.fine_solution(experiment.problem, refinement)[0].on_grid(*experiments.test_axes(experiment))
+    return experiments.reference(experiment.problem, refinement)[0].on_grid(*experiments.test_axes(experiment))
 
 
 def law_at(experiment, task, checkpoints):

@@ -101,7 +101,7 @@ def place(quantity):
 
 
 def shown(done, made, results, experiments, judged=()):
-    """Everything as tables and sentences.  done, made: what was run, and how; judged: verdicts of the claims that they measure."""
+    """Everything as tables and sentences.  done, made: what was run, and how; judged: verdicts of measured claims."""
     rows, by_problem = summarize(results, experiments), {}
     for row in rows:
         by_problem.setdefault(row["problem"], []).append(row)
