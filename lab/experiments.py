@@ -242,25 +242,21 @@ def corrector_errors(problem, inputs=lambda y: y):
     return errors
 
 
-def coefficient_error(problem, coefficients, nodes, tensor, r):
-    """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
-    if problem.reaction is not None:
-        return abs(coefficients.reaction - r) / abs(r)
-    return fem.relative_error(coefficients.tensor(nodes), tensor(nodes))
-
-
 def final_averages(history, options):
     """The errors of a training as the captions of the paper report them."""
     return {name: final_average(history, name, options.average) for name in history.errors}
 
 
-def saved_history(history):
-    """What a result keeps of a History; its seconds, other in every run, belong under "clock"."""
-    return {name: value for name, value in history._asdict().items() if name != "seconds"}
+def of_trainings(settings, histories, **rest):
+    """A result of trainings by the paper's recipe.  settings: {part: (Training, Options)}; histories: {name: History}.
 
-
-def described(settings, options):
-    return settings._asdict() | options._asdict()
+    The seconds of a History, other in every run, belong under "clock".
+    """
+    kept = {
+        name: {key: value for key, value in h._asdict().items() if key != "seconds"} for name, h in histories.items()
+    }
+    settings = {part: training._asdict() | options._asdict() for part, (training, options) in settings.items()}
+    return {"recipe": "adam", "settings": settings} | ({"history": kept} if kept else {}) | rest
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -328,24 +324,21 @@ def three_steps(experiment, recipe, seed, errors):
     if problem.initial is None and problem.reaction is None:
         found["certified"] = nhpinn_bounds.certificate(problem, correctors, coefficients, u0).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
-    found["e_a"] = coefficient_error(problem, coefficients, nodes, tensor, r)
-    at_end = p, slope[:, :dim], second[:, :dim, :dim]
-    corrected, values = corrected_errors(experiment, fine, at_end, correctors)
-    cell_errors, fields = ({}, {}) if problem.slow else compared_cells(problem, correctors)
+    pair = (coefficients.tensor(nodes), tensor(nodes)) if problem.reaction is None else (coefficients.reaction, r)
+    found["e_a"] = fem.relative_error(*pair)
+    corrected, values = corrected_errors(experiment, fine, (p, slope[:, :dim], second[:, :dim, :dim]), correctors)
+    found, fields = found | corrected, {"solution": p, "reference": u, "corrected": values}
+    if not problem.slow:
+        cell = cell_reference(problem)
+        fields |= {"corrector": correctors.cells(cell.points)[0][0], "corrector_reference": cell.values}
+        found |= cell.errors(fields["corrector"])
     result = {
-        "quantities": found | corrected | cell_errors,
-        "fields": {"solution": p, "reference": u, "corrected": values} | fields,
+        "quantities": found,
+        "fields": fields,
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
         "seconds_by_part": seconds,
     }
     return result, u0
-
-
-def compared_cells(problem, correctors):
-    """Errors of the correctors of a coefficient that does not depend on x, and their fields beside the references."""
-    reference = cell_reference(problem)
-    chi = correctors.cells(reference.points)[0][0]
-    return reference.errors(chi), {"corrector": chi, "corrector_reference": reference.values}
 
 
 def run_sharp(experiment, task, checkpoints=no_checkpoints):
@@ -375,13 +368,7 @@ def run_adam(experiment, task, checkpoints=no_checkpoints):
     result["seconds_by_part"]["transfer"] = time.perf_counter() - middle
     for name, history in histories.items():  # in place of the errors at the end
         result["quantities"] |= final_averages(history, options[name])
-    return {
-        "recipe": "adam",
-        **result,
-        "settings": {part: described(*pair) for part, pair in trainings.items()},
-        "history": {name: saved_history(history) for name, history in histories.items()},
-        "clock": {"cell": histories["cell"].seconds},
-    }
+    return of_trainings(trainings, histories, **result, clock={"cell": histories["cell"].seconds})
 
 
 def run_plain(experiment, task, checkpoints=no_checkpoints):
@@ -392,12 +379,8 @@ def run_plain(experiment, task, checkpoints=no_checkpoints):
     train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
     nhpinn.solve_cells(problem, settings, rng, nodes, train)
     errors = final_averages(histories["cell"], options)
-    return {
-        "recipe": "adam",
-        "quantities": {f"{name}_plain": value for name, value in errors.items()},
-        "settings": {"cell_plain": described(settings, options)},
-        "history": {"cell_plain": saved_history(histories["cell"])},
-    }
+    quantities = {f"{name}_plain": value for name, value in errors.items()}
+    return of_trainings({"cell_plain": (settings, options)}, {"cell_plain": histories["cell"]}, quantities=quantities)
 
 
 def run_classical(experiment, task, checkpoints=no_checkpoints):
@@ -413,10 +396,5 @@ def run_classical(experiment, task, checkpoints=no_checkpoints):
         known = nhpinn.solve(*equation, period=problem.period, tolerance=experiment.tolerance)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
-    return {
-        "recipe": "adam",
-        "quantities": quantities,
-        "settings": {"classical": described(settings, options)},
-        "history": {"classical": saved_history(histories["classical"])},
-        "fields": {"solution": network(trained.params, test_inputs(experiment)), "reference": u},
-    }
+    fields = {"solution": network(params, test_inputs(experiment)), "reference": u}
+    return of_trainings({"classical": (settings, options)}, histories, quantities=quantities, fields=fields)

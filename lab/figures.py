@@ -157,7 +157,7 @@ def studies():
         ("layers", "elliptic2d", "Ways to ask for periodicity on elliptic2d: a dot a training.", [in_2d]),
         ("const1d-layers", "const1d", "Ways to ask for periodicity on const1d: a dot a training.", [in_1d]),
         ("robustness", "elliptic2d", ROBUSTNESS, [of("robustness", "layers", "chi1", "chi2")]),
-        ("time", "elliptic2d", "A corrector of elliptic2d, by networks and by finite elements.", [TIME]),
+        ("time", "elliptic2d", "A corrector of elliptic2d, by networks and by finite elements.", [error_in_time]),
         ("eps", None, "NH-PINN by the recipe sharp against ε, and its reconstruction.", eps),
     )
     return [Drawing(*row, study=True) for row in rows]
@@ -165,7 +165,6 @@ def studies():
 
 LAW = "The classical PINN against ε: predicted (lines), trained, less the mean of the boundary values (open markers)."
 ROBUSTNESS = "Learning rates and weights on elliptic2d, with oversampling and without: a dot a training."
-TIME = partial(error_in_time, error="chi1")
 
 
 # ---------------------------------------------------------------------------------------------------
