@@ -25,13 +25,13 @@ class Budget(NamedTuple):
 NO_LIMIT = fixed(cell=inf, plain=inf, homogenized=inf, classical=inf)
 BUDGETS = {
     "smoke": Budget(
-        0.005,
+        0.002,
         NO_LIMIT,
-        256,
+        64,
         10,
         100,
         inf,
-        "every code path in half a minute: 0.5 % of the epochs: numbers of trainings mean nothing, sharp and fem are "
+        "every code path in half a minute: 0.2 % of the epochs: numbers of trainings mean nothing, sharp and fem are "
         "whole",
     ),
     "standard": Budget(
