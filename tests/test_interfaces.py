@@ -135,9 +135,7 @@ def test_shifts_turns_and_units_change_nothing_but_the_frame(shift, unit):
 @given(st.floats(-1, 1).map(lambda e: 10**e), shifts)
 def test_swapped_phases_are_dual(s, shift):
     """Of contrasts up to ten: beyond, the bounds of these stages are so far apart that they say little."""
-    one, two = (
-        solved(TwoPhase(waves(shift), *phases), 2, tolerance=1e-2, stages=3) for phases in ((s, 1.0), (1.0, s))
-    )
+    one, two = (solved(TwoPhase(waves(shift), *phases), 2, tolerance=1e-2, stages=3) for phases in ((s, 1.0), (1.0, s)))
     lower, tensor, upper = (s * QUARTER @ np.linalg.inv(A) @ QUARTER.T for A in (two.upper, two.tensor, two.lower))
     assert below(one.lower, upper) and below(lower, one.upper) and close(one, two, tensor)
 
