@@ -29,8 +29,7 @@ BUDGETS = {
         10,
         100,
         inf,
-        "every code path in half a minute: 0.2 % of the epochs: numbers of trainings mean nothing, sharp and fem are "
-        "whole",
+        "every code path, with 0.2 % of the epochs: numbers of trainings mean nothing, sharp and fem are whole",
     ),
     "standard": Budget(
         1,
