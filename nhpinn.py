@@ -27,7 +27,6 @@ import inspect
 import math
 import sys
 import time
-import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
@@ -78,6 +77,7 @@ from nhpinn_networks import (
     unflatten,
     value_and_gradient,
     value_term,
+    warn,
 )
 
 # --- Adam -------------------------------------------------------------------------------------------
@@ -424,10 +424,9 @@ def homogenize(
     if found.recipe == "fem" and kind == "sharp":  # a warning has said so
         kind, tolerance = "image", max(tolerance, TOLERANCES["image"])
     if not found.gap + found.quadrature <= tolerance:
-        warnings.warn(
+        warn(
             f"homogenize: the bounds are {found.gap:.2g} apart and their quadrature moves by {found.quadrature:.2g}, "
-            f"relative to the tensor, expected at most {tolerance:g}; {ADVICE[kind]}",
-            stacklevel=2,
+            f"relative to the tensor, expected at most {tolerance:g}; {ADVICE[kind]}"
         )
     return found
 
@@ -503,10 +502,9 @@ def _by_sampled_pixels(coefficient, period, why, unresolved=None):
     moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
     if unresolved and moved > 0.05:
         raise unresolved
-    warnings.warn(
+    warn(
         f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, whose means "
-        f"are {moved:.2g} from its own; {why}",
-        stacklevel=4,
+        f"are {moved:.2g} from its own; {why}"
     )
     if np.array_equal(fine, fine[:, :1, :1] * np.eye(dim)):  # a number in every pixel is quicker
         fine = fine[:, 0, 0]
