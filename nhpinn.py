@@ -366,16 +366,21 @@ class Homogenized(NamedTuple):
     upper: np.ndarray  # (dim, dim): above it
     gap: float  # between the bounds, relative, in the direction where it is largest
     quadrature: float  # what another quadrature changes in them, relative; 0 for images, but for those of a function
-    cells: Callable  # y (n, dim) -> correctors (n, dim) and their gradients (n, dim, dim)
+    cells: Callable  # as in Correctors, of one node: y (n, dim) -> (1, dim, n), (1, dim, n, dim)
     recipe: str
+
+    @property
+    def error(self):
+        """How far the tensor may be from the homogenized one, relative: gap and quadrature."""
+        return self.gap + self.quadrature
 
     def corrector(self, y):
         """chi_j at any points y (n, dim), periodic, mean zero: (n, j)"""
-        return self.cells(checked_points("y", y, len(self.tensor)))[0]
+        return self.cells(checked_points("y", y, len(self.tensor)))[0][0].T
 
     def gradient(self, y):
         """d chi_j / d y_k at any points y (n, dim): (n, j, k); the field of mean e_j is e_j + gradient(y)[:, j]"""
-        return self.cells(checked_points("y", y, len(self.tensor)))[1]
+        return self.cells(checked_points("y", y, len(self.tensor)))[1][0].swapaxes(0, 1)
 
     def __str__(self):
         lines = lines_of(self.tensor, "tensor ")
@@ -419,11 +424,11 @@ def homogenize(
         raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, period, tolerance, seed, **settings)
-    if kind == "two phases" and found.gap + found.quadrature > 1:
+    if kind == "two phases" and found.error > 1:
         return _by_image(coefficient, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
     if found.recipe == "fem" and kind == "sharp":  # a warning has said so
         kind, tolerance = "image", max(tolerance, TOLERANCES["image"])
-    if not found.gap + found.quadrature <= tolerance:
+    if not found.error <= tolerance:
         warn(
             f"homogenize: the bounds are {found.gap:.2g} apart and their quadrature moves by {found.quadrature:.2g}, "
             f"relative to the tensor, expected at most {tolerance:g}; {ADVICE[kind]}"
@@ -457,34 +462,36 @@ def _way(coefficient, period, recipe, values):
     return recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe], coefficient
 
 
-def _scaled_back(bounds, cells, period, recipe):
-    """Homogenized from bounds and correctors on the unit cell, see nhpinn_sharp.on_unit_cell."""
-    lower, tensor, upper = (np.outer(period, period) * part for part in (bounds.lower, bounds.tensor, bounds.upper))
-    cells = partial(_cells_scaled_back, cells, period)  # it can be sent to another process, as a closure cannot
-    return Homogenized(tensor, lower, upper, bounds.gap, bounds.quadrature, cells, recipe)
+def _found(bounds, cells, period, recipe):
+    """Homogenized from bounds on the unit cell, see nhpinn_sharp.on_unit_cell."""
+    lower, tensor, upper, gap, moved, _ = nhpinn_bounds.in_cell(bounds, period)
+    return Homogenized(tensor, lower, upper, gap, moved, cells, recipe)
 
 
-def _cells_scaled_back(unit, period, y):
-    """(n, dim), (n, dim, dim) from (dim, n), (dim, n, dim) of the unit cell."""
+def _scaled(unit, period):
+    """The correctors of a cell by those of the unit cell."""
+    return partial(_scaled_cells, unit, period)  # it can be sent to another process, as a closure cannot
+
+
+def _scaled_cells(unit, period, y):
     value, slope = unit(y / period)
-    return period * value.T, np.moveaxis(slope, 0, 1) * period[:, None] / period
-
-
-def _first_node(cells, y):
-    """Of correctors that do not depend on x: (dim, n), (dim, n, dim)."""
-    return tuple(part[0] for part in cells(y))
+    return period[:, None] * value, period[:, None, None] * slope / period
 
 
 def _by_features(coefficient, period, tolerance, seed):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     if dim == 1:
-        bounds, chi = nhpinn_bounds.harmonic_mean(field, tolerance)
-        return _scaled_back(bounds, chi, period, "sharp")
+        return _by_harmonic_mean(field, period, tolerance)
     try:
         found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
     except nhpinn_bounds.Unresolved as error:
         return _by_sampled_pixels(coefficient, period, "it jumps; a TwoPhase has exact interfaces", error)
-    return _scaled_back(found.bounds, partial(_first_node, nhpinn_sharp.unit_cells(found)), period, "sharp")
+    return _found(found.bounds, nhpinn_sharp.all_cells(found, found.C[:, None], period, period), period, "sharp")
+
+
+def _by_harmonic_mean(field, period, tolerance):
+    bounds = nhpinn_bounds.harmonic_mean(field, tolerance)
+    return _found(bounds, _scaled(bounds.cells, period), period, "sharp")
 
 
 PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
@@ -517,24 +524,22 @@ def _by_pixels(image, period, tolerance, seed):
 
 
 def _of_elements(found):
-    cells = partial(found.field.at, most=1)
+    cells = partial(element_cells, [found.field])
     return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
 
 
 def _by_elements(coefficient, period, tolerance, seed):
     dim = len(period)
-    for elements in {1: (16, 64, 256), 2: (8, 16, 32), 3: (4, 8, 12)}[dim]:
-        found = fem.bounds(coefficient, dim, elements, period=tuple(period), order=6)
-        if found.gap + found.quadrature <= tolerance:
-            break
-    return _of_elements(found)
+    elements = {1: (16, 64, 256), 2: (8, 16, 32), 3: (4, 8, 12)}[dim]
+    attempts = (fem.bounds(coefficient, dim, n, period=tuple(period), order=6) for n in elements)
+    return nhpinn_bounds.closest(map(_of_elements, attempts), tolerance)
 
 
 def _by_interfaces(cell, period, tolerance, seed):
     if len(period) == 1:
-        return _scaled_back(*nhpinn_bounds.harmonic_mean(partial(coefficient_of, cell), tolerance), period, "sharp")
-    unit = nhpinn_interfaces.solve_two_phases(cell, len(period), tolerance, seed)
-    return _scaled_back(unit, unit.cells, period, "sharp")
+        return _by_harmonic_mean(partial(coefficient_of, cell), period, tolerance)
+    bounds = nhpinn_interfaces.solve_two_phases(cell, len(period), tolerance, seed)
+    return _found(bounds, _scaled(bounds.cells, period), period, "sharp")
 
 
 def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
@@ -560,10 +565,9 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
     bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.quadrature(field, dim), tolerance)
-    found = _scaled_back(bounds, partial(_first_node, cells), period, "adam")
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
-    return found._replace(tensor=np.outer(period, period) * tensor)
+    return _found(bounds._replace(tensor=tensor), _scaled(cells, period), period, "adam")
 
 
 def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
@@ -839,7 +843,7 @@ def element_correctors(coefficient, reaction, mesh, x):
 
 
 def element_cells(fields, y):
-    value, slope, _ = zip(*(field.at(y) for field in fields), strict=True)
+    value, slope = zip(*(field.at(y, most=1) for field in fields), strict=True)
     return np.moveaxis(np.stack(value), 1, 2), np.moveaxis(np.stack(slope), 1, 2)
 
 

@@ -80,17 +80,31 @@ class Bounds(NamedTuple):
     """lower <= a* <= upper, and how far they are to be trusted, relative to the tensor in its worst direction."""
 
     lower: np.ndarray  # (dim, dim)
+    tensor: np.ndarray  # (dim, dim): between them
     upper: np.ndarray  # (dim, dim)
     gap: float  # between lower and upper
     quadrature: float  # how far other quadratures move them
-
-    @property
-    def tensor(self):
-        return (self.lower + self.upper) / 2
+    cells: Callable | None = None  # correctors, as in Correctors, where they come with the bounds
 
     @property
     def error(self):
         return self.gap + self.quadrature
+
+
+def in_cell(bounds, period):
+    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see `on_unit_cell`."""
+    lower, tensor, upper = (np.outer(period, period) * part for part in bounds[:3])
+    return bounds._replace(lower=lower, tensor=tensor, upper=upper)
+
+
+def closest(attempts, tolerance):
+    """The first of some attempts, one made after the other, whose error meets the tolerance; else the best."""
+    best = None
+    for found in attempts:
+        best = found if best is None or found.error < best.error else best
+        if best.error <= tolerance:
+            break
+    return best
 
 
 def energy(a, slopes):
@@ -255,7 +269,7 @@ def _bounds_by(field, slopes, count, means):
     moved = [*np.subtract(bounds_on_grid(a, slopes, count, coarse), (lower, upper))]
     moved += [found - each for rule in (other, means) for found, each in zip(rule, reuss_voigt(a), strict=True)]
     quadrature = max(relative_size(each, middle) for each in moved)
-    return Bounds(lower, upper, relative_size(upper - lower, middle), quadrature)
+    return Bounds(lower, middle, upper, relative_size(upper - lower, middle), quadrature)
 
 
 def bounds_at(x, correctors, chi, field, means, count, tolerance):
@@ -264,8 +278,7 @@ def bounds_at(x, correctors, chi, field, means, count, tolerance):
     d, chi = len(x), np.tensordot(correctors.weights(x[None])[0][0], chi, 1)
     period = np.broadcast_to(np.asarray(correctors.period, float), d)
     chi = (chi / period[:, None]).reshape(d, *[CELLS[d]] * d)
-    found = tensor_bounds(field, chi, means, count, tolerance)
-    return found._replace(lower=np.outer(period, period) * found.lower, upper=np.outer(period, period) * found.upper)
+    return in_cell(tensor_bounds(field, chi, means, count, tolerance), period)
 
 
 def relative_size(difference, tensor):
@@ -285,11 +298,10 @@ LEAST_PIECE = 1e-13
 
 
 def harmonic_mean(field, tolerance):
-    """Bounds of 1 / mean(1 / a), and the corrector, for a field on the unit cell of one dimension.
+    """Bounds of 1 / mean(1 / a), with the corrector, for a field on the unit cell of one dimension.
 
     Pieces of the cell are halved until Lobatto's rule on each agrees with that on its halves; those in which a jumps
     end as short as rounding allows.  Raises ValueError where that takes more than MOST_PIECES.
-    -> Bounds, corrector: a PeriodicSpline
     """
     ends = np.linspace(0, 1, PIECES + 1)
     open_, closed, error, largest = np.stack([ends[:-1], ends[1:]]), [], 0.0, 0.0
@@ -315,20 +327,19 @@ def harmonic_mean(field, tolerance):
     mean, error = 1 / integrals[-1], error / integrals[-1] + ROUNDING
     slopes = mean / tensor_of(field, ends[:, None])[:, 0, 0] - 1
     chi = CubicHermiteSpline(ends, mean * integrals - ends, slopes)
-    offset = chi.integrate(0, 1)
-    found = Bounds(*(np.full((1, 1), mean * (1 + side * error)) for side in (-1, 1)), 2 * error, 0.0)
-    return found, PeriodicSpline(chi, float(offset))
+    tensors = (np.full((1, 1), mean * (1 + side * error)) for side in (-1, 0, 1))
+    return Bounds(*tensors, 2 * error, 0.0, PeriodicSpline(chi, float(chi.integrate(0, 1))))
 
 
 class PeriodicSpline(NamedTuple):
-    """The corrector in one dimension, mean zero, and its gradient: y (n, 1) -> (1, n), (1, n, 1)."""
+    """The corrector in one dimension, mean zero, and its gradient: y (n, 1) -> (1, 1, n), (1, 1, n, 1)."""
 
     spline: CubicHermiteSpline
     mean: float
 
     def __call__(self, y):
         z = y[:, 0] % 1
-        return self.spline(z)[None] - self.mean, self.spline(z, 1)[None, :, None]
+        return self.spline(z)[None, None] - self.mean, self.spline(z, 1)[None, None, :, None]
 
 
 def inverse_integrals(field, ends):

@@ -27,7 +27,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
-from nhpinn_bounds import relative_size
+from nhpinn_bounds import Bounds, closest, relative_size
 from nhpinn_networks import (
     POROUS,
     affine,
@@ -459,17 +459,6 @@ def bounds(s, u, edges, weights):
 # --- a cell ---------------------------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
-    """What `solve_two_phases` has found."""
-
-    tensor: np.ndarray  # (d, d)
-    lower: np.ndarray
-    upper: np.ndarray
-    gap: float  # between the bounds, in the direction where it is largest for the tensor
-    quadrature: float  # how far they move from one quadrature to another, by the same measure
-    cells: Callable  # y (n, d) -> correctors (J, n), periodic, mean zero, and gradients (J, n, d)
-
-
 STAGES = {  # boxes an axis, features, order of the rule of the fit
     2: ((8, 250, 3), (10, 500, 3), (10, 800, 3), (14, 1300, 3)),
     3: ((6, 400, 2), (6, 1500, 2)),
@@ -478,23 +467,21 @@ DEPTH = {2: 8, 3: 4}
 
 
 def solve_two_phases(cell, dim, tolerance=1e-6, seed=0, stages=None):
-    """What is found of a cell of period one, a `unit_cell`; features grow until the tolerance is met, or to the last of
-    the stages."""
-    h, best, error = None, None, np.inf
-    for count, total, order in STAGES[dim][:stages]:
-        boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
-        check_interface(cell.level_set, boxes, lost)
-        new, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
-        new = new._replace(quadrature=new.quadrature + lost)
-        if not new.gap + new.quadrature >= error:
-            best, error = new, new.gap + new.quadrature
-        if error <= tolerance:
-            break
-    return best
+    """Bounds of a cell of period one, a `unit_cell`; features grow until the tolerance is met, or to the last of the
+    stages."""
+
+    def attempts(h=None):
+        for count, total, order in STAGES[dim][:stages]:
+            boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
+            check_interface(cell.level_set, boxes, lost)
+            found, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
+            yield found._replace(quadrature=found.quadrature + lost)
+
+    return closest(attempts(), tolerance)
 
 
 def attempt(cell, boxes, total, order, h, rng):
-    """Found on the unit cell with this many features, and the depth of the layer."""
+    """Bounds on the unit cell with this many features, and the depth of the layer."""
     dim = boxes.low.shape[1]
     quadrature = rule(cell.level_set, boxes, order)
     parts, number = parts_of(cell.level_set, boxes, quadrature)
@@ -511,7 +498,7 @@ def attempt(cell, boxes, total, order, h, rng):
     lower, tensor, upper, h = results[-1]
     moved = max(relative_size(a - b, tensor) for a, b in zip(*[r[:3] for r in results], strict=True))
     cells = PhaseCells(cell.level_set, boxes, number, features, solution, u[:, 0] @ s.rule.weights)
-    return Found(tensor, lower, upper, relative_size(upper - lower, tensor), moved, cells), h
+    return Bounds(lower, tensor, upper, relative_size(upper - lower, tensor), moved, cells), h
 
 
 def all_features(parts, s, total, rng):
@@ -538,14 +525,14 @@ class PhaseCells(NamedTuple):
     mean: np.ndarray  # (J,)
 
     def __call__(self, y):
-        """Values with mean zero (J, n) and gradients (J, n, d) at y (n, d)."""
+        """Values with mean zero (1, J, n) and gradients (1, J, n, d) at y (n, d)."""
         y, out = y % 1, np.zeros((y.shape[1], 1 + y.shape[1], len(y)))
         part = self.number[locate(self.boxes, y), phase_of(self.level_set, y)]
         for k, (f, c) in enumerate(zip(self.features, self.solution, strict=True)):
             mine = np.flatnonzero(part == k)
             if len(mine):
                 out[:, :, mine] = combined(f, c, laplace_jet(y[mine]))[:, :-1]
-        return out[:, 0] - self.mean[:, None], np.moveaxis(out[:, 1:], 1, 2)
+        return (out[:, 0] - self.mean[:, None])[None], np.moveaxis(out[:, 1:], 1, 2)[None]
 
 
 def unit_cell(cell, dim, period):
