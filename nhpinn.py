@@ -765,7 +765,7 @@ def certify(solution, value, gradient):
     return nhpinn_bounds.certify(solution.certificate, value, gradient)
 
 
-# --- the door: recipes, and what long work says ------------------------------------------------------
+# --- the door: recipes, and what long work says -----------------------------------------------------
 
 
 def progress(text=""):
@@ -873,7 +873,7 @@ RECIPES = {
 }
 
 
-# --- what is checked before any work is done ----------------------------------------------------------
+# --- what is checked before any work is done --------------------------------------------------------
 #
 # One sentence names the argument, what was found and what was expected.
 

@@ -65,9 +65,7 @@ from scipy.linalg import LinAlgError, eigh
 from fem import gauss
 from nhpinn_networks import checked_values, midpoints, tensor_grid, tensor_of
 
-# ---------------------------------------------------------------------------------------------------
-# Bounds of tensors
-# ---------------------------------------------------------------------------------------------------
+# --- bounds of tensors ------------------------------------------------------------------------------
 
 COARSEST, FINEST = {1: 512, 2: 128, 3: 32}, {1: 8192, 2: 512, 3: 128}  # midpoints an axis, by dimension
 SHIFT = 0.31  # of points between the midpoints, in spacings
@@ -289,9 +287,7 @@ def relative_size(difference, tensor):
         return np.inf
 
 
-# ---------------------------------------------------------------------------------------------------
-# One dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not
-# ---------------------------------------------------------------------------------------------------
+# --- one dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not --------
 
 PIECES, MOST_PIECES = 4096, 10**6  # of the cell: to begin with, and at most
 LEAST_PIECE = 1e-13
@@ -355,9 +351,7 @@ def inverse_integrals(field, ends):
     return found[0] if len(low) == 1 else found
 
 
-# ---------------------------------------------------------------------------------------------------
-# Certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary
-# ---------------------------------------------------------------------------------------------------
+# --- certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary --
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
@@ -386,11 +380,13 @@ class TwoScale(NamedTuple):
     along: int = 0  # the axis along which r is integrated
 
 
-# --- tensor-product interpolants; line(coordinates (n,), order): derivatives of N cardinal functions, (n, N) ---------
+# --- tensor-product interpolants ----------------------------------------------------------------------
+#
+# line(coordinates (n,), order): derivatives of N cardinal functions, (n, N)
 
 
-def spline_line(nodes):
-    return make_interp_spline(nodes, np.eye(len(nodes)), 5)
+def spline_line(nodes, degree=5):
+    return make_interp_spline(nodes, np.eye(len(nodes)), degree)
 
 
 def fourier_line(count, period, x, order):
@@ -445,7 +441,7 @@ def micro_tables(coefficient, nodes, chi, period):
     return lines, np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
 
 
-# --- v and s --------------------------------------------------------------------------------------------------------
+# --- v and s ----------------------------------------------------------------------------------------
 
 
 class Parts(NamedTuple):
@@ -485,11 +481,8 @@ def hats(c, axis, side, x):
     low, high = c.box[axis]
     knots = KNOTS * min(c.lengths[axis], (high - low) / 2)
     s, sign = (x[:, axis] - low, 1) if side == 0 else (high - x[:, axis], -1)
-    piece = np.clip(np.searchsorted(knots, s, side="right") - 1, 0, len(knots) - 2)
-    t, width = (s - knots[piece]) / np.diff(knots)[piece], np.diff(knots)[piece]
-    here, there = np.eye(len(knots))[:-1, piece], np.eye(len(knots))[:-1, piece + 1]
-    inside = s < knots[-1]
-    return inside * (here * (1 - t) + there * t), sign * inside * (there - here) / width
+    hat, inside = spline_line(knots, degree=1), s < knots[-1]
+    return inside * hat(s)[:, :-1].T, sign * inside * hat(s, 1)[:, :-1].T
 
 
 def waves(c, axis, x):
@@ -546,7 +539,7 @@ def fields(c, axes, grid=False):
     return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
 
 
-# --- the least squares ----------------------------------------------------------------------------------------------
+# --- the least squares ------------------------------------------------------------------------------
 
 
 def panels(c, axis, count):
@@ -594,7 +587,7 @@ def sampled(c, i, axis, side):
     return x[at], w[at]
 
 
-# --- the certificate ------------------------------------------------------------------------------------------------
+# --- the certificate --------------------------------------------------------------------------------
 
 
 class Certificate(NamedTuple):
@@ -761,7 +754,7 @@ def judged(c, coarse, fine):
     return Certificate(error, lambda x: tuple(at(x)[:2]), lambda x: at(x)[2], fine.residual, norms[1], change, c)
 
 
-# --- other candidates -----------------------------------------------------------------------------------------------
+# --- other candidates -------------------------------------------------------------------------------
 
 
 def certify(certificate, value, gradient):

@@ -30,17 +30,14 @@ from scipy.spatial import cKDTree
 from nhpinn_bounds import Bounds, closest, relative_size
 from nhpinn_networks import (
     POROUS,
-    affine,
-    as_tensor,
     check_periodic,
     checked_values,
     grid,
     operator_jet,
     shown,
-    tanh_jet,
     tensor_and_divergence,
 )
-from nhpinn_sharp import waves
+from nhpinn_sharp import Features, on_unit_cell, waves
 
 
 class TwoPhase(NamedTuple):
@@ -184,7 +181,7 @@ def rule(level_set, boxes, order):
     return Rule(y, w, box, phase_of(level_set, y), surface, area, home, -slope / np.maximum(steep, 1e-300)[:, None])
 
 
-# --- connected parts of the phases, and their features ------------------------------------------------
+# --- connected parts of the phases, and their features ----------------------------------------------
 
 
 def locate(boxes, points):
@@ -262,12 +259,6 @@ def parts_of(level_set, boxes, quadrature):
     return parts, number
 
 
-class Features(NamedTuple):
-    part: Part
-    W: np.ndarray  # (m, N)
-    b: np.ndarray  # (N,)
-
-
 def part_inputs(part, jet):
     """The part's own coordinates in [-1, 1], and, unless there are d, waves, which are periodic: (channels, n, ...)."""
     own = jet @ part.axes.T
@@ -276,19 +267,15 @@ def part_inputs(part, jet):
     return own if len(part.axes) == jet.shape[-1] else np.concatenate([own, waves(jet)], axis=-1)
 
 
-def feature_jet(features, jet):
-    return tanh_jet(affine(part_inputs(features.part, jet), features.W, features.b))[0]
-
-
 def random_features(part, points, count, rng):
     """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part."""
     z = part_inputs(part, points[None])[0]
     size = np.where(np.arange(z.shape[1]) < len(part.axes), 1.0, 0.5) / np.sqrt(z.shape[1])
     W = rng.standard_normal((z.shape[1], count)) * size[:, None]
-    return Features(part, W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1))
+    return Features(W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1), partial(part_inputs, part))
 
 
-# --- the least-squares problem and the bounds -------------------------------------------------------------
+# --- the least-squares problem and the bounds -------------------------------------------------------
 
 
 class Weights(NamedTuple):
@@ -350,17 +337,18 @@ class Sampled(NamedTuple):
     part: np.ndarray  # (n,)
     sides: list  # of the interface, outside and inside: a (m, d, d)
     beside: np.ndarray  # (m, 2): the parts on both sides
+    phases: list  # of the parts
 
 
-def sampled(cell, boxes, number, q):
+def sampled(cell, parts, number, q):
     a, b = conductivity(cell, q.points, q.phase)
     sides = [conductivity(cell, q.surface, side)[0] for side in (0, 1)]
-    return Sampled(q, a, b, number[q.box, q.phase], sides, number[q.home])
+    return Sampled(q, a, b, number[q.box, q.phase], sides, number[q.home], [part.phase for part in parts])
 
 
-def part_jets(s, k, phase):
+def part_jets(s, k):
     """Of part k: which points of the rule and of the interface are its own, and the jets of their coordinates."""
-    mine, rim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, phase] == k)
+    mine, rim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, s.phases[k]] == k)
     return mine, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]), rim, laplace_jet(s.rule.surface[rim])
 
 
@@ -376,13 +364,13 @@ def system(s, features, weights, h):
     w, area = np.sqrt(q.weights)[:, None] / (2 * np.pi), np.sqrt(q.area)
     tangents = np.linalg.svd(q.normals[:, None])[2][:, 1:]
     value = np.sqrt(weights.least * weights.depth) * weights.lift
-    for k, f in enumerate(features):
-        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
-        columns, edge = slice(start, start + len(f.b)), feature_jet(f, edge)
+    for k, (f, phase) in enumerate(zip(features, s.phases, strict=True)):
+        mine, jet, rim, edge = part_jets(s, k)
+        columns, edge = slice(start, start + len(f.b)), f.jet(edge)
         start += len(f.b)
-        A[mine, columns] = w[mine] * feature_jet(f, jet)[-1]
-        sign = area[rim] * (2 * f.part.phase - 1)
-        along = np.einsum("mi,mij->mj", q.normals[rim], s.sides[f.part.phase][rim])
+        A[mine, columns] = w[mine] * f.jet(jet)[-1]
+        sign = area[rim] * (2 * phase - 1)
+        along = np.einsum("mi,mij->mj", q.normals[rim], s.sides[phase][rim])
         rows = [(weights.trace, along)] + [(value * np.sqrt(4 / 3 * h), tangents[rim, i]) for i in range(dim - 1)]
         for i, (factor, direction) in enumerate(rows):
             A[n + i * m + rim, columns] = np.einsum("mj,jmN->mN", factor * sign[:, None] * direction, edge[1:-1])
@@ -405,7 +393,7 @@ def ridge(A, rhs, size=1e-14):
 
 def combined(features, coefficients, jet, block=2000):
     """The jets of functions: coefficients (N, J), jet (channels, n, d) -> (J, channels, n)."""
-    parts = [feature_jet(features, jet[:, i : i + block]) @ coefficients for i in range(0, jet.shape[1], block)]
+    parts = [features.jet(jet[:, i : i + block]) @ coefficients for i in range(0, jet.shape[1], block)]
     return np.moveaxis(np.concatenate(parts, axis=1), -1, 0)
 
 
@@ -414,11 +402,11 @@ def fields(s, features, solution):
     dim = s.b.shape[1]
     u, edges = np.zeros((dim, dim + 2, len(s.b))), np.zeros((2, dim, dim + 2, len(s.rule.surface)))
     for k, (f, c) in enumerate(zip(features, solution, strict=True)):
-        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
+        mine, jet, rim, edge = part_jets(s, k)
         if len(mine):
             u[:, :, mine] = combined(f, c, jet)
         if len(rim):
-            edges[f.part.phase][:, :, rim] = combined(f, c, edge)
+            edges[s.phases[k]][:, :, rim] = combined(f, c, edge)
     return u, edges
 
 
@@ -456,7 +444,7 @@ def bounds(s, u, edges, weights):
     )
 
 
-# --- a cell ---------------------------------------------------------------------------------------------
+# --- a cell -----------------------------------------------------------------------------------------
 
 
 STAGES = {  # boxes an axis, features, order of the rule of the fit
@@ -485,14 +473,14 @@ def attempt(cell, boxes, total, order, h, rng):
     dim = boxes.low.shape[1]
     quadrature = rule(cell.level_set, boxes, order)
     parts, number = parts_of(cell.level_set, boxes, quadrature)
-    s = sampled(cell, boxes, number, quadrature)
+    s = sampled(cell, parts, number, quadrature)
     weights = constants(s.rule, s.a, s.rule.phase)
     features = all_features(parts, s, total, rng)
     A, rhs = system(s, features, weights, h or weights.depth)
     solution = np.split(ridge(A, rhs), np.cumsum([len(f.b) for f in features])[:-1])
     results = []
     for finer in (order + 1, order + 2) if dim == 2 else (order, order + 1):  # in 3D points are dear
-        s = sampled(cell, boxes, number, rule(cell.level_set, boxes, finer))
+        s = sampled(cell, parts, number, rule(cell.level_set, boxes, finer))
         u, edges = fields(s, features, solution)
         results.append(bounds(s, u, edges, weights))
     lower, tensor, upper, h = results[-1]
@@ -539,10 +527,10 @@ def unit_cell(cell, dim, period):
     """The same cell on [0, 1]^d: the conductivity becomes P^-1 a P^-1, P = diag(period)."""
     check_level_set(cell.level_set, period * grid([(0.1, 0.9)] * dim, 4))
     fields = (unit_field(name, getattr(cell, name), dim, period) for name in ("inside", "outside"))
-    return TwoPhase(partial(on_unit_cell, cell.level_set, period), *fields)
+    return TwoPhase(partial(in_first_cell, cell.level_set, period), *fields)
 
 
-def on_unit_cell(function, period, z):  # not a closure, so that what holds it can be sent to another process
+def in_first_cell(function, period, z):  # not a closure, so that what holds it can be sent to another process
     return function(period * (z % 1))
 
 
@@ -577,9 +565,8 @@ def coefficient_of(cell, y):
 def unit_field(name, value, dim, period):
     """A number, a tensor or a function as a function of the unit cell: (n, d) -> (n, d, d)."""
     if callable(value):
-        field = lambda z: as_tensor(value(period * z), z.shape) / np.outer(period, period)  # noqa: E731
-        check_periodic(name, field, dim, 1.0)
-        return field
+        check_periodic(name, value, dim, period)
+        return on_unit_cell(value, period)
     try:
         value = np.asarray(value, float)
     except (TypeError, ValueError):
@@ -588,8 +575,8 @@ def unit_field(name, value, dim, period):
         raise ValueError(f"{name}: expected a number, a tensor ({dim}, {dim}) or a function, found shape {value.shape}")
     if np.any(np.isinf(value)) or not np.any(value):
         raise ValueError(f"{name}: found {shown(value.tolist())}, {POROUS}")
-    constant = (value * np.eye(dim) if value.ndim == 0 else value) / np.outer(period, period)
-    return lambda z: constant + 0 * z[:, :1, None]
+    tensor = value * np.eye(dim) if value.ndim == 0 else value
+    return on_unit_cell(lambda y: tensor + 0 * y[:, :1, None], period)
 
 
 def check_interface(level_set, boxes, lost):

@@ -519,7 +519,7 @@ def periodic_pairs(dim, period, count, layers):
     return pairs([0.0]), pairs([side * layer for layer in range(1, layers + 1) for side in (-1, 1)])
 
 
-# --- a user's functions, checked, and their derivatives -----------------------------------------------
+# --- a user's functions, checked, and their derivatives ---------------------------------------------
 #
 # A coefficient is a function of points (n, dim) that returns (n,), a scalar, or (n, dim, dim), a symmetric positive
 # definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says so:

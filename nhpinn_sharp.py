@@ -54,9 +54,7 @@ from nhpinn_networks import (
     warn,
 )
 
-# ---------------------------------------------------------------------------------------------------
-# Random features and their least squares
-# ---------------------------------------------------------------------------------------------------
+# --- random features and their least squares --------------------------------------------------------
 
 
 CUT, CUT_IN_TIME = 1e-13, 1e-12  # of singular values; in time what a slab leaves adds up
@@ -139,9 +137,7 @@ def factorised(A):
     return solve
 
 
-# ---------------------------------------------------------------------------------------------------
-# Cell problems
-# ---------------------------------------------------------------------------------------------------
+# --- cell problems ----------------------------------------------------------------------------------
 
 # (features, points an axis, scale) of one attempt after the other, by dimension
 ATTEMPTS = {
@@ -290,9 +286,7 @@ def reaction_cell(problem, period, tolerance, rng):
     return grown_until(tolerance, attempt, dim, rng)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Coefficients that vary slowly: interpolation in x
-# ---------------------------------------------------------------------------------------------------
+# --- coefficients that vary slowly: interpolation in x ----------------------------------------------
 
 MOST_AN_AXIS = {1: 1025, 2: 257, 3: 65}  # Chebyshev points
 MOST_NODES, COARSE = 1100, 1e-3
@@ -371,9 +365,7 @@ def decay(problem, axis):
     return sizes.max(axis=0) / most
 
 
-# ---------------------------------------------------------------------------------------------------
-# Equations on a box
-# ---------------------------------------------------------------------------------------------------
+# --- equations on a box -----------------------------------------------------------------------------
 
 FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
 SMALL = 1e-2  # an error from which on it is seen how fast it falls
@@ -455,9 +447,7 @@ def box_features(domain, count, rng):
     return Features(W, -np.sum(W * z, axis=0), partial(scaled, bounds=domain))
 
 
-# ---------------------------------------------------------------------------------------------------
-# Jets of trial functions
-# ---------------------------------------------------------------------------------------------------
+# --- jets of trial functions ------------------------------------------------------------------------
 
 
 def scaled(jet, bounds):
@@ -489,9 +479,7 @@ def columns(problem, coefficients, features, x):
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-# ---------------------------------------------------------------------------------------------------
-# Stationary
-# ---------------------------------------------------------------------------------------------------
+# --- stationary -------------------------------------------------------------------------------------
 
 
 def solve_stationary(problem, coefficients, features):
@@ -561,11 +549,11 @@ def missed_source(problem, y, rates):
     return np.linalg.norm((modes[1] - modes[0]) / rates)
 
 
-# ---------------------------------------------------------------------------------------------------
-# In time: in a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last
-# of which is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
+# --- in time ----------------------------------------------------------------------------------------
+#
+# In a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last of which
+# is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
 #     sum_j D_ij V c_j / h + A c_i = f_i      becomes      (l_j V / h + A) (T^-1 c)_j = (T^-1 f)_j
-# ---------------------------------------------------------------------------------------------------
 
 STAGES, RATIO = 5, 0.5
 
@@ -651,9 +639,7 @@ def grown(error, modes, z, h, nodes, gauss):
     return error * np.exp(-z) + h * np.sum(series * bessel, axis=0)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Lifts: what smooth features cannot follow
-# ---------------------------------------------------------------------------------------------------
+# --- lifts: what smooth features cannot follow ------------------------------------------------------
 
 
 def distances(domain, corner, jet):
