@@ -51,7 +51,6 @@ from nhpinn_networks import (
     Correctors,
     Loss,
     Network,
-    as_tensor,
     at_nodes,
     box_midpoints,
     called,
@@ -424,10 +423,8 @@ def homogenize(
         raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, period, tolerance, seed, **settings)
-    if kind == "two phases" and found.error > 1:
-        return _by_image(coefficient, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
-    if found.recipe == "fem" and kind == "sharp":  # a warning has said so
-        kind, tolerance = "image", max(tolerance, TOLERANCES["image"])
+    if found.recipe == "fem" and kind in ("sharp", "two phases"):
+        return found  # a warning has said so
     if not found.error <= tolerance:
         warn(
             f"homogenize: the bounds are {found.gap:.2g} apart and their quadrature moves by {found.quadrature:.2g}, "
@@ -462,15 +459,11 @@ def _way(coefficient, period, recipe, values):
     return recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe], coefficient
 
 
-def _found(bounds, cells, period, recipe):
-    """Homogenized from bounds on the unit cell, see nhpinn_sharp.on_unit_cell."""
-    lower, tensor, upper, gap, moved, _ = nhpinn_bounds.in_cell(bounds, period)
+def _scaled_back(bounds, period, recipe):
+    """Homogenized from bounds and correctors on the unit cell, see nhpinn_sharp.on_unit_cell."""
+    lower, tensor, upper, gap, moved, cells = nhpinn_bounds.in_cell(bounds, period)
+    cells = partial(_scaled_cells, cells, period)  # it can be sent to another process, as a closure cannot
     return Homogenized(tensor, lower, upper, gap, moved, cells, recipe)
-
-
-def _scaled(unit, period):
-    """The correctors of a cell by those of the unit cell."""
-    return partial(_scaled_cells, unit, period)  # it can be sent to another process, as a closure cannot
 
 
 def _scaled_cells(unit, period, y):
@@ -481,42 +474,38 @@ def _scaled_cells(unit, period, y):
 def _by_features(coefficient, period, tolerance, seed):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     if dim == 1:
-        return _by_harmonic_mean(field, period, tolerance)
+        return _scaled_back(nhpinn_bounds.harmonic_mean(field, tolerance), period, "sharp")
     try:
         found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
     except nhpinn_bounds.Unresolved as error:
-        return _by_sampled_pixels(coefficient, period, "it jumps; a TwoPhase has exact interfaces", error)
-    return _found(found.bounds, nhpinn_sharp.all_cells(found, found.C[:, None], period, period), period, "sharp")
-
-
-def _by_harmonic_mean(field, period, tolerance):
-    bounds = nhpinn_bounds.harmonic_mean(field, tolerance)
-    return _found(bounds, _scaled(bounds.cells, period), period, "sharp")
+        return _by_sampling(field, period, "it jumps; a TwoPhase has exact interfaces", error)
+    cells = nhpinn_sharp.all_cells(found, found.C[:, None], np.ones(dim))
+    return _scaled_back(found.bounds._replace(cells=cells), period, "sharp")
 
 
 PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
 
 
-def _by_sampled_pixels(coefficient, period, why, unresolved=None):
-    """The bounds of the image of a coefficient.  Raises `unresolved` if half the pixels show another one."""
+def _by_sampling(field, period, why, unresolved=None):
+    """The bounds of an image of a field on the unit cell.  Raises `unresolved` if half the pixels show another one."""
     dim = len(period)
     counts = PIXELS[dim] // 2, PIXELS[dim]
-    points = (midpoints(dim, period, count) for count in counts)
-    coarse, fine = (as_tensor(called("coefficient", coefficient, y), y.shape) for y in points)
-    means = [*map(nhpinn_bounds.reuss_voigt, (coarse, fine))]
-    means.append(nhpinn_bounds.scattered_means(lambda y: coefficient(period * y), dim))
+    coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
+    means = [*map(nhpinn_bounds.reuss_voigt, (coarse, fine)), nhpinn_bounds.scattered_means(field, dim)]
     pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
     moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
     if unresolved and moved > 0.05:
         raise unresolved
-    warn(
-        f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, whose means "
-        f"are {moved:.2g} from its own; {why}"
-    )
+    fine *= np.outer(period, period)
     if np.array_equal(fine, fine[:, :1, :1] * np.eye(dim)):  # a number in every pixel is quicker
         fine = fine[:, 0, 0]
     image = fine.reshape(*[counts[1]] * dim, *fine.shape[1:])
-    return _by_pixels(image, period, TOLERANCES["image"], 0)._replace(quadrature=moved)
+    found = _by_pixels(image, period, TOLERANCES["image"], 0)
+    warn(
+        f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, "
+        f"{found.gap:.2g} apart; its means are {moved:.2g} from those of the coefficient; {why}"
+    )
+    return found._replace(quadrature=moved)
 
 
 def _by_pixels(image, period, tolerance, seed):
@@ -537,15 +526,15 @@ def _by_elements(coefficient, period, tolerance, seed):
 
 def _by_interfaces(cell, period, tolerance, seed):
     if len(period) == 1:
-        return _by_harmonic_mean(partial(coefficient_of, cell), period, tolerance)
-    bounds = nhpinn_interfaces.solve_two_phases(cell, len(period), tolerance, seed)
-    return _found(bounds, _scaled(bounds.cells, period), period, "sharp")
+        return _scaled_back(nhpinn_bounds.harmonic_mean(partial(coefficient_of, cell), tolerance), period, "sharp")
+    found = nhpinn_interfaces.solve_two_phases(cell, len(period), tolerance, seed)
+    if found.error > 1:
+        return _by_image(cell, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
+    return _scaled_back(found, period, "sharp")
 
 
 def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
-    """The bounds of an image of two phases on the unit cell."""
-    coefficient = lambda y: coefficient_of(cell, y / period) * np.outer(period, period)  # noqa: E731
-    return _by_sampled_pixels(coefficient, period, why)
+    return _by_sampling(partial(coefficient_of, cell), period, why)
 
 
 def _by_training(coefficient, period, tolerance, seed, **settings):
@@ -567,7 +556,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.quadrature(field, dim), tolerance)
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
-    return _found(bounds._replace(tensor=tensor), _scaled(cells, period), period, "adam")
+    return _scaled_back(bounds._replace(tensor=tensor, cells=cells), period, "adam")
 
 
 def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
@@ -824,11 +813,11 @@ def fem_recipe(tolerance=1e-6, executor=None):
     """The same steps by finite elements, for comparison.  tolerance: of the interpolation in x."""
 
     def cells(problem, rng):
-        dim, slow = problem.dim, nhpinn_sharp.slow_nodes(problem, tolerance)
-        nodes, weights = (np.zeros((1, dim)), one_node) if slow is None else (slow.points, slow.weights)
-        mesh = fem.cell_mesh(dim, ELEMENTS[dim][0], problem.period, ELEMENTS[dim][1])
+        nodes, (elements, order) = nhpinn_sharp.slow_nodes(problem, tolerance), ELEMENTS[problem.dim]
+        mesh = fem.cell_mesh(problem.dim, elements, problem.period, order)
         task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
-        return Correctors(partial(element_cells, list(counted(executor, task, nodes))), weights, nodes, problem.period)
+        cells = partial(element_cells, list(counted(executor, task, nodes.points)))
+        return Correctors(cells, nodes.weights, nodes.points, problem.period)
 
     return Recipe(cells, nhpinn_bounds.energy, element_equation)
 
@@ -880,7 +869,7 @@ RECIPES = {
 
 def check_problem(problem):
     """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of this file."""
-    check_dim(problem.dim)
+    check_integer("dim", problem.dim, 1, 3)
     check_positive("eps", problem.eps)
     check_period(problem.period, problem.dim)
     if problem.initial is not None:
@@ -990,13 +979,8 @@ def check_box(name, box, dim):
         raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high")
 
 
-def check_dim(dim):
-    if isinstance(dim, bool) or not isinstance(dim, Integral) or dim not in (1, 2, 3):
-        raise ValueError(f"dim: found {shown(dim)}, expected 1, 2 or 3")
-
-
 def check_homogenize(dim, period, recipe, tolerance, seed):
-    check_dim(dim)
+    check_integer("dim", dim, 1, 3)
     check_period(period, dim)
     if not isinstance(recipe, str) or recipe not in ("sharp", "adam", "fem"):
         raise ValueError(f"recipe: found {shown(recipe)}, expected one of ('sharp', 'adam', 'fem')")

@@ -44,7 +44,6 @@ from nhpinn_networks import (
     first_order,
     grid,
     midpoints,
-    one_node,
     operator_jet,
     product_weights,
     tanh_jet,
@@ -211,23 +210,21 @@ class Cells(NamedTuple):
     C: np.ndarray  # (N, X, J)
     mean: np.ndarray  # (X, J)
     period: np.ndarray  # (dim,)
-    scale: np.ndarray  # (J,): of the correctors
 
     def __call__(self, y):
         """Values with mean zero (X, J, n) and gradients (X, J, n, dim) at y (n, dim)."""
-        C = self.C * self.scale
 
         def evaluate(jet):
-            return np.moveaxis(np.tensordot(self.features.jet(jet)[:-1], C, 1), (0, 1), (2, 3))
+            return np.moveaxis(np.tensordot(self.features.jet(jet)[:-1], self.C, 1), (0, 1), (2, 3))
 
         value, slope = first_order(evaluate, y / self.period, np.diag(1 / self.period))
-        return value - (self.scale * self.mean)[..., None], slope
+        return value - self.mean[..., None], slope
 
 
-def all_cells(found, C, period, scale):
+def all_cells(found, C, period):
     """Cells with the features of Found and C (N, X, J)."""
     features = found.features.jet(midpoints(len(period), 1.0, found.points)[None])[0]
-    return Cells(found.features, C, np.tensordot(features.mean(axis=0), C, 1), period, scale)
+    return Cells(found.features, C, np.tensordot(features.mean(axis=0), C, 1), period)
 
 
 def solve_cells(problem, tolerance, rng, mapped=map):
@@ -238,20 +235,18 @@ def solve_cells(problem, tolerance, rng, mapped=map):
     which may be the map of an executor.
     """
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    slow = slow_nodes(problem, tolerance)
-    nodes = np.zeros((1, dim)) if slow is None else slow.points
+    nodes = slow_nodes(problem, tolerance)
+    x, weights = nodes.points, nodes.weights
     if problem.reaction is not None:
-        found, scale = reaction_cell(problem, period, tolerance, rng), np.ones(1)
-    else:
-        hardest = max((field_at(problem.coefficient, period, x) for x in nodes), key=lambda field: contrast(field, dim))
-        found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if slow else tolerance**2), rng)
-        scale = period
+        found = reaction_cell(problem, period, tolerance, rng)
+        return Correctors(all_cells(found, found.C[:, None], period), weights, x, problem.period)
+    hardest = max((field_at(problem.coefficient, period, each) for each in x), key=lambda field: contrast(field, dim))
+    found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if len(x) > 1 else tolerance**2), rng)
     C = found.C[:, None]
-    if slow is not None:
+    if len(x) > 1:
         task = partial(solve_at, problem.coefficient, period, found.features, found.points)
-        C = np.stack(list(mapped(task, nodes)), axis=1)
-    weights = one_node if slow is None else slow.weights
-    return Correctors(all_cells(found, C, period, scale), weights, nodes, problem.period)
+        C = np.stack(list(mapped(task, x)), axis=1)
+    return Correctors(all_cells(found, period * C, period), weights, x, problem.period)
 
 
 def field_at(coefficient, period, x):
@@ -320,11 +315,11 @@ class Chebyshev(NamedTuple):
 
 
 def slow_nodes(problem, tolerance):
-    """The Chebyshev points of x for a coefficient that depends on it, else None."""
+    """Chebyshev points of x: one for a coefficient that does not depend on it."""
     slow = problem.slow
     if slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
-    return chebyshev_points(problem, tolerance) if slow else None
+    return chebyshev_points(problem, tolerance) if slow else Chebyshev(tuple(problem.domain), (1,) * problem.dim)
 
 
 def chebyshev_points(problem, tolerance):
