@@ -301,8 +301,9 @@ def reaction_corrector(reaction, diffusion, mesh):
     return Field(mesh, N), float(s.weights @ (r * (s.B @ N)) / s.weights.sum())
 
 
-# ---------------------------------------------------------------------------------------------------
-# Cell problems without a matrix.  Both bounds of the tensor are minima of an energy over periodic fields:
+# --- cell problems without a matrix -------------------------------------------------------------------
+#
+# Both bounds of the tensor are minima of an energy over periodic fields:
 #
 #     xi . a* xi      = min  mean( (xi + grad chi) . a (xi + grad chi) )        chi any potential
 #     xi . a*^-1 xi   = min  mean( (xi + q) . a^-1 (xi + q) )                   q any flux with div q = 0, mean zero
@@ -316,7 +317,6 @@ def reaction_corrector(reaction, diffusion, mesh):
 # the elements leaves P x P matrices an axis, whose eigenvectors diagonalise V and W together (fast diagonalisation,
 # Lynch, Rice and Thomas 1964): d/dy takes mode l of V to root_l times mode l of W.  For fluxes this inverse is also
 # the orthogonal projection onto div q = 0, so that every iterate is admissible, and its energy a bound.
-# ---------------------------------------------------------------------------------------------------
 
 WORKERS = 2  # threads, one a direction; every one needs its own memory
 CACHE = 2**17  # numbers in the local arrays of a slab of elements

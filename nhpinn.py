@@ -257,9 +257,6 @@ class CellNetworks(NamedTuple):
     period: float | tuple
     mean: np.ndarray  # (X, J): of the networks over the cell
 
-    def __repr__(self):
-        return f"CellNetworks({self.mean.size} networks)"
-
     def __call__(self, y):
         value, slope = value_and_gradient(self.params, y % self.period)
         return value - self.mean[..., None], slope
@@ -613,14 +610,17 @@ def solve(
     domain = tuple((float(low), float(high)) for low, high in box)
     problem = problem._replace(domain=domain, period=tuple(map(float, np.broadcast_to(period, dim))))
     cell = checked_cell(problem)
-    correctors, coefficients, u0 = nh_pinn(problem, RECIPES[recipe](problem, tolerance, executor), seed)
+    if recipe == "adam":
+        steps = adam_recipe(problem)
+    else:
+        steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor)
+    correctors, coefficients, u0 = nh_pinn(problem, steps, seed)
     certificate = bounds = None
     if reaction is None:
         progress("certificate")
-        chi = correctors.cells(midpoints(dim, period, nhpinn_bounds.CELLS[dim]))[0]
-        bounds = nhpinn_bounds.bounds_at(np.mean(domain, axis=1), correctors, chi, *cell, tolerance)
+        bounds = nhpinn_bounds.bounds_at(np.mean(domain, axis=1), correctors, *cell, tolerance)
         if initial is None:
-            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0, chi)
+            certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0)
     progress()
     return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
 
@@ -853,13 +853,6 @@ def element_equation(problem, coefficients, rng):
         return out
 
     return at
-
-
-RECIPES = {
-    "sharp": lambda problem, tolerance, executor: sharp_recipe(tolerance, executor),
-    "adam": lambda problem, tolerance, executor: adam_recipe(problem),
-    "fem": lambda problem, tolerance, executor: fem_recipe(tolerance, executor),
-}
 
 
 # --- what is checked before any work is done --------------------------------------------------------

@@ -270,13 +270,12 @@ def _bounds_by(field, slopes, count, means):
     return Bounds(lower, middle, upper, relative_size(upper - lower, middle), quadrature)
 
 
-def bounds_at(x, correctors, chi, field, means, count, tolerance):
-    """Bounds of the homogenized tensor at one x (dim,), for its field on the unit cell, by correctors whose values at
-    the midpoints of CELLS are chi (X, J, n)."""
-    d, chi = len(x), np.tensordot(correctors.weights(x[None])[0][0], chi, 1)
-    period = np.broadcast_to(np.asarray(correctors.period, float), d)
-    chi = (chi / period[:, None]).reshape(d, *[CELLS[d]] * d)
-    return in_cell(tensor_bounds(field, chi, means, count, tolerance), period)
+def bounds_at(x, correctors, field, means, count, tolerance):
+    """Bounds of the homogenized tensor at one x (dim,), for its field on the unit cell, by correctors."""
+    d, period = len(x), np.broadcast_to(np.asarray(correctors.period, float), len(x))
+    chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
+    chi = np.tensordot(correctors.weights(x[None])[0][0], chi, 1) / period[:, None]
+    return in_cell(tensor_bounds(field, chi.reshape(d, *[CELLS[d]] * d), means, count, tolerance), period)
 
 
 def relative_size(difference, tensor):
@@ -426,18 +425,18 @@ def fluxes_potential(flux, period):
     return fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
 
 
-def micro_tables(coefficient, nodes, chi, period):
-    """chi_j and phi_kij at every node, as values of Fourier series at midpoints: lines, values.  chi (X, J, n)"""
+def micro_tables(coefficient, correctors, period):
+    """chi_j and phi_kij at every node, as values of Fourier series at midpoints: lines, values."""
     d, m = len(period), CELLS[len(period)]
-    y, axes = midpoints(d, period, m), [p / m * (np.arange(m) + 0.5) for p in period]
-    lines = [partial(fourier_line, m, p) for p in period]
-    spread = chi.reshape(-1, *[m] * d)
-    slopes = interpolated(lines, np.moveaxis(spread, 0, -1), axes, True)[1].reshape(d, *chi.shape)
+    y = midpoints(d, period, m)
     tables = []
-    for q, x in enumerate(nodes):
+    for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
+        chi = chi.reshape(d, *[m] * d)
+        slopes = interpolated_slopes(chi, m) / period  # (j, n, k)
         a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
-        flux = np.einsum("nik,kjn->jin", a, slopes[:, q] + np.eye(d)[:, :, None]).reshape(d, d, *[m] * d)
-        tables.append(np.concatenate([chi[q].reshape(1, d, *[m] * d), fluxes_potential(flux, period)]))
+        flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
+        tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
+    lines = [partial(fourier_line, m, p) for p in period]
     return lines, np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
 
 
@@ -657,20 +656,17 @@ def antiderivative(r, weights, count, start):
     return (before[:, :, None] + inner).reshape(r.shape), ends[:, -1:]
 
 
-def certificate(problem, correctors, coefficients, u0, chi=None):
+def certificate(problem, correctors, coefficients, u0):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
     problem, correctors, coefficients: records of nhpinn.py; u0: a function whose first result at points (n, dim) are
-    values; chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
+    values.
     """
     box, eps = np.array(problem.domain, dtype=float), problem.eps
     d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
-    if chi is None:
-        chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     c = TwoScale(
         problem.coefficient, problem.source, box, eps * period, eps, correctors.weights, coefficients.tensor,
-        coefficients.divergence, macro_tables(box, u0),
-        micro_tables(problem.coefficient, correctors.nodes, chi, period),
+        coefficients.divergence, macro_tables(box, u0), micro_tables(problem.coefficient, correctors, period),
     )  # fmt: skip
     if d == 1:
         c = ends_at_zero(c)

@@ -420,9 +420,6 @@ class Network(NamedTuple):
     def __call__(self, points):
         return derivatives(lambda jet: network_jet(self.params, jet)[..., 0], points)
 
-    def __repr__(self):
-        return f"Network({'-'.join(str(len(W)) for W, _ in self.params)}-{self.params[-1][0].shape[-1]})"
-
 
 class Correctors(NamedTuple):
     """The solutions of all cell problems: chi_j(x, y), eq. (9), or N(y), eq. (A.2), by whatever recipe."""
