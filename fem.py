@@ -191,9 +191,8 @@ def _checked(a, shape):
         raise ValueError(f"coefficient: returned shape {a.shape} at points of shape {shape}")
     if not np.all(np.isfinite(a)):
         raise ValueError("coefficient: not finite at a quadrature point")
-    if a.ndim == 3 and np.abs(a - np.swapaxes(a, 1, 2)).max() > 1e-10 * np.abs(a).max():
-        raise ValueError("coefficient: not symmetric and positive definite at a quadrature point")
-    if (a if a.ndim == 1 else np.linalg.eigvalsh(a)).min() <= 0:
+    symmetric = a.ndim == 1 or np.abs(a - np.swapaxes(a, 1, 2)).max() <= 1e-10 * np.abs(a).max()
+    if not symmetric or (a if a.ndim == 1 else np.linalg.eigvalsh(a)).min() <= 0:
         raise ValueError("coefficient: not symmetric and positive definite at a quadrature point")
     return a
 
@@ -518,7 +517,7 @@ def _minimisers(forms, delta, starts=None, least=1e-15):
     return [found[start : start + size] for start in range(0, len(found), size)]
 
 
-def _descend(form, constant, u, delta, least, most=5000):
+def _descend(form, constant, u, delta, least):
     """Preconditioned conjugate gradients; energies are in units of the volume's.
 
     A projected force below `least` is rounding error; those of correctors are not projected, and may go further.
@@ -528,7 +527,7 @@ def _descend(form, constant, u, delta, least, most=5000):
     r = -force
     p = form.inverse(r)
     square, drops = np.vdot(r, p), []
-    while square > least * energy and len(drops) < most:
+    while square > least * energy and len(drops) < 5000:
         q = _force(form, p)
         step = square / np.vdot(p, q)
         u += step * p

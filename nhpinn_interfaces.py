@@ -14,7 +14,6 @@ whose squares are all that the bounds miss, so that a residual of 1e-3 is a gap 
 resolve the integrals (`quadrature` compares two of them) and that the points see the reach of the interface.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -32,6 +31,7 @@ from nhpinn_networks import (
     POROUS,
     check_periodic,
     checked_values,
+    differentiation,
     grid,
     operator_jet,
     shown,
@@ -61,13 +61,16 @@ class Boxes(NamedTuple):
     cut: np.ndarray  # (B,): may have zeros
 
 
+MOST_BOXES = 60_000
+
+
 def gradient_of(level_set, points):
     """(n, d), zero where it does not exist, such as at the centre of a distance."""
     with np.errstate(all="ignore"):
         return np.nan_to_num(elementwise_grad(level_set)(points), posinf=0, neginf=0)
 
 
-def partition(level_set, dim, count, depth, most=60000):
+def partition(level_set, dim, count, depth):
     """Boxes, halved until the level set has no zero in each, or is monotone along an axis; the volume left."""
     per_axis = {1: 9, 2: 5, 3: 4}[dim]
     samples, reach = grid([(0.0, 1.0)] * dim, per_axis), np.sqrt(dim) / 2 / (per_axis - 1)
@@ -92,7 +95,7 @@ def partition(level_set, dim, count, depth, most=60000):
         done.append((low[good], np.full(good.sum(), size), np.argsort(monotone[good], axis=1), cut[good]))
         size /= 2
         low = (low[~good][:, None] + size * grid([(0.0, 1.0)] * dim, 2)).reshape(-1, dim)
-        if len(low) > most:
+        if len(low) > MOST_BOXES:
             raise ValueError("level_set: found no normal on the interface, expected a gradient that is not zero there")
         if not len(low):
             break
@@ -379,21 +382,22 @@ def system(s, features, weights, h):
     return A, -np.concatenate([w * s.b, jump, np.zeros((dim * m, dim))])
 
 
-def ridge(A, rhs, size=1e-14):
+def ridge(A, rhs):
     """Least squares of columns of unit length, by QR; a ridge keeps what no row sees small."""
     norm = np.linalg.norm(A, axis=0)
     norm[norm == 0] = 1
     N, J = A.shape[1], rhs.shape[1]
     full = np.zeros((len(A) + N, N + J), order="F")
     full[: len(A), :N], full[: len(A), N:] = A / norm, rhs
-    full[len(A) + np.arange(N), np.arange(N)] = size * np.sqrt(N)
+    full[len(A) + np.arange(N), np.arange(N)] = 1e-14 * np.sqrt(N)
     R = qr(full, mode="r", overwrite_a=True, check_finite=False)[0]
     return solve_triangular(R[:N, :N], R[:N, N:]) / norm[:, None]
 
 
-def combined(features, coefficients, jet, block=2000):
+def combined(features, coefficients, jet):
     """The jets of functions: coefficients (N, J), jet (channels, n, d) -> (J, channels, n)."""
-    parts = [features.jet(jet[:, i : i + block]) @ coefficients for i in range(0, jet.shape[1], block)]
+    blocks = np.array_split(jet, jet.shape[1] // 2000 + 1, axis=1)
+    parts = [features.jet(block) @ coefficients for block in blocks]
     return np.moveaxis(np.concatenate(parts, axis=1), -1, 0)
 
 
@@ -403,10 +407,8 @@ def fields(s, features, solution):
     u, edges = np.zeros((dim, dim + 2, len(s.b))), np.zeros((2, dim, dim + 2, len(s.rule.surface)))
     for k, (f, c) in enumerate(zip(features, solution, strict=True)):
         mine, jet, rim, edge = part_jets(s, k)
-        if len(mine):
-            u[:, :, mine] = combined(f, c, jet)
-        if len(rim):
-            edges[s.phases[k]][:, :, rim] = combined(f, c, edge)
+        u[:, :, mine] = combined(f, c, jet)
+        edges[s.phases[k]][:, :, rim] = combined(f, c, edge)
     return u, edges
 
 
@@ -518,8 +520,7 @@ class PhaseCells(NamedTuple):
         part = self.number[locate(self.boxes, y), phase_of(self.level_set, y)]
         for k, (f, c) in enumerate(zip(self.features, self.solution, strict=True)):
             mine = np.flatnonzero(part == k)
-            if len(mine):
-                out[:, :, mine] = combined(f, c, laplace_jet(y[mine]))[:, :-1]
+            out[:, :, mine] = combined(f, c, laplace_jet(y[mine]))[:, :-1]
         return (out[:, 0] - self.mean[:, None])[None], np.moveaxis(out[:, 1:], 1, 2)[None]
 
 
@@ -537,14 +538,8 @@ def in_first_cell(function, period, z):  # not a closure, so that what holds it 
 def check_level_set(level_set, y):
     """Raises ValueError or TypeError for a function that is not finite, or has no gradient, at points y (n, d)."""
     values = checked_values("level_set", level_set, y)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
-            slope = gradient_of(level_set, y)
-    except Exception as error:  # it works on arrays, but not under differentiation
-        raise TypeError(
-            f"level_set: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
-        ) from error
+    with differentiation("level_set"):
+        slope = gradient_of(level_set, y)
     if not np.any(slope) and values.min() <= 0 < values.max():
         raise ValueError(
             "level_set: its gradient is zero everywhere, expected a function that falls through zero, not one that "
