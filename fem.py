@@ -191,9 +191,8 @@ def _checked(a, shape):
         raise ValueError(f"coefficient: returned shape {a.shape} at points of shape {shape}")
     if not np.all(np.isfinite(a)):
         raise ValueError("coefficient: not finite at a quadrature point")
-    if a.ndim == 3 and np.abs(a - np.swapaxes(a, 1, 2)).max() > 1e-10 * np.abs(a).max():
-        raise ValueError("coefficient: not symmetric and positive definite at a quadrature point")
-    if (a if a.ndim == 1 else np.linalg.eigvalsh(a)).min() <= 0:
+    symmetric = a.ndim == 1 or np.abs(a - np.swapaxes(a, 1, 2)).max() <= 1e-10 * np.abs(a).max()
+    if not symmetric or (a if a.ndim == 1 else np.linalg.eigvalsh(a)).min() <= 0:
         raise ValueError("coefficient: not symmetric and positive definite at a quadrature point")
     return a
 
@@ -301,8 +300,9 @@ def reaction_corrector(reaction, diffusion, mesh):
     return Field(mesh, N), float(s.weights @ (r * (s.B @ N)) / s.weights.sum())
 
 
-# ---------------------------------------------------------------------------------------------------
-# Cell problems without a matrix.  Both bounds of the tensor are minima of an energy over periodic fields:
+# --- cell problems without a matrix -------------------------------------------------------------------
+#
+# Both bounds of the tensor are minima of an energy over periodic fields:
 #
 #     xi . a* xi      = min  mean( (xi + grad chi) . a (xi + grad chi) )        chi any potential
 #     xi . a*^-1 xi   = min  mean( (xi + q) . a^-1 (xi + q) )                   q any flux with div q = 0, mean zero
@@ -316,7 +316,6 @@ def reaction_corrector(reaction, diffusion, mesh):
 # the elements leaves P x P matrices an axis, whose eigenvectors diagonalise V and W together (fast diagonalisation,
 # Lynch, Rice and Thomas 1964): d/dy takes mode l of V to root_l times mode l of W.  For fluxes this inverse is also
 # the orthogonal projection onto div q = 0, so that every iterate is admissible, and its energy a bound.
-# ---------------------------------------------------------------------------------------------------
 
 WORKERS = 2  # threads, one a direction; every one needs its own memory
 CACHE = 2**17  # numbers in the local arrays of a slab of elements
@@ -518,7 +517,7 @@ def _minimisers(forms, delta, starts=None, least=1e-15):
     return [found[start : start + size] for start in range(0, len(found), size)]
 
 
-def _descend(form, constant, u, delta, least, most=5000):
+def _descend(form, constant, u, delta, least):
     """Preconditioned conjugate gradients; energies are in units of the volume's.
 
     A projected force below `least` is rounding error; those of correctors are not projected, and may go further.
@@ -528,7 +527,7 @@ def _descend(form, constant, u, delta, least, most=5000):
     r = -force
     p = form.inverse(r)
     square, drops = np.vdot(r, p), []
-    while square > least * energy and len(drops) < most:
+    while square > least * energy and len(drops) < 5000:
         q = _force(form, p)
         step = square / np.vdot(p, q)
         u += step * p

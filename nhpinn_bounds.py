@@ -65,9 +65,7 @@ from scipy.linalg import LinAlgError, eigh
 from fem import gauss
 from nhpinn_networks import checked_values, midpoints, tensor_grid, tensor_of
 
-# ---------------------------------------------------------------------------------------------------
-# Bounds of tensors
-# ---------------------------------------------------------------------------------------------------
+# --- bounds of tensors ------------------------------------------------------------------------------
 
 COARSEST, FINEST = {1: 512, 2: 128, 3: 32}, {1: 8192, 2: 512, 3: 128}  # midpoints an axis, by dimension
 SHIFT = 0.31  # of points between the midpoints, in spacings
@@ -80,17 +78,31 @@ class Bounds(NamedTuple):
     """lower <= a* <= upper, and how far they are to be trusted, relative to the tensor in its worst direction."""
 
     lower: np.ndarray  # (dim, dim)
+    tensor: np.ndarray  # (dim, dim): between them
     upper: np.ndarray  # (dim, dim)
     gap: float  # between lower and upper
     quadrature: float  # how far other quadratures move them
-
-    @property
-    def tensor(self):
-        return (self.lower + self.upper) / 2
+    cells: Callable | None = None  # correctors, as in Correctors, where they come with the bounds
 
     @property
     def error(self):
         return self.gap + self.quadrature
+
+
+def in_cell(bounds, period):
+    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see `on_unit_cell`."""
+    lower, tensor, upper = (np.outer(period, period) * part for part in bounds[:3])
+    return bounds._replace(lower=lower, tensor=tensor, upper=upper)
+
+
+def closest(attempts, tolerance):
+    """The first of some attempts, one made after the other, whose error meets the tolerance; else the best."""
+    best = None
+    for found in attempts:
+        best = found if best is None or found.error < best.error else best
+        if best.error <= tolerance:
+            break
+    return best
 
 
 def energy(a, slopes):
@@ -255,17 +267,15 @@ def _bounds_by(field, slopes, count, means):
     moved = [*np.subtract(bounds_on_grid(a, slopes, count, coarse), (lower, upper))]
     moved += [found - each for rule in (other, means) for found, each in zip(rule, reuss_voigt(a), strict=True)]
     quadrature = max(relative_size(each, middle) for each in moved)
-    return Bounds(lower, upper, relative_size(upper - lower, middle), quadrature)
+    return Bounds(lower, middle, upper, relative_size(upper - lower, middle), quadrature)
 
 
-def bounds_at(x, correctors, chi, field, means, count, tolerance):
-    """Bounds of the homogenized tensor at one x (dim,), for its field on the unit cell, by correctors whose values at
-    the midpoints of CELLS are chi (X, J, n)."""
-    d, chi = len(x), np.tensordot(correctors.weights(x[None])[0][0], chi, 1)
-    period = np.broadcast_to(np.asarray(correctors.period, float), d)
-    chi = (chi / period[:, None]).reshape(d, *[CELLS[d]] * d)
-    found = tensor_bounds(field, chi, means, count, tolerance)
-    return found._replace(lower=np.outer(period, period) * found.lower, upper=np.outer(period, period) * found.upper)
+def bounds_at(x, correctors, field, means, count, tolerance):
+    """Bounds of the homogenized tensor at one x (dim,), for its field on the unit cell, by correctors."""
+    d, period = len(x), np.broadcast_to(np.asarray(correctors.period, float), len(x))
+    chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
+    chi = np.tensordot(correctors.weights(x[None])[0][0], chi, 1) / period[:, None]
+    return in_cell(tensor_bounds(field, chi.reshape(d, *[CELLS[d]] * d), means, count, tolerance), period)
 
 
 def relative_size(difference, tensor):
@@ -276,20 +286,17 @@ def relative_size(difference, tensor):
         return np.inf
 
 
-# ---------------------------------------------------------------------------------------------------
-# One dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not
-# ---------------------------------------------------------------------------------------------------
+# --- one dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not --------
 
 PIECES, MOST_PIECES = 4096, 10**6  # of the cell: to begin with, and at most
 LEAST_PIECE = 1e-13
 
 
 def harmonic_mean(field, tolerance):
-    """Bounds of 1 / mean(1 / a), and the corrector, for a field on the unit cell of one dimension.
+    """Bounds of 1 / mean(1 / a), with the corrector, for a field on the unit cell of one dimension.
 
     Pieces of the cell are halved until Lobatto's rule on each agrees with that on its halves; those in which a jumps
     end as short as rounding allows.  Raises ValueError where that takes more than MOST_PIECES.
-    -> Bounds, corrector: a PeriodicSpline
     """
     ends = np.linspace(0, 1, PIECES + 1)
     open_, closed, error, largest = np.stack([ends[:-1], ends[1:]]), [], 0.0, 0.0
@@ -315,20 +322,19 @@ def harmonic_mean(field, tolerance):
     mean, error = 1 / integrals[-1], error / integrals[-1] + ROUNDING
     slopes = mean / tensor_of(field, ends[:, None])[:, 0, 0] - 1
     chi = CubicHermiteSpline(ends, mean * integrals - ends, slopes)
-    offset = chi.integrate(0, 1)
-    found = Bounds(*(np.full((1, 1), mean * (1 + side * error)) for side in (-1, 1)), 2 * error, 0.0)
-    return found, PeriodicSpline(chi, float(offset))
+    tensors = (np.full((1, 1), mean * (1 + side * error)) for side in (-1, 0, 1))
+    return Bounds(*tensors, 2 * error, 0.0, PeriodicSpline(chi, float(chi.integrate(0, 1))))
 
 
 class PeriodicSpline(NamedTuple):
-    """The corrector in one dimension, mean zero, and its gradient: y (n, 1) -> (1, n), (1, n, 1)."""
+    """The corrector in one dimension, mean zero, and its gradient: y (n, 1) -> (1, 1, n), (1, 1, n, 1)."""
 
     spline: CubicHermiteSpline
     mean: float
 
     def __call__(self, y):
         z = y[:, 0] % 1
-        return self.spline(z)[None] - self.mean, self.spline(z, 1)[None, :, None]
+        return self.spline(z)[None, None] - self.mean, self.spline(z, 1)[None, None, :, None]
 
 
 def inverse_integrals(field, ends):
@@ -344,9 +350,7 @@ def inverse_integrals(field, ends):
     return found[0] if len(low) == 1 else found
 
 
-# ---------------------------------------------------------------------------------------------------
-# Certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary
-# ---------------------------------------------------------------------------------------------------
+# --- certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary --
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
@@ -375,11 +379,13 @@ class TwoScale(NamedTuple):
     along: int = 0  # the axis along which r is integrated
 
 
-# --- tensor-product interpolants; line(coordinates (n,), order): derivatives of N cardinal functions, (n, N) ---------
+# --- tensor-product interpolants ----------------------------------------------------------------------
+#
+# line(coordinates (n,), order): derivatives of N cardinal functions, (n, N)
 
 
-def spline_line(nodes):
-    return make_interp_spline(nodes, np.eye(len(nodes)), 5)
+def spline_line(nodes, degree=5):
+    return make_interp_spline(nodes, np.eye(len(nodes)), degree)
 
 
 def fourier_line(count, period, x, order):
@@ -419,22 +425,22 @@ def fluxes_potential(flux, period):
     return fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
 
 
-def micro_tables(coefficient, nodes, chi, period):
-    """chi_j and phi_kij at every node, as values of Fourier series at midpoints: lines, values.  chi (X, J, n)"""
+def micro_tables(coefficient, correctors, period):
+    """chi_j and phi_kij at every node, as values of Fourier series at midpoints: lines, values."""
     d, m = len(period), CELLS[len(period)]
-    y, axes = midpoints(d, period, m), [p / m * (np.arange(m) + 0.5) for p in period]
-    lines = [partial(fourier_line, m, p) for p in period]
-    spread = chi.reshape(-1, *[m] * d)
-    slopes = interpolated(lines, np.moveaxis(spread, 0, -1), axes, True)[1].reshape(d, *chi.shape)
+    y = midpoints(d, period, m)
     tables = []
-    for q, x in enumerate(nodes):
+    for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
+        chi = chi.reshape(d, *[m] * d)
+        slopes = interpolated_slopes(chi, m) / period  # (j, n, k)
         a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
-        flux = np.einsum("nik,kjn->jin", a, slopes[:, q] + np.eye(d)[:, :, None]).reshape(d, d, *[m] * d)
-        tables.append(np.concatenate([chi[q].reshape(1, d, *[m] * d), fluxes_potential(flux, period)]))
+        flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
+        tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
+    lines = [partial(fourier_line, m, p) for p in period]
     return lines, np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
 
 
-# --- v and s --------------------------------------------------------------------------------------------------------
+# --- v and s ----------------------------------------------------------------------------------------
 
 
 class Parts(NamedTuple):
@@ -474,11 +480,8 @@ def hats(c, axis, side, x):
     low, high = c.box[axis]
     knots = KNOTS * min(c.lengths[axis], (high - low) / 2)
     s, sign = (x[:, axis] - low, 1) if side == 0 else (high - x[:, axis], -1)
-    piece = np.clip(np.searchsorted(knots, s, side="right") - 1, 0, len(knots) - 2)
-    t, width = (s - knots[piece]) / np.diff(knots)[piece], np.diff(knots)[piece]
-    here, there = np.eye(len(knots))[:-1, piece], np.eye(len(knots))[:-1, piece + 1]
-    inside = s < knots[-1]
-    return inside * (here * (1 - t) + there * t), sign * inside * (there - here) / width
+    hat, inside = spline_line(knots, degree=1), s < knots[-1]
+    return inside * hat(s)[:, :-1].T, sign * inside * hat(s, 1)[:, :-1].T
 
 
 def waves(c, axis, x):
@@ -523,8 +526,6 @@ def fields(c, axes, grid=False):
     for axis, side, of_v, of_s in c.layers:
         hat, change = hats(c, axis, side, p.x)
         at = np.flatnonzero(hat.any(0))
-        if not len(at):
-            continue
         near = Parts(p.x[at], *(array[..., at] for array in p[1:]))
         factors = np.concatenate([of_v[None], of_s])
         terms, slopes = tapered(factors @ hat[:, at], factors @ change[:, at], axis, *layer_terms(c, near, axis))
@@ -535,7 +536,7 @@ def fields(c, axes, grid=False):
     return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
 
 
-# --- the least squares ----------------------------------------------------------------------------------------------
+# --- the least squares ------------------------------------------------------------------------------
 
 
 def panels(c, axis, count):
@@ -583,7 +584,7 @@ def sampled(c, i, axis, side):
     return x[at], w[at]
 
 
-# --- the certificate ------------------------------------------------------------------------------------------------
+# --- the certificate --------------------------------------------------------------------------------
 
 
 class Certificate(NamedTuple):
@@ -653,20 +654,17 @@ def antiderivative(r, weights, count, start):
     return (before[:, :, None] + inner).reshape(r.shape), ends[:, -1:]
 
 
-def certificate(problem, correctors, coefficients, u0, chi=None):
+def certificate(problem, correctors, coefficients, u0):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
     problem, correctors, coefficients: records of nhpinn.py; u0: a function whose first result at points (n, dim) are
-    values; chi (X, J, n): the correctors at the midpoints of CELLS, if they are known already.
+    values.
     """
     box, eps = np.array(problem.domain, dtype=float), problem.eps
     d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
-    if chi is None:
-        chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     c = TwoScale(
         problem.coefficient, problem.source, box, eps * period, eps, correctors.weights, coefficients.tensor,
-        coefficients.divergence, macro_tables(box, u0),
-        micro_tables(problem.coefficient, correctors.nodes, chi, period),
+        coefficients.divergence, macro_tables(box, u0), micro_tables(problem.coefficient, correctors, period),
     )  # fmt: skip
     if d == 1:
         c = ends_at_zero(c)
@@ -750,7 +748,7 @@ def judged(c, coarse, fine):
     return Certificate(error, lambda x: tuple(at(x)[:2]), lambda x: at(x)[2], fine.residual, norms[1], change, c)
 
 
-# --- other candidates -----------------------------------------------------------------------------------------------
+# --- other candidates -------------------------------------------------------------------------------
 
 
 def certify(certificate, value, gradient):

@@ -14,7 +14,6 @@ whose squares are all that the bounds miss, so that a residual of 1e-3 is a gap 
 resolve the integrals (`quadrature` compares two of them) and that the points see the reach of the interface.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -27,20 +26,18 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
-from nhpinn_bounds import relative_size
+from nhpinn_bounds import Bounds, closest, relative_size
 from nhpinn_networks import (
     POROUS,
-    affine,
-    as_tensor,
     check_periodic,
     checked_values,
+    differentiation,
     grid,
     operator_jet,
     shown,
-    tanh_jet,
     tensor_and_divergence,
 )
-from nhpinn_sharp import waves
+from nhpinn_sharp import Features, on_unit_cell, waves
 
 
 class TwoPhase(NamedTuple):
@@ -64,13 +61,16 @@ class Boxes(NamedTuple):
     cut: np.ndarray  # (B,): may have zeros
 
 
+MOST_BOXES = 60_000
+
+
 def gradient_of(level_set, points):
     """(n, d), zero where it does not exist, such as at the centre of a distance."""
     with np.errstate(all="ignore"):
         return np.nan_to_num(elementwise_grad(level_set)(points), posinf=0, neginf=0)
 
 
-def partition(level_set, dim, count, depth, most=60000):
+def partition(level_set, dim, count, depth):
     """Boxes, halved until the level set has no zero in each, or is monotone along an axis; the volume left."""
     per_axis = {1: 9, 2: 5, 3: 4}[dim]
     samples, reach = grid([(0.0, 1.0)] * dim, per_axis), np.sqrt(dim) / 2 / (per_axis - 1)
@@ -95,7 +95,7 @@ def partition(level_set, dim, count, depth, most=60000):
         done.append((low[good], np.full(good.sum(), size), np.argsort(monotone[good], axis=1), cut[good]))
         size /= 2
         low = (low[~good][:, None] + size * grid([(0.0, 1.0)] * dim, 2)).reshape(-1, dim)
-        if len(low) > most:
+        if len(low) > MOST_BOXES:
             raise ValueError("level_set: found no normal on the interface, expected a gradient that is not zero there")
         if not len(low):
             break
@@ -184,7 +184,7 @@ def rule(level_set, boxes, order):
     return Rule(y, w, box, phase_of(level_set, y), surface, area, home, -slope / np.maximum(steep, 1e-300)[:, None])
 
 
-# --- connected parts of the phases, and their features ------------------------------------------------
+# --- connected parts of the phases, and their features ----------------------------------------------
 
 
 def locate(boxes, points):
@@ -262,12 +262,6 @@ def parts_of(level_set, boxes, quadrature):
     return parts, number
 
 
-class Features(NamedTuple):
-    part: Part
-    W: np.ndarray  # (m, N)
-    b: np.ndarray  # (N,)
-
-
 def part_inputs(part, jet):
     """The part's own coordinates in [-1, 1], and, unless there are d, waves, which are periodic: (channels, n, ...)."""
     own = jet @ part.axes.T
@@ -276,19 +270,15 @@ def part_inputs(part, jet):
     return own if len(part.axes) == jet.shape[-1] else np.concatenate([own, waves(jet)], axis=-1)
 
 
-def feature_jet(features, jet):
-    return tanh_jet(affine(part_inputs(features.part, jet), features.W, features.b))[0]
-
-
 def random_features(part, points, count, rng):
     """tanh(w . (z - c)) with w normal and c at some of the points (n, d) of the part."""
     z = part_inputs(part, points[None])[0]
     size = np.where(np.arange(z.shape[1]) < len(part.axes), 1.0, 0.5) / np.sqrt(z.shape[1])
     W = rng.standard_normal((z.shape[1], count)) * size[:, None]
-    return Features(part, W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1))
+    return Features(W, -np.sum(W.T * z[rng.integers(len(z), size=count)], axis=1), partial(part_inputs, part))
 
 
-# --- the least-squares problem and the bounds -------------------------------------------------------------
+# --- the least-squares problem and the bounds -------------------------------------------------------
 
 
 class Weights(NamedTuple):
@@ -350,17 +340,18 @@ class Sampled(NamedTuple):
     part: np.ndarray  # (n,)
     sides: list  # of the interface, outside and inside: a (m, d, d)
     beside: np.ndarray  # (m, 2): the parts on both sides
+    phases: list  # of the parts
 
 
-def sampled(cell, boxes, number, q):
+def sampled(cell, parts, number, q):
     a, b = conductivity(cell, q.points, q.phase)
     sides = [conductivity(cell, q.surface, side)[0] for side in (0, 1)]
-    return Sampled(q, a, b, number[q.box, q.phase], sides, number[q.home])
+    return Sampled(q, a, b, number[q.box, q.phase], sides, number[q.home], [part.phase for part in parts])
 
 
-def part_jets(s, k, phase):
+def part_jets(s, k):
     """Of part k: which points of the rule and of the interface are its own, and the jets of their coordinates."""
-    mine, rim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, phase] == k)
+    mine, rim = np.flatnonzero(s.part == k), np.flatnonzero(s.beside[:, s.phases[k]] == k)
     return mine, operator_jet(s.rule.points[mine], s.a[mine], s.b[mine]), rim, laplace_jet(s.rule.surface[rim])
 
 
@@ -376,13 +367,13 @@ def system(s, features, weights, h):
     w, area = np.sqrt(q.weights)[:, None] / (2 * np.pi), np.sqrt(q.area)
     tangents = np.linalg.svd(q.normals[:, None])[2][:, 1:]
     value = np.sqrt(weights.least * weights.depth) * weights.lift
-    for k, f in enumerate(features):
-        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
-        columns, edge = slice(start, start + len(f.b)), feature_jet(f, edge)
+    for k, (f, phase) in enumerate(zip(features, s.phases, strict=True)):
+        mine, jet, rim, edge = part_jets(s, k)
+        columns, edge = slice(start, start + len(f.b)), f.jet(edge)
         start += len(f.b)
-        A[mine, columns] = w[mine] * feature_jet(f, jet)[-1]
-        sign = area[rim] * (2 * f.part.phase - 1)
-        along = np.einsum("mi,mij->mj", q.normals[rim], s.sides[f.part.phase][rim])
+        A[mine, columns] = w[mine] * f.jet(jet)[-1]
+        sign = area[rim] * (2 * phase - 1)
+        along = np.einsum("mi,mij->mj", q.normals[rim], s.sides[phase][rim])
         rows = [(weights.trace, along)] + [(value * np.sqrt(4 / 3 * h), tangents[rim, i]) for i in range(dim - 1)]
         for i, (factor, direction) in enumerate(rows):
             A[n + i * m + rim, columns] = np.einsum("mj,jmN->mN", factor * sign[:, None] * direction, edge[1:-1])
@@ -391,21 +382,22 @@ def system(s, features, weights, h):
     return A, -np.concatenate([w * s.b, jump, np.zeros((dim * m, dim))])
 
 
-def ridge(A, rhs, size=1e-14):
+def ridge(A, rhs):
     """Least squares of columns of unit length, by QR; a ridge keeps what no row sees small."""
     norm = np.linalg.norm(A, axis=0)
     norm[norm == 0] = 1
     N, J = A.shape[1], rhs.shape[1]
     full = np.zeros((len(A) + N, N + J), order="F")
     full[: len(A), :N], full[: len(A), N:] = A / norm, rhs
-    full[len(A) + np.arange(N), np.arange(N)] = size * np.sqrt(N)
+    full[len(A) + np.arange(N), np.arange(N)] = 1e-14 * np.sqrt(N)
     R = qr(full, mode="r", overwrite_a=True, check_finite=False)[0]
     return solve_triangular(R[:N, :N], R[:N, N:]) / norm[:, None]
 
 
-def combined(features, coefficients, jet, block=2000):
+def combined(features, coefficients, jet):
     """The jets of functions: coefficients (N, J), jet (channels, n, d) -> (J, channels, n)."""
-    parts = [feature_jet(features, jet[:, i : i + block]) @ coefficients for i in range(0, jet.shape[1], block)]
+    blocks = np.array_split(jet, jet.shape[1] // 2000 + 1, axis=1)
+    parts = [features.jet(block) @ coefficients for block in blocks]
     return np.moveaxis(np.concatenate(parts, axis=1), -1, 0)
 
 
@@ -414,11 +406,9 @@ def fields(s, features, solution):
     dim = s.b.shape[1]
     u, edges = np.zeros((dim, dim + 2, len(s.b))), np.zeros((2, dim, dim + 2, len(s.rule.surface)))
     for k, (f, c) in enumerate(zip(features, solution, strict=True)):
-        mine, jet, rim, edge = part_jets(s, k, f.part.phase)
-        if len(mine):
-            u[:, :, mine] = combined(f, c, jet)
-        if len(rim):
-            edges[f.part.phase][:, :, rim] = combined(f, c, edge)
+        mine, jet, rim, edge = part_jets(s, k)
+        u[:, :, mine] = combined(f, c, jet)
+        edges[s.phases[k]][:, :, rim] = combined(f, c, edge)
     return u, edges
 
 
@@ -456,18 +446,7 @@ def bounds(s, u, edges, weights):
     )
 
 
-# --- a cell ---------------------------------------------------------------------------------------------
-
-
-class Found(NamedTuple):
-    """What `solve_two_phases` has found."""
-
-    tensor: np.ndarray  # (d, d)
-    lower: np.ndarray
-    upper: np.ndarray
-    gap: float  # between the bounds, in the direction where it is largest for the tensor
-    quadrature: float  # how far they move from one quadrature to another, by the same measure
-    cells: Callable  # y (n, d) -> correctors (J, n), periodic, mean zero, and gradients (J, n, d)
+# --- a cell -----------------------------------------------------------------------------------------
 
 
 STAGES = {  # boxes an axis, features, order of the rule of the fit
@@ -478,40 +457,38 @@ DEPTH = {2: 8, 3: 4}
 
 
 def solve_two_phases(cell, dim, tolerance=1e-6, seed=0, stages=None):
-    """What is found of a cell of period one, a `unit_cell`; features grow until the tolerance is met, or to the last of
-    the stages."""
-    h, best, error = None, None, np.inf
-    for count, total, order in STAGES[dim][:stages]:
-        boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
-        check_interface(cell.level_set, boxes, lost)
-        new, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
-        new = new._replace(quadrature=new.quadrature + lost)
-        if not new.gap + new.quadrature >= error:
-            best, error = new, new.gap + new.quadrature
-        if error <= tolerance:
-            break
-    return best
+    """Bounds of a cell of period one, a `unit_cell`; features grow until the tolerance is met, or to the last of the
+    stages."""
+
+    def attempts(h=None):
+        for count, total, order in STAGES[dim][:stages]:
+            boxes, lost = partition(cell.level_set, dim, count, DEPTH[dim])
+            check_interface(cell.level_set, boxes, lost)
+            found, h = attempt(cell, boxes, total, order, h, np.random.default_rng(seed))
+            yield found._replace(quadrature=found.quadrature + lost)
+
+    return closest(attempts(), tolerance)
 
 
 def attempt(cell, boxes, total, order, h, rng):
-    """Found on the unit cell with this many features, and the depth of the layer."""
+    """Bounds on the unit cell with this many features, and the depth of the layer."""
     dim = boxes.low.shape[1]
     quadrature = rule(cell.level_set, boxes, order)
     parts, number = parts_of(cell.level_set, boxes, quadrature)
-    s = sampled(cell, boxes, number, quadrature)
+    s = sampled(cell, parts, number, quadrature)
     weights = constants(s.rule, s.a, s.rule.phase)
     features = all_features(parts, s, total, rng)
     A, rhs = system(s, features, weights, h or weights.depth)
     solution = np.split(ridge(A, rhs), np.cumsum([len(f.b) for f in features])[:-1])
     results = []
     for finer in (order + 1, order + 2) if dim == 2 else (order, order + 1):  # in 3D points are dear
-        s = sampled(cell, boxes, number, rule(cell.level_set, boxes, finer))
+        s = sampled(cell, parts, number, rule(cell.level_set, boxes, finer))
         u, edges = fields(s, features, solution)
         results.append(bounds(s, u, edges, weights))
     lower, tensor, upper, h = results[-1]
     moved = max(relative_size(a - b, tensor) for a, b in zip(*[r[:3] for r in results], strict=True))
     cells = PhaseCells(cell.level_set, boxes, number, features, solution, u[:, 0] @ s.rule.weights)
-    return Found(tensor, lower, upper, relative_size(upper - lower, tensor), moved, cells), h
+    return Bounds(lower, tensor, upper, relative_size(upper - lower, tensor), moved, cells), h
 
 
 def all_features(parts, s, total, rng):
@@ -538,38 +515,31 @@ class PhaseCells(NamedTuple):
     mean: np.ndarray  # (J,)
 
     def __call__(self, y):
-        """Values with mean zero (J, n) and gradients (J, n, d) at y (n, d)."""
+        """Values with mean zero (1, J, n) and gradients (1, J, n, d) at y (n, d)."""
         y, out = y % 1, np.zeros((y.shape[1], 1 + y.shape[1], len(y)))
         part = self.number[locate(self.boxes, y), phase_of(self.level_set, y)]
         for k, (f, c) in enumerate(zip(self.features, self.solution, strict=True)):
             mine = np.flatnonzero(part == k)
-            if len(mine):
-                out[:, :, mine] = combined(f, c, laplace_jet(y[mine]))[:, :-1]
-        return out[:, 0] - self.mean[:, None], np.moveaxis(out[:, 1:], 1, 2)
+            out[:, :, mine] = combined(f, c, laplace_jet(y[mine]))[:, :-1]
+        return (out[:, 0] - self.mean[:, None])[None], np.moveaxis(out[:, 1:], 1, 2)[None]
 
 
 def unit_cell(cell, dim, period):
     """The same cell on [0, 1]^d: the conductivity becomes P^-1 a P^-1, P = diag(period)."""
     check_level_set(cell.level_set, period * grid([(0.1, 0.9)] * dim, 4))
     fields = (unit_field(name, getattr(cell, name), dim, period) for name in ("inside", "outside"))
-    return TwoPhase(partial(on_unit_cell, cell.level_set, period), *fields)
+    return TwoPhase(partial(in_first_cell, cell.level_set, period), *fields)
 
 
-def on_unit_cell(function, period, z):  # not a closure, so that what holds it can be sent to another process
+def in_first_cell(function, period, z):  # not a closure, so that what holds it can be sent to another process
     return function(period * (z % 1))
 
 
 def check_level_set(level_set, y):
     """Raises ValueError or TypeError for a function that is not finite, or has no gradient, at points y (n, d)."""
     values = checked_values("level_set", level_set, y)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
-            slope = gradient_of(level_set, y)
-    except Exception as error:  # it works on arrays, but not under differentiation
-        raise TypeError(
-            f"level_set: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
-        ) from error
+    with differentiation("level_set"):
+        slope = gradient_of(level_set, y)
     if not np.any(slope) and values.min() <= 0 < values.max():
         raise ValueError(
             "level_set: its gradient is zero everywhere, expected a function that falls through zero, not one that "
@@ -590,9 +560,8 @@ def coefficient_of(cell, y):
 def unit_field(name, value, dim, period):
     """A number, a tensor or a function as a function of the unit cell: (n, d) -> (n, d, d)."""
     if callable(value):
-        field = lambda z: as_tensor(value(period * z), z.shape) / np.outer(period, period)  # noqa: E731
-        check_periodic(name, field, dim, 1.0)
-        return field
+        check_periodic(name, value, dim, period)
+        return on_unit_cell(value, period)
     try:
         value = np.asarray(value, float)
     except (TypeError, ValueError):
@@ -601,8 +570,8 @@ def unit_field(name, value, dim, period):
         raise ValueError(f"{name}: expected a number, a tensor ({dim}, {dim}) or a function, found shape {value.shape}")
     if np.any(np.isinf(value)) or not np.any(value):
         raise ValueError(f"{name}: found {shown(value.tolist())}, {POROUS}")
-    constant = (value * np.eye(dim) if value.ndim == 0 else value) / np.outer(period, period)
-    return lambda z: constant + 0 * z[:, :1, None]
+    tensor = value * np.eye(dim) if value.ndim == 0 else value
+    return on_unit_cell(lambda y: tensor + 0 * y[:, :1, None], period)
 
 
 def check_interface(level_set, boxes, lost):

@@ -23,6 +23,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -230,7 +231,7 @@ def _times_transposed(g, W):
 
 def _product(z, W):
     """z W, by ROWS rows of z at a time."""
-    batch = np.broadcast_shapes(z.shape[:-2], W.shape[:-2]) if W.ndim > 2 else z.shape[:-2]
+    batch = np.broadcast_shapes(z.shape[:-2], W.shape[:-2])
     out = np.empty((*batch, z.shape[-2], W.shape[-1]), np.result_type(z, W))
     for part, result in zip(by_rows(z), by_rows(out), strict=True):
         np.matmul(part, W[..., None, :, :], out=result)
@@ -335,8 +336,6 @@ def blocks(term, params):
     """The parts of a term, of about the same number of residuals, whose arrays fit into the cache."""
     W, n = params[0][0], len(term.weight)
     most = max(1, min(BLOCK_BYTES // W.dtype.itemsize, BATCH_POINTS // math.prod(W.shape[:-2])))
-    if n <= most:
-        return [term]
     size = -(-n // -(-n // most))
     return [take(term, slice(start, start + size)) for start in range(0, n, size)]
 
@@ -419,9 +418,6 @@ class Network(NamedTuple):
 
     def __call__(self, points):
         return derivatives(lambda jet: network_jet(self.params, jet)[..., 0], points)
-
-    def __repr__(self):
-        return f"Network({'-'.join(str(len(W)) for W, _ in self.params)}-{self.params[-1][0].shape[-1]})"
 
 
 class Correctors(NamedTuple):
@@ -519,7 +515,7 @@ def periodic_pairs(dim, period, count, layers):
     return pairs([0.0]), pairs([side * layer for layer in range(1, layers + 1) for side in (-1, 1)])
 
 
-# --- a user's functions, checked, and their derivatives -----------------------------------------------
+# --- a user's functions, checked, and their derivatives ---------------------------------------------
 #
 # A coefficient is a function of points (n, dim) that returns (n,), a scalar, or (n, dim, dim), a symmetric positive
 # definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says so:
@@ -632,21 +628,27 @@ def tensor_and_slopes(field, points):
     """a (n, d, d), and its derivatives: d a_ij / d y_k at point n is slopes[i, j, n, k]."""
     dim, a = points.shape[1], tensor_of(field, points)
     slopes = np.zeros((dim, dim, *points.shape))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0; others: see below
-            pullback, _ = make_vjp(lambda p: as_tensor(field(p), p.shape))(points)
-            for i, j in np.ndindex(dim, dim):
-                unit = np.zeros_like(a)
-                unit[:, i, j] = 1
-                slopes[i, j] = pullback(unit)
-    except Exception as error:  # the function works on arrays, but not under differentiation
-        raise TypeError(
-            f"coefficient: could not be differentiated ({error}); write it with autograd.numpy in place of numpy"
-        ) from error
+    with differentiation("coefficient"):
+        pullback, _ = make_vjp(lambda p: as_tensor(field(p), p.shape))(points)
+        for i, j in np.ndindex(dim, dim):
+            unit = np.zeros_like(a)
+            unit[:, i, j] = 1
+            slopes[i, j] = pullback(unit)
     if not np.all(np.isfinite(slopes)):
         raise TypeError("coefficient: could not be differentiated, its derivative is not finite everywhere")
     return a, slopes
+
+
+@contextmanager
+def differentiation(name):
+    """A TypeError that names a user's function which works on arrays, but not under differentiation."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
+            yield
+    except Exception as error:
+        sentence = "write it with autograd.numpy in place of numpy"
+        raise TypeError(f"{name}: could not be differentiated ({error}); {sentence}") from error
 
 
 def at_nodes(coefficient, nodes, y):

@@ -31,18 +31,19 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import fft, linalg
 from scipy.special import erf, erfc, ive
 
-from nhpinn_bounds import Bounds, inverse, quadrature, tensor_bounds
+from nhpinn_bounds import Bounds, closest, inverse, quadrature, tensor_bounds
 from nhpinn_networks import (
     Correctors,
     affine,
+    as_tensor,
     box_midpoints,
     checked_values,
     depends_on_x,
     derivatives,
+    extreme_eigenvalues,
     first_order,
     grid,
     midpoints,
-    one_node,
     operator_jet,
     product_weights,
     tanh_jet,
@@ -52,9 +53,7 @@ from nhpinn_networks import (
     warn,
 )
 
-# ---------------------------------------------------------------------------------------------------
-# Random features and their least squares
-# ---------------------------------------------------------------------------------------------------
+# --- random features and their least squares --------------------------------------------------------
 
 
 CUT, CUT_IN_TIME = 1e-13, 1e-12  # of singular values; in time what a slab leaves adds up
@@ -137,9 +136,7 @@ def factorised(A):
     return solve
 
 
-# ---------------------------------------------------------------------------------------------------
-# Cell problems
-# ---------------------------------------------------------------------------------------------------
+# --- cell problems ----------------------------------------------------------------------------------
 
 # (features, points an axis, scale) of one attempt after the other, by dimension
 ATTEMPTS = {
@@ -156,28 +153,28 @@ class Found(NamedTuple):
     features: Features
     points: int  # an axis
     C: np.ndarray  # (N, J)
-    bounds: Bounds
+    error: float
+    bounds: Bounds | None = None
 
 
 def homogenize_cell(field, dim, tolerance, rng):
     """The correctors of a field on the unit cell and the bounds of its homogenized tensor, by as few features as meet
     the tolerance: Found, the best one if none does.  Raises ValueError for a field that no grid in reach resolves."""
-    (means, count), best = quadrature(field, dim), None
-    for features, points in attempts(dim, rng):
+    means, count = quadrature(field, dim)
+
+    def attempt(features, points):
         C = correctors_of(field, features, points)
         chi = (features.jet(midpoints(dim, 1.0, points)[None])[0] @ C).T.reshape(dim, *[points] * dim)
-        found = Found(features, points, C, tensor_bounds(field, chi, means, count, tolerance))
-        if best is None or found.bounds.error < best.bounds.error:
-            best = found
-        if found.bounds.error <= tolerance:
-            break
-    return best
+        bounds = tensor_bounds(field, chi, means, count, tolerance)
+        return Found(features, points, C, bounds.error, bounds)
+
+    return grown_until(tolerance, attempt, dim, rng)
 
 
-def attempts(dim, rng):
-    """Features and the number of points an axis."""
-    for count, points, scale in ATTEMPTS[dim]:
-        yield periodic_features(dim, count, scale, rng), points
+def grown_until(tolerance, attempt, dim, rng):
+    """Found by attempt(features, points an axis), with more and more of both."""
+    sizes = ATTEMPTS[dim]
+    return closest((attempt(periodic_features(dim, n, scale, rng), points) for n, points, scale in sizes), tolerance)
 
 
 def correctors_of(field, features, count):
@@ -203,14 +200,7 @@ def solve_cell(features, points, a, b, f):
 def on_unit_cell(coefficient, period):
     """A coefficient of y as one of y / period: with chi_k = period_k * (its corrector), the same equations hold for
     a_ij / (period_i period_j)."""
-
-    def field(y):
-        a = coefficient(period * y)
-        if np.ndim(a) == 1 and np.ptp(period) == 0:
-            return a / period[0] ** 2
-        return (a[:, None, None] * np.eye(len(period)) if np.ndim(a) == 1 else a) / np.outer(period, period)
-
-    return field
+    return lambda y: as_tensor(coefficient(period * y), y.shape) / np.outer(period, period)
 
 
 class Cells(NamedTuple):
@@ -220,29 +210,21 @@ class Cells(NamedTuple):
     C: np.ndarray  # (N, X, J)
     mean: np.ndarray  # (X, J)
     period: np.ndarray  # (dim,)
-    scale: np.ndarray  # (J,): of the correctors
 
     def __call__(self, y):
         """Values with mean zero (X, J, n) and gradients (X, J, n, dim) at y (n, dim)."""
-        C = self.C * self.scale
 
         def evaluate(jet):
-            return np.moveaxis(np.tensordot(self.features.jet(jet)[:-1], C, 1), (0, 1), (2, 3))
+            return np.moveaxis(np.tensordot(self.features.jet(jet)[:-1], self.C, 1), (0, 1), (2, 3))
 
         value, slope = first_order(evaluate, y / self.period, np.diag(1 / self.period))
-        return value - (self.scale * self.mean)[..., None], slope
+        return value - self.mean[..., None], slope
 
 
-def unit_cells(found):
-    """The Cells of one coefficient on the unit cell."""
-    dim = len(found.features.W) // 2
-    return all_cells(found, found.C[:, None], np.ones(dim), np.ones(dim))
-
-
-def all_cells(found, C, period, scale):
+def all_cells(found, C, period):
     """Cells with the features of Found and C (N, X, J)."""
     features = found.features.jet(midpoints(len(period), 1.0, found.points)[None])[0]
-    return Cells(found.features, C, np.tensordot(features.mean(axis=0), C, 1), period, scale)
+    return Cells(found.features, C, np.tensordot(features.mean(axis=0), C, 1), period)
 
 
 def solve_cells(problem, tolerance, rng, mapped=map):
@@ -253,20 +235,18 @@ def solve_cells(problem, tolerance, rng, mapped=map):
     which may be the map of an executor.
     """
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    slow = slow_nodes(problem, tolerance)
-    nodes = np.zeros((1, dim)) if slow is None else slow.points
+    nodes = slow_nodes(problem, tolerance)
+    x, weights = nodes.points, nodes.weights
     if problem.reaction is not None:
-        found, scale = reaction_cell(problem, period, tolerance, rng), np.ones(1)
-    else:
-        hardest = max((field_at(problem.coefficient, period, x) for x in nodes), key=lambda field: contrast(field, dim))
-        found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if slow else tolerance**2), rng)
-        scale = period
+        found = reaction_cell(problem, period, tolerance, rng)
+        return Correctors(all_cells(found, found.C[:, None], period), weights, x, problem.period)
+    hardest = max((field_at(problem.coefficient, period, each) for each in x), key=lambda field: contrast(field, dim))
+    found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if len(x) > 1 else tolerance**2), rng)
     C = found.C[:, None]
-    if slow is not None:
+    if len(x) > 1:
         task = partial(solve_at, problem.coefficient, period, found.features, found.points)
-        C = np.stack(list(mapped(task, nodes)), axis=1)
-    weights = one_node if slow is None else slow.weights
-    return Correctors(all_cells(found, C, period, scale), weights, nodes, problem.period)
+        C = np.stack(list(mapped(task, x)), axis=1)
+    return Correctors(all_cells(found, period * C, period), weights, x, problem.period)
 
 
 def field_at(coefficient, period, x):
@@ -281,32 +261,27 @@ def solve_at(coefficient, period, features, count, x):
 
 def contrast(field, dim):
     """The largest eigenvalue of a field over the least."""
-    eigenvalues = np.linalg.eigvalsh(tensor_of(field, midpoints(dim, 1.0, 16)))
-    return eigenvalues[:, -1].max() / eigenvalues[:, 0].min()
+    least, largest = extreme_eigenvalues(tensor_of(field, midpoints(dim, 1.0, 16)))
+    return largest.max() / least.min()
 
 
 def reaction_cell(problem, period, tolerance, rng):
     """The corrector N of a reaction, eq. (A.2), by as few features as bring its residual, at points that are not those
     of the fit, below the tolerance."""
-    dim, best = problem.dim, (np.inf, None)
-    field = field_at(problem.coefficient, period, np.zeros(dim))
-    for features, count in attempts(dim, rng):
+    dim, field = problem.dim, field_at(problem.coefficient, period, np.zeros(problem.dim))
+
+    def attempt(features, count):
         y, between = midpoints(dim, 1.0, count), midpoints(dim, 1.0, count + 1)
-        (a, b), (a_between, b_between) = (tensor_and_divergence(field, p) for p in (y, between))
         r, r_between = (problem.reaction(period * p) for p in (y, between))
-        C = solve_cell(features, y, a, b, -r[None])
-        miss = (features.jet(operator_jet(between, a_between, b_between))[-1] @ C)[:, 0] - r_between
-        error = np.linalg.norm(miss) / np.linalg.norm(r_between)
-        if error < best[0]:
-            best = error, Found(features, count, C, None)
-        if error <= tolerance:
-            break
-    return best[1]
+        C = solve_cell(features, y, *tensor_and_divergence(field, y), -r[None])
+        jet = features.jet(operator_jet(between, *tensor_and_divergence(field, between)))
+        miss = (jet[-1] @ C)[:, 0] - r_between
+        return Found(features, count, C, np.linalg.norm(miss) / np.linalg.norm(r_between))
+
+    return grown_until(tolerance, attempt, dim, rng)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Coefficients that vary slowly: interpolation in x
-# ---------------------------------------------------------------------------------------------------
+# --- coefficients that vary slowly: interpolation in x ----------------------------------------------
 
 MOST_AN_AXIS = {1: 1025, 2: 257, 3: 65}  # Chebyshev points
 MOST_NODES, COARSE = 1100, 1e-3
@@ -335,19 +310,16 @@ class Chebyshev(NamedTuple):
         cardinal = chebyshev.chebvander(chebyshev.chebpts1(count), count - 1).T * 2 / count
         cardinal[0] /= 2
         t = 2 * (x - low) / (high - low) - 1
-        slope = chebyshev.chebder(cardinal) if count > 1 else np.zeros((1, 1))
-        return (
-            chebyshev.chebvander(t, count - 1) @ cardinal,
-            chebyshev.chebvander(t, max(count - 2, 0)) @ slope * 2 / (high - low),
-        )
+        slope = chebyshev.chebder(cardinal) * 2 / (high - low)
+        return chebyshev.chebvander(t, count - 1) @ cardinal, chebyshev.chebvander(t, len(slope) - 1) @ slope
 
 
 def slow_nodes(problem, tolerance):
-    """The Chebyshev points of x for a coefficient that depends on it, else None."""
+    """Chebyshev points of x: one for a coefficient that does not depend on it."""
     slow = problem.slow
     if slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
-    return chebyshev_points(problem, tolerance) if slow else None
+    return chebyshev_points(problem, tolerance) if slow else Chebyshev(tuple(problem.domain), (1,) * problem.dim)
 
 
 def chebyshev_points(problem, tolerance):
@@ -388,9 +360,7 @@ def decay(problem, axis):
     return sizes.max(axis=0) / most
 
 
-# ---------------------------------------------------------------------------------------------------
-# Equations on a box
-# ---------------------------------------------------------------------------------------------------
+# --- equations on a box -----------------------------------------------------------------------------
 
 FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
 SMALL = 1e-2  # an error from which on it is seen how fast it falls
@@ -472,9 +442,7 @@ def box_features(domain, count, rng):
     return Features(W, -np.sum(W * z, axis=0), partial(scaled, bounds=domain))
 
 
-# ---------------------------------------------------------------------------------------------------
-# Jets of trial functions
-# ---------------------------------------------------------------------------------------------------
+# --- jets of trial functions ------------------------------------------------------------------------
 
 
 def scaled(jet, bounds):
@@ -506,9 +474,7 @@ def columns(problem, coefficients, features, x):
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-# ---------------------------------------------------------------------------------------------------
-# Stationary
-# ---------------------------------------------------------------------------------------------------
+# --- stationary -------------------------------------------------------------------------------------
 
 
 def solve_stationary(problem, coefficients, features):
@@ -550,9 +516,10 @@ def relative(error, size):
 
 
 def sines(values, dim):
-    """The coefficients of values at count ** dim midpoints in the sines that vanish on the boundary."""
+    """The coefficients of values at midpoints in the sines that vanish on the boundary: the first CHECKS an axis."""
     count = round(len(values) ** (1 / dim))
-    return fft.dstn(values.reshape((count,) * dim), type=2, norm="ortho").ravel()
+    modes = fft.dstn(values.reshape((count,) * dim), type=2, norm="ortho")
+    return modes[(slice(CHECKS[dim]),) * dim].ravel()
 
 
 def eigenvalues(problem, coefficients, y):
@@ -569,21 +536,19 @@ def missed_source(problem, y, rates):
 
     Four times as many points an axis see it.  With a window: sines of what is not 0 at the boundary converge slowly.
     """
-    fine = box_midpoints(problem.domain, 4 * CHECKS[problem.dim])
     modes = []
-    for p in (y, fine):
+    for p in (y, box_midpoints(problem.domain, 4 * CHECKS[problem.dim])):
         window = bubble_jet(problem.domain, p[None])[0] ** 3
-        values = sines(window * checked_values("source", problem.source, p), problem.dim) / np.sqrt(len(p) / len(y))
-        count = round(len(p) ** (1 / problem.dim))
-        modes.append(values.reshape((count,) * problem.dim)[(slice(CHECKS[problem.dim]),) * problem.dim].ravel())
+        f = checked_values("source", problem.source, p)
+        modes.append(sines(window * f, problem.dim) * np.sqrt(len(y) / len(p)))
     return np.linalg.norm((modes[1] - modes[0]) / rates)
 
 
-# ---------------------------------------------------------------------------------------------------
-# In time: in a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last
-# of which is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
+# --- in time ----------------------------------------------------------------------------------------
+#
+# In a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last of which
+# is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
 #     sum_j D_ij V c_j / h + A c_i = f_i      becomes      (l_j V / h + A) (T^-1 c)_j = (T^-1 f)_j
-# ---------------------------------------------------------------------------------------------------
 
 STAGES, RATIO = 5, 0.5
 
@@ -669,9 +634,7 @@ def grown(error, modes, z, h, nodes, gauss):
     return error * np.exp(-z) + h * np.sum(series * bessel, axis=0)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Lifts: what smooth features cannot follow
-# ---------------------------------------------------------------------------------------------------
+# --- lifts: what smooth features cannot follow ------------------------------------------------------
 
 
 def distances(domain, corner, jet):

@@ -246,3 +246,10 @@ def test_a_function_that_changes_its_argument_changes_nothing_else():
     kept = y.copy()
     nets.called("coefficient", lambda y: y.__isub__(5)[:, 0], y)
     np.testing.assert_array_equal(y, kept)
+
+
+@pytest.mark.parametrize("coefficient", [[[1.0, 99.0], [99.0, 1.0]], lambda y: np.where(y[:, 0] % 1 < 0.3, 1.0, 7.0)])
+def test_warnings_point_to_the_users_line(coefficient):
+    with pytest.warns(UserWarning, match="homogenize: the bounds") as said:
+        nhpinn.homogenize_at(lambda x: coefficient, [[0.0, 0.0]], tolerance=1e-9)
+    assert all(each.filename == __file__ for each in said)
