@@ -39,7 +39,7 @@ def parser_of_options():
     add("--list", action="store_true", help="list the problems, methods, budgets and recipes, and stop")
     add("--only", nargs="+", metavar="NAME", help="these problems alone")
     add("--methods", nargs="+", metavar="NAME", help="these methods alone, see --list")
-    add("--problem", action="append", metavar="FILE.py", default=[], help="run the problems of this file (own.py)")
+    add("--problem", action="append", metavar="FILE.py", default=[], help="run the problems of this file")
     add("--budget", choices=BUDGETS, default="standard", help="how much to train (default: standard)")
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     add("--seeds", type=int, default=1, metavar="K", help="run K seeds: N, N + 1, ... (default: 1)")
@@ -51,7 +51,7 @@ def parser_of_options():
         help="where tasks run: local (processes here, the default), dask:ADDRESS (a dask cluster), mpi (under mpiexec)",
     )
     add("--out", default="results", metavar="DIR", help="results (default: results/)")
-    add("--studies", action="store_true", help="also losses, periodicity and robustness: an hour more")
+    add("--studies", action="store_true", help="also losses, layers and robustness: half an hour of one core more")
     add("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     add("--no-figures", action="store_true", help="write no pictures and no report")
     add("--verify", metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")

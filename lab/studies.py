@@ -403,7 +403,7 @@ RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and wei
 
 
 def run_robustness(experiment, task, checkpoints=training.no_checkpoints):
-    """Errors of the correctors for several learning rates and weights, with ghost layers and without.
+    """Errors of the correctors for several learning rates and weights, with layers of oversampling and without.
 
     A quarter of the epochs each, with a decay of the learning rate over them.
     """
