@@ -15,7 +15,7 @@ def contenders():
 def nested(job, kind):
     """grad(..., create_graph=True) twice; of the second derivatives only the two that the operator needs.
 
-    It runs eagerly: see README.md about torch.compile.
+    It runs eagerly.
     """
     net = network(job)
     x, a, b, f = (torch.tensor(array) for array in job[:4])
