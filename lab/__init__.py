@@ -7,7 +7,7 @@ averages, minimisers   what a loss sees: averaged over the cells, and minimised 
 tasks         all methods as one table                           own       problems of one's own, from a file
 runner        tasks in processes                                 files     results and checkpoints on disk
 tables, panels, figures, claims, report, page.html, overview     what is shown, from saved results alone
-published     what the documents show: docs/results/, CLAIMS.md, the table of README.md
+published     what the documents show: docs/results/, CLAIMS.md, the tables of the pages
 command       the command line of run_all.py
 """
 

@@ -1,4 +1,4 @@
-"""What the documents show of a run: small results, CLAIMS.md and the tables of README.md, of one folder.
+"""What the documents show of a run: small results, CLAIMS.md and the tables of PAGES, of one folder.
 
     python -m lab.published --from results     reduces the results to docs/results/ and writes the documents from them
     python -m lab.published                    writes the documents once more, from docs/results/
@@ -144,7 +144,10 @@ def losses(found):
 def layers(found):
     """Errors of correctors by the way to periodicity."""
     ways = found.study("elliptic2d", "layers", "periodicity")
-    return table(["", *ways], [[chi, *(f"{row[chi]:.2g}" for row in ways.values())] for chi in ("chi1", "chi2")])
+    return table(
+        ["", *map(claims.singular, ways)],
+        [[chi, *(f"{row[chi]:.2g}" for row in ways.values())] for chi in ("chi1", "chi2")],
+    )
 
 
 TRAINED = ("classical", "transfer")
@@ -161,8 +164,10 @@ TABLES = {
 def provenance(results):
     """What was run, when, by what, on what, and how long it took."""
 
+    in_time = sorted(results.values(), key=lambda result: result.get("started", ""))
+
     def of_all(key, between=", "):
-        return between.join(sorted({str(result.get(key, "unknown")) for result in results.values()}))
+        return between.join(dict.fromkeys(str(result.get(key, "unknown")) for result in in_time))
 
     seconds = {}
     for task, result in results.items():
@@ -178,9 +183,9 @@ def provenance(results):
     lines = [
         "# The results that the documents show",
         "",
-        "Results of `run_all.py` without their fields and histories, written by `python -m lab.published`, as are "
-        "CLAIMS.md, the table in README.md and this page. `python run_all.py --verify docs/results` runs a tenth of "
-        "them again and compares every number that is kept.",
+        "Results of `run_all.py` without their histories and most of their fields, written by `python -m "
+        "lab.published`, as are CLAIMS.md, the tables of the other pages and this one. `python run_all.py --verify "
+        "docs/results` runs a tenth of them again and compares every number that is kept.",
         "",
         f"- command: `{of_all('command', '`, then `')}`",
         f"- commit: {of_all('commit')}",
