@@ -310,8 +310,9 @@ class Chebyshev(NamedTuple):
         cardinal = chebyshev.chebvander(chebyshev.chebpts1(count), count - 1).T * 2 / count
         cardinal[0] /= 2
         t = 2 * (x - low) / (high - low) - 1
-        slope = chebyshev.chebder(cardinal) * 2 / (high - low)
-        return chebyshev.chebvander(t, count - 1) @ cardinal, chebyshev.chebvander(t, len(slope) - 1) @ slope
+        slope = chebyshev.chebder(cardinal)
+        slopes = chebyshev.chebvander(t, len(slope) - 1) @ slope * 2 / (high - low)
+        return chebyshev.chebvander(t, count - 1) @ cardinal, slopes
 
 
 def slow_nodes(problem, tolerance):

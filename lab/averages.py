@@ -75,10 +75,10 @@ def averaged_minimiser(gram, derivatives, sides, splines, rules=None):
     axes, weights = zip(*(rules or _rules(splines)), strict=True)
     if any(len(x) < splines.elements + splines.order for x in axes):
         raise ValueError("rules: found fewer points than unknowns along an axis, expected at least as many")
-    D = [_product(splines, axes, along) for along in derivatives]
     G = gram(fem.tensor_grid(axes)) * reduce(np.kron, weights)[:, None, None]
-    A = sum(D[k].T @ sum(sparse.diags_array(G[:, k, m]) @ D[m] for m in range(len(D))) for k in range(len(D)))
-    load = -sum(D[k].T @ G[:, k, -1] for k in range(len(D)))
+    D = {k: _product(splines, axes, along) for k, along in enumerate(derivatives) if np.any(G[:, k])}
+    A = sum(D[k].T @ sum(sparse.diags_array(G[:, k, m]) @ D[m] for m in D if np.any(G[:, k, m])) for k in D)
+    load = -sum(D[k].T @ G[:, k, -1] for k in D)
     for side in sides:
         trace, points, weights = _trace(splines, side.axis, side.end)
         A = A + side.weight * trace.T @ sparse.diags_array(weights) @ trace

@@ -220,13 +220,13 @@ def conclude(args, names, results, ran, seconds):
     paths = {} if args.no_figures else {task: files.result_path(args.out, name) for task, name in names.items()}
     saved = {task: result for task, path in paths.items() if (result := files.load(path, task))}
     judged = claims.verdicts({task: result for task, result in saved.items() if task.problem in EXPERIMENTS})
-    verdicts = [verdict for _, verdict, _ in judged]
-    shown = tables.shown(*heading(args, results, ran, seconds), results, args.experiments, verdicts)
+    measured = [verdict for _, verdict, _ in judged if verdict != claims.UNKNOWN]
+    shown = tables.shown(*heading(args, results, ran, seconds), results, args.experiments, measured)
     files.write(args.out / "summary.json", json.dumps(shown.rows, indent=1))
     files.write(args.out / "tables.md", tables.markdown(shown))
     print("\n" + tables.screen(shown, shutil.get_terminal_size((120, 50)).columns) + "\n")
     if not args.no_figures:
-        write_report(args, saved, results, shown, judged)
+        write_report(args, saved, results, shown, judged if measured else [])
     print(f"written: tables.md, summary.json and {len(results) - len(shown.failed)} files in tasks/, in {args.out}")
     for sentence in shown.failed:
         print(f"failed: {sentence}", file=sys.stderr)

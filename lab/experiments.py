@@ -16,6 +16,7 @@ A method is a function of (experiment, task, checkpoints) that returns a diction
 """
 
 import time
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -95,12 +96,19 @@ def fine_solution(problem, refinement=1.0):
     return u, elements
 
 
+@lru_cache(maxsize=8)
+def reference(problem, refinement):
+    """The same, found once in a process for all tasks that do not measure how long it takes."""
+    return fine_solution(problem, refinement)
+
+
 def at_slow_point(problem, x):
     """The coefficient of the cell problem at the slow point x: a function of y."""
     return lambda y: problem.coefficient(np.broadcast_to(np.asarray(x, dtype=float), y.shape), y)
 
 
-def fem_coefficients(problem, cell_elements=CELL_ELEMENTS):
+@lru_cache(maxsize=8)
+def fem_coefficients(problem, cell_elements):
     """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
     dim, period, r = problem.dim, problem.period, 0.0
 
@@ -207,6 +215,7 @@ class CellReference(NamedTuple):
         return {name: fem.relative_error(*pair) for name, *pair in zip(self.names, values, self.values, strict=True)}
 
 
+@lru_cache(maxsize=8)
 def cell_reference(problem):
     axes = cell_grid(problem)
     names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
@@ -233,25 +242,21 @@ def corrector_errors(problem, inputs=lambda y: y):
     return errors
 
 
-def coefficient_error(problem, coefficients, nodes, tensor, r):
-    """e_a: the relative error of the homogenized coefficient, a* at the points x, or r*."""
-    if problem.reaction is not None:
-        return abs(coefficients.reaction - r) / abs(r)
-    return fem.relative_error(coefficients.tensor(nodes), tensor(nodes))
-
-
 def final_averages(history, options):
     """The errors of a training as the captions of the paper report them."""
     return {name: final_average(history, name, options.average) for name in history.errors}
 
 
-def saved_history(history):
-    """What a result keeps of a History; its seconds, other in every run, belong under "clock"."""
-    return {name: value for name, value in history._asdict().items() if name != "seconds"}
+def of_trainings(settings, histories, **rest):
+    """A result of trainings by the paper's recipe.  settings: {part: (Training, Options)}; histories: {name: History}.
 
-
-def described(settings, options):
-    return settings._asdict() | options._asdict()
+    The seconds of a History, other in every run, belong under "clock".
+    """
+    kept = {
+        name: {key: value for key, value in h._asdict().items() if key != "seconds"} for name, h in histories.items()
+    }
+    settings = {part: training._asdict() | options._asdict() for part, (training, options) in settings.items()}
+    return {"recipe": "adam", "settings": settings} | ({"history": kept} if kept else {}) | rest
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -263,7 +268,7 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
     """The references, three times refined, so that a reader sees which digits stand still."""
     problem, checks, axes = experiment.problem, [], test_axes(experiment)
     for refinement in (0.5, 1.0, 2.0):
-        fine, elements = fine_solution(problem, refinement)
+        fine, elements = reference(problem, refinement)
         tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
         v = homogenized_solution(problem, tensor, r, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
@@ -295,8 +300,8 @@ def three_steps(experiment, recipe, seed, errors):
     errors: is given the errors that a training of step 3 can record, see training.recorder.
     """
     problem, axes = experiment.problem, test_axes(experiment)
-    fine, (tensor, r) = derivatives_of(fine_solution(problem)[0], axes), fem_coefficients(problem)
-    found, u, dim, seconds = {}, fine[0], problem.dim, {}
+    fine, (tensor, r) = derivatives_of(reference(problem, 1.0)[0], axes), fem_coefficients(problem, CELL_ELEMENTS)
+    found, u, dim, seconds, w = {}, fine[0], problem.dim, {}, None
 
     def cells(problem, rng):
         start = time.perf_counter()
@@ -305,39 +310,35 @@ def three_steps(experiment, recipe, seed, errors):
         return correctors
 
     def equation(problem, coefficients, rng):
+        nonlocal w
         w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
         found["e2"] = fem.relative_error(w, u)
         errors["homogenized"] = solution_errors(experiment, {"e1": u, "e3": w})
-        u0 = recipe.equation(problem, coefficients, rng)
-        p = u0(test_inputs(experiment))
-        found.update(e1=fem.relative_error(p[0], u), e3=fem.relative_error(p[0], w))
-        return u0
+        return recipe.equation(problem, coefficients, rng)
 
     start = time.perf_counter()
     correctors, coefficients, u0 = nhpinn.nh_pinn(problem, recipe._replace(cells=cells, equation=equation), seed)
     seconds["nhpinn"] = time.perf_counter() - start
+    p, slope, second = u0(test_inputs(experiment))
+    found |= {"e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
     if problem.initial is None and problem.reaction is None:
         found["certified"] = nhpinn_bounds.certificate(problem, correctors, coefficients, u0).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
-    found["e_a"] = coefficient_error(problem, coefficients, nodes, tensor, r)
-    p, slope, second = u0(test_inputs(experiment))
-    at_end = p, slope[:, :dim], second[:, :dim, :dim]
-    corrected, values = corrected_errors(experiment, fine, at_end, correctors)
-    cell_errors, fields = ({}, {}) if problem.slow else compared_cells(problem, correctors)
+    pair = (coefficients.tensor(nodes), tensor(nodes)) if problem.reaction is None else (coefficients.reaction, r)
+    found["e_a"] = fem.relative_error(*pair)
+    corrected, values = corrected_errors(experiment, fine, (p, slope[:, :dim], second[:, :dim, :dim]), correctors)
+    found, fields = found | corrected, {"solution": p, "reference": u, "corrected": values}
+    if not problem.slow:
+        cell = cell_reference(problem)
+        fields |= {"corrector": correctors.cells(cell.points)[0][0], "corrector_reference": cell.values}
+        found |= cell.errors(fields["corrector"])
     result = {
-        "quantities": found | corrected | cell_errors,
-        "fields": {"solution": p, "reference": u, "corrected": values} | fields,
+        "quantities": found,
+        "fields": fields,
         "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
         "seconds_by_part": seconds,
     }
     return result, u0
-
-
-def compared_cells(problem, correctors):
-    """Errors of the correctors of a coefficient that does not depend on x, and their fields beside the references."""
-    reference = cell_reference(problem)
-    chi = correctors.cells(reference.points)[0][0]
-    return reference.errors(chi), {"corrector": chi, "corrector_reference": reference.values}
 
 
 def run_sharp(experiment, task, checkpoints=no_checkpoints):
@@ -367,13 +368,7 @@ def run_adam(experiment, task, checkpoints=no_checkpoints):
     result["seconds_by_part"]["transfer"] = time.perf_counter() - middle
     for name, history in histories.items():  # in place of the errors at the end
         result["quantities"] |= final_averages(history, options[name])
-    return {
-        "recipe": "adam",
-        **result,
-        "settings": {part: described(*pair) for part, pair in trainings.items()},
-        "history": {name: saved_history(history) for name, history in histories.items()},
-        "clock": {"cell": histories["cell"].seconds},
-    }
+    return of_trainings(trainings, histories, **result, clock={"cell": histories["cell"].seconds})
 
 
 def run_plain(experiment, task, checkpoints=no_checkpoints):
@@ -384,18 +379,15 @@ def run_plain(experiment, task, checkpoints=no_checkpoints):
     train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
     nhpinn.solve_cells(problem, settings, rng, nodes, train)
     errors = final_averages(histories["cell"], options)
-    return {
-        "recipe": "adam",
-        "quantities": {f"{name}_plain": value for name, value in errors.items()},
-        "settings": {"cell_plain": described(settings, options)},
-        "history": {"cell_plain": saved_history(histories["cell"])},
-    }
+    quantities = {f"{name}_plain": value for name, value in errors.items()}
+    return of_trainings({"cell_plain": (settings, options)}, {"cell_plain": histories["cell"]}, quantities=quantities)
 
 
 def run_classical(experiment, task, checkpoints=no_checkpoints):
     """The PINN on the multiscale equation."""
     problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "classical", task)
-    u, rng = fine_solution(problem)[0].on_grid(*test_axes(experiment)), np.random.default_rng(stream(task, "classical"))
+    u = reference(problem, 1.0)[0].on_grid(*test_axes(experiment))
+    rng = np.random.default_rng(stream(task, "classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
     quantities, params = final_averages(histories["classical"], options), trained.params
@@ -404,10 +396,5 @@ def run_classical(experiment, task, checkpoints=no_checkpoints):
         known = nhpinn.solve(*equation, period=problem.period, tolerance=experiment.tolerance)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
-    return {
-        "recipe": "adam",
-        "quantities": quantities,
-        "settings": {"classical": described(settings, options)},
-        "history": {"classical": saved_history(histories["classical"])},
-        "fields": {"solution": network(trained.params, test_inputs(experiment)), "reference": u},
-    }
+    fields = {"solution": network(params, test_inputs(experiment)), "reference": u}
+    return of_trainings({"classical": (settings, options)}, histories, quantities=quantities, fields=fields)

@@ -74,6 +74,8 @@ def checked(value):
     if problem.slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
         problem = problem._replace(slow=slow)
+    period = tuple(problem.period) if isinstance(problem.period, list) else problem.period
+    problem = problem._replace(domain=tuple(map(tuple, problem.domain)), period=period)  # hashable
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
     check_integer("test_points", own.test_points, 3, 10**4)
     check_positive("tolerance", own.tolerance, 1.0)

@@ -238,16 +238,15 @@ def effective(axes, experiment, results, order):
     )
 
 
-def error_in_time(axes, experiment, results, error):
-    """A corrector's error against time: a line for adam, dots for sharp and for finite elements."""
+def error_in_time(axes, experiment, results):
+    """The first corrector's error against time: a line for adam, dots for sharp and for finite elements."""
     seconds = np.mean(at(results, "adam", "clock", "cell"), axis=0)
-    band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", error)), VERMILION, "NH-PINN, adam")
-    sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", error)
+    band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", "chi1")), VERMILION, "NH-PINN, adam")
+    sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", "chi1")
     axes.plot(*sharp, "o", color=BLUE, label="NH-PINN, sharp")
-    elements = [row[error] for row in results["fem"][0]["cells"]] if at(results, "fem", "clock", "cells") else []
+    elements = [row["chi1"] for row in results["fem"][0]["cells"]] if at(results, "fem", "clock", "cells") else []
     axes.plot(results["fem"][0]["clock"]["cells"], elements, "x", color=BLACK, label="finite elements")
-    title = f"error of {WORDS.get(error, error)} against time"
-    axes.set(xlabel="seconds", ylabel="relative L2 error", title=title, xscale="log")
+    axes.set(xlabel="seconds", ylabel="relative L2 error", title="error of corrector χ₁ against time", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     log_scale(axes)
 
@@ -289,7 +288,7 @@ def study(axes, experiment, results, method, across, quantities, where=()):
 # ---------------------------------------------------------------------------------------------------
 
 
-def against_eps(axes, experiments, found, quantity, points=None, order=None, ylabel="relative L2 error"):
+def against_eps(axes, experiments, found, quantity, points=None, order=None):
     """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope.
 
     points: another quantity, drawn as open markers without a line where there is one.
@@ -318,6 +317,6 @@ def against_eps(axes, experiments, found, quantity, points=None, order=None, yla
         axes.plot(eps, 1.5 * most * eps**order, color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
         log_scale(axes)
     ticks = sorted({e for line in lines.values() for e in line})
-    axes.set(xscale="log", xlabel="ε", ylabel=ylabel, title=WORDS.get(quantity, quantity))
+    axes.set(xscale="log", xlabel="ε", ylabel="relative L2 error", title=WORDS.get(quantity, quantity))
     axes.set_xticks(ticks, [f"1/{1 / e:.0f}" for e in ticks])
     axes.set_xticks([], minor=True)

@@ -12,9 +12,7 @@ from problems import fixed
 
 class Budget(NamedTuple):
     epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged, at most
-    work: (
-        Mapping  # multiplications for each of a network's weights that a training may take, by part; fewer epochs then
-    )
+    work: Mapping  # what a training may take, by part: in one dimension, in more; with fewer epochs then, see cost
     batch: int | None  # equation points an epoch, drawn at random; None: all
     every: int  # epochs between two records of the errors
     step: int  # every so many of the values that a study varies
@@ -22,22 +20,21 @@ class Budget(NamedTuple):
     text: str
 
 
-NO_LIMIT = fixed(cell=inf, plain=inf, homogenized=inf, classical=inf)
+NO_LIMIT = fixed(**dict.fromkeys(("cell", "plain", "homogenized", "classical"), (inf, inf)))
 BUDGETS = {
     "smoke": Budget(
-        0.005,
+        0.002,
         NO_LIMIT,
-        256,
+        64,
         10,
         100,
         inf,
-        "every code path in half a minute: 0.5 % of the epochs: numbers of trainings mean nothing, sharp and fem are "
-        "whole",
+        "every code path, with 0.2 % of the epochs: numbers of trainings mean nothing, sharp and fem are whole",
     ),
     "standard": Budget(
         1,
-        fixed(cell=48e6, plain=16e6, homogenized=65e6, classical=12e6),
-        512,
+        fixed(cell=(16e6, 80e6), plain=(8e6, 20e6), homogenized=(65e6, 65e6), classical=(12e6, 24e6)),
+        256,
         20,
         2,
         400,
@@ -64,10 +61,8 @@ def training(experiment, part, task):
     """Training and Options of one part of an experiment under the task's budget."""
     (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
     options = options._replace(batch=budget.batch, every=budget.every)
-    share = min(
-        budget.epochs,
-        experiment.problem.dim * budget.work[part] / (settings.epochs * cost(experiment, part, settings, options)),
-    )
+    most = budget.work[part][experiment.problem.dim > 1]
+    share = min(budget.epochs, most / (settings.epochs * cost(experiment, part, settings, options)))
     epochs, average = (max(1, round(share * count)) for count in (settings.epochs, options.average))
     return settings._replace(epochs=epochs), options._replace(average=average)
 

@@ -17,7 +17,7 @@ import numpy as np
 import fem
 import nhpinn
 from lab import averages, experiments, training
-from lab.experiments import described, final_averages, saved_history
+from lab.experiments import final_averages, of_trainings
 from lab.minimisers import exact_minimiser, feature_count
 from lab.settings import few, stream, whole
 from lab.settings import training as settings_of
@@ -176,7 +176,7 @@ def resolutions(experiment):
 
 
 def fine_values(experiment, refinement=1.0):
-    return experiments.fine_solution(experiment.problem, refinement)[0].on_grid(*experiments.test_axes(experiment))
+    return experiments.reference(experiment.problem, refinement)[0].on_grid(*experiments.test_axes(experiment))
 
 
 def law_at(experiment, task, checkpoints):
@@ -310,14 +310,8 @@ def run_losses(experiment, task, checkpoints=training.no_checkpoints):
         for bandwidth in few(BANDWIDTHS, task):
             least = exact_minimiser(loss, problem.domain, problem.dim, bandwidth, np.random.default_rng(0))
             rows.append(row | {"minimiser": f"bandwidth {bandwidth}"} | errors_of(lambda x, least=least: least(x)[0]))
-        histories[name] = saved_history(history)
-    return {
-        "recipe": "adam",
-        "quantities": {},
-        "settings": {"losses": described(settings, options)},
-        "history": histories,
-        "study": rows,
-    }
+        histories[name] = history
+    return of_trainings({"losses": (settings, options)}, histories, quantities={}, study=rows)
 
 
 def errors_of_u(experiment, references):
@@ -401,14 +395,8 @@ def run_layers(experiment, task, checkpoints=training.no_checkpoints):
         variant, seed = with_layers(settings, layers, settings.weights[0]), stream(task, "nhpinn")
         history = cell_history(experiment.problem, variant, options, seed, checkpoints(label), way)
         rows.append({"periodicity": label, **final_averages(history, options)})
-        histories[label] = saved_history(history)
-    return {
-        "recipe": "adam",
-        "quantities": {},
-        "settings": {"layers": described(settings, options)},
-        "history": histories,
-        "study": rows,
-    }
+        histories[label] = history
+    return of_trainings({"layers": (settings, options)}, histories, quantities={}, study=rows)
 
 
 RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
@@ -425,8 +413,7 @@ def run_robustness(experiment, task, checkpoints=training.no_checkpoints):
         variant, name = with_layers(settings, layers, w1)._replace(rate=rate), f"{layers} {rate:g} {w1:g}"
         history = cell_history(experiment.problem, variant, options, stream(task, "nhpinn"), checkpoints(name))
         rows.append({"layers": layers, "rate": rate, "weight": w1, **final_averages(history, options)})
-    settings = {"robustness": described(settings, options)}
-    return {"recipe": "adam", "quantities": {}, "settings": settings, "study": rows}
+    return of_trainings({"robustness": (settings, options)}, {}, quantities={}, study=rows)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def place(quantity):
 
 
 def shown(done, made, results, experiments, judged=()):
-    """Everything as tables and sentences.  done, made: what was run, and how; judged: the verdicts of the claims."""
+    """Everything as tables and sentences.  done, made: what was run, and how; judged: verdicts of measured claims."""
     rows, by_problem = summarize(results, experiments), {}
     for row in rows:
         by_problem.setdefault(row["problem"], []).append(row)
@@ -198,8 +198,8 @@ def verdict(done, rows, judged):
         parts = [f"{words} {span(found)}" for words, found in bounds.items() if found]
         lines.append(("guaranteed", "error in the energy norm, of " + ", ".join(parts)))
     if judged:
-        counts = Counter(judged).most_common()
-        lines.append(("claims", f"of {len(judged)}, " + ", ".join(f"{count} {verdict}" for verdict, count in counts)))
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(judged).most_common())
+        lines.append(("claims", f"{counts}, of the {len(judged)} that this run measures"))
     return lines
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nhpinn_networks import Network
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -20,24 +22,22 @@ def test_every_script_explains_itself(script):
     assert done.returncode == 0 and "usage" in done.stdout, done.stderr
 
 
-def test_the_benchmarked_loss_is_the_residual_of_the_cell_problem():
+@pytest.fixture
+def here(monkeypatch):
+    """The scripts are modules of this process."""
+    monkeypatch.syspath_prepend(FOLDER)
+
+
+def test_the_benchmarked_loss_is_the_residual_of_the_cell_problem(here):
     """In both precisions, against the residual from second derivatives, one by one."""
-    code = """
-import step, numpy as np, json
-from nhpinn_networks import Network
-found = []
-for dtype in step.TOLERANCE:
-    job = step.job(7, dtype)
-    params = [(W.astype(float), b.astype(float)) for W, b in job.params]
-    _, slope, second = Network(params)(job.x.astype(float))
-    r = job.a * (second[:, 0, 0] + second[:, 1, 1]) + (job.b * slope).sum(1) + job.f
-    found.append((float(step.ours(job)[1]()[0]), float(np.mean(r**2))))
-print(json.dumps(found))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER, check=True)
-    (double, expected), (single, also) = json.loads(done.stdout)
-    assert np.isclose(double, expected, rtol=1e-10)
-    assert np.isclose(single, also, rtol=1e-4)
+    import step
+
+    for dtype, rtol in (("float64", 1e-10), ("float32", 1e-4)):
+        job = step.job(7, dtype)
+        params = [(W.astype(float), b.astype(float)) for W, b in job.params]
+        _, slope, second = Network(params)(job.x.astype(float))
+        r = job.a * (second[:, 0, 0] + second[:, 1, 1]) + (job.b * slope).sum(1) + job.f
+        assert np.isclose(step.ours(job)[1]()[0], np.mean(r**2), rtol=rtol)
 
 
 def run(script, *options):
@@ -51,9 +51,14 @@ def rows(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"][2:]
 
 
-def test_contenders_of_one_coefficient_agree():
+def test_contenders_of_one_coefficient_agree(here, monkeypatch):
     """Ours and the Fourier solver, each against a finer grid."""
-    ((_, _, gap, error, _, _, other, *_),) = rows(run("homogenize", "--turns", "1", "--only", "exp(sin + 0.7 cos)"))
+    import homogenize
+
+    monkeypatch.setitem(homogenize.FINE, 2, 135)
+    monkeypatch.setattr(homogenize.timing, "interleave", lambda jobs, turns: dict.fromkeys(jobs, 0.0))
+    name = "exp(sin + 0.7 cos)"
+    _, _, gap, error, _, _, other, *_ = homogenize.compare(name, *homogenize.CASES[name], 1)
     assert max(float(error), float(other)) <= float(gap) + 1e-12 <= 1e-6
 
 
@@ -66,17 +71,15 @@ def test_the_corrector_is_the_same_by_every_solver():
 
 
 @pytest.mark.parametrize("differences", [False, True])
-def test_the_fourier_solver_is_exact_for_layers(differences):
+def test_the_fourier_solver_is_exact_for_layers(differences, here):
     """The harmonic mean across them, the mean along them; for numbers and tensors, in 2D and 3D."""
-    code = f"""
-import fourier, numpy as np
-for dim in (2, 3):
-    a = np.ones((8,) * dim) * np.where(np.arange(8) < 4, 1.0, 9.0)
-    for each in (a, a * np.eye(dim).reshape(dim, dim, *[1] * dim)):
-        assert np.allclose(fourier.tensor(each, dim, 1e-9, {differences}), np.diag([5] * (dim - 1) + [1.8]), rtol=1e-9)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=FOLDER)
-    assert done.returncode == 0, done.stderr
+    import fourier
+
+    for dim in (2, 3):
+        a = np.ones((8,) * dim) * np.where(np.arange(8) < 4, 1.0, 9.0)
+        for each in (a, a * np.eye(dim).reshape(dim, dim, *[1] * dim)):
+            found = fourier.tensor(each, dim, 1e-9, differences)
+            np.testing.assert_allclose(found, np.diag([5] * (dim - 1) + [1.8]), rtol=1e-9, atol=1e-8)
 
 
 @pytest.mark.slow
@@ -93,13 +96,16 @@ def test_a_step_takes_longer_than_its_matrix_products():
     assert ratios[0] == "nhpinn / matrix products" and all(1 < float(cell) < 20 for cell in ratios[1:])
 
 
-def test_the_budget_adds_up_the_seconds_of_tasks(tmp_path):
+def test_the_budget_adds_up_the_seconds_of_tasks(tmp_path, here, capsys):
+    import budget
+
     (tmp_path / "tasks").mkdir()
     for seed in (1, 2):
         task = {"problem": "const1d", "method": "fem"}
         result = {"task": task, "seconds": 10.0 * seed, "processor_seconds": 4.0}
         (tmp_path / "tasks" / f"{seed}.json").write_text(json.dumps(result))
-    text = run("budget", tmp_path)
+    budget.show(tmp_path)
+    text = capsys.readouterr().out
     assert rows(text) == [["const1d", "4.0", "4"]]
     assert "2 seeds, 8 s of tasks on the processor, 30 s by the clock" in text
 

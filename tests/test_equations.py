@@ -95,7 +95,7 @@ def solved(problem, coefficients, tolerance, elements, order=4, steps=400, seed=
 
 @pytest.mark.parametrize(
     ("name", "tolerance", "elements", "order"),
-    [("const1d", 1e-9, 48, 8), ("slow1d", 1e-9, 48, 8), ("elliptic2d", 1e-7, 14, 8), ("reaction10", 1e-5, 32, 6)],
+    [("const1d", 1e-9, 48, 8), ("slow1d", 1e-9, 48, 8), ("elliptic2d", 1e-7, 11, 8), ("reaction10", 1e-5, 32, 6)],
 )
 def test_the_equations_of_the_paper_to_the_digits_promised(name, tolerance, elements, order):
     error, estimate, warned = solved(PROBLEMS[name], exact_coefficients(name), tolerance, elements, order, 2000)
@@ -215,7 +215,7 @@ def test_no_number_depends_on_units(a, length, source, timed):
 def test_the_solution_carries_its_derivatives(timed):
     """They satisfy the equation at random points, and differences of values."""
     problem = equation(wave(3.0), SQUARE if not timed else SQUARE[:1], (lambda x: hat(x) ** 2) if timed else None)
-    u = nhpinn_sharp.solve_equation(problem, constant(np.eye(2 - timed)), 1e-4, np.random.default_rng(0))
+    u = nhpinn_sharp.solve_equation(problem, constant(np.eye(2 - timed)), 1e-3, np.random.default_rng(0))
     points = np.random.default_rng(1).uniform(0.055, 0.095, (20, 2))  # away from the ends of a slab
     _, gradient, second = u(points)
     for i, step in enumerate(1e-3 * np.eye(2)):

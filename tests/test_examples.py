@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ("laminate", "own_coefficient", "reaction")
-SLOW = ("certificate", "cluster", "disc", "image", "own_equation", "paper_recipe", "slow_coefficient", "spheres")
+QUICK = ("laminate", "reaction")
+SLOW = ("certificate", "cluster", "disc", "image", "own_coefficient")
+SLOW += ("own_equation", "paper_recipe", "slow_coefficient", "spheres")
 
 
 @pytest.mark.filterwarnings("ignore")

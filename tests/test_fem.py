@@ -52,7 +52,7 @@ def test_elliptic_errors_fall_as_h_to_the_order_plus_one(dim, order):
 
     axis = np.linspace(0, 1, 12)
     points = np.stack(np.meshgrid(*[axis] * dim, indexing="ij"), -1).reshape(-1, dim)
-    counts = (2, 4) if dim == 3 else (4, 8, 16)
+    counts = (2, 3) if dim == 3 else (8, 16)
     errors = [
         fem.relative_error(
             fem.solve_elliptic(lambda x: 1 + x[:, 0], f, fem.Mesh(UNIT * dim, n, order)).on_grid(*[axis] * dim),
@@ -60,7 +60,7 @@ def test_elliptic_errors_fall_as_h_to_the_order_plus_one(dim, order):
         )
         for n in counts
     ]
-    assert orders(errors)[-1] > order + 1 - 0.35
+    assert orders(errors)[0] / np.log2(counts[1] / counts[0]) > order + 1 - 0.35
 
 
 @pytest.mark.parametrize("along", [(), (0,), (1,), (0, 0), (0, 1), (1, 1)])
@@ -250,9 +250,9 @@ def test_fine_solution_in_one_dimension_is_the_double_integral(seed, eps):
 
 
 def test_fine_solution_in_two_dimensions_agrees_with_finite_volumes():
-    """A method of another kind: five-point fluxes on 512 x 512 boxes, conjugate gradients, sine transforms."""
+    """A method of another kind: five-point fluxes on 384 x 384 boxes, conjugate gradients, sine transforms."""
     problem = PROBLEMS["elliptic2d"]
-    n = 512
+    n = 384
     h = 1 / n
     node, half = np.arange(1, n) * h, (np.arange(n) + 0.5) * h
 
@@ -285,7 +285,7 @@ def test_fine_solution_in_two_dimensions_agrees_with_finite_volumes():
         lambda x: problem.coefficient(x, x / problem.eps), problem.source, fem.Mesh(problem.domain, 48)
     )
     there = mine.on_grid(node[step - 1 :: step], node[step - 1 :: step])
-    # five points a box and 64 boxes a period: (2 pi / 64)^2 / 12 of the fluctuation, about 1e-4
+    # five points a box and 48 boxes a period: (2 pi / 48)^2 / 12 of the fluctuation, about 2e-4
     assert fem.relative_error(u.reshape(n - 1, n - 1)[step - 1 :: step, step - 1 :: step].ravel(), there) < 3e-4
 
 
@@ -482,10 +482,11 @@ def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, c
 @settings(max_examples=3)
 @given(seeds, st.integers(1, 3), st.booleans())
 def test_bounds_of_a_smooth_function_close_upon_its_tensor(seed, dim, tensor):
-    a = random_coefficient(seed, dim, tensor=tensor)
-    found = fem.bounds(a, dim, 5)
+    elements, contrast = (4, 0.4) if dim == 3 else (5, 0.8)
+    a = random_coefficient(seed, dim, contrast, tensor)
+    found = fem.bounds(a, dim, elements)
     assert below(found.lower, found.upper) and found.gap < 2e-3 and found.quadrature < 1e-3
-    exact = fem.homogenized_tensor(a, dim, 5, order=6)
+    exact = fem.homogenized_tensor(a, dim, elements, order=5 if dim == 3 else 6)
     assert below(found.lower, exact, 1e-5) and below(exact, found.upper, 1e-5)
 
 

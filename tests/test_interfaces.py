@@ -16,6 +16,7 @@ from nhpinn_interfaces import TwoPhase, attempt, partition, rule, solve_two_phas
 
 contrasts = st.floats(-2, 2).map(lambda e: 10**e)
 shifts = st.tuples(st.floats(0, 1), st.floats(0, 1))
+QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])
 few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 
 
@@ -33,14 +34,12 @@ def disc(fraction, centre=(0.5, 0.5)):
 
 
 def waves(shift=(0.0, 0.0), turned=False):
-    """A level set without symmetries; turned: by a quarter, y -> (y_2, -y_1)."""
-
-    def level_set(y):
-        u, v = (y[:, 1], -y[:, 0]) if turned else (y[:, 0], y[:, 1])
-        u, v = 2 * np.pi * (u - shift[0]), 2 * np.pi * (v - shift[1])
-        return anp.cos(u) + 0.7 * anp.cos(v) + 0.3 * anp.sin(u + v) - 1
-
-    return level_set
+    """A level set without symmetries, cos u + 0.7 cos v + 0.3 sin(u + v) - 1, of few operations for autograd to record;
+    turned: by a quarter, y -> (y_2, -y_1)."""
+    waves = 2 * np.pi * np.array([[1, 0, 1], [0, 1, 1]])
+    phase, sizes = np.array([0, 0, np.pi / 2]) + shift @ waves, np.array([1, 0.7, 0.3])
+    waves = QUARTER @ waves if turned else waves
+    return lambda y: anp.dot(anp.cos(anp.dot(y, waves) - phase), sizes) - 1
 
 
 def discs(fraction, s, order=24):
@@ -86,7 +85,7 @@ def test_bounds_contain_the_multipoles_wherever_the_disc_lies(fraction, s, centr
 @pytest.mark.parametrize("fraction, s", [(0.2, 10), (0.5, 10), (0.5, 0.1), (0.5, 1000), (0.7, 50)])
 def test_bounds_of_discs_are_tight_on_both_sides(fraction, s):
     """A bound off by 1e-4 is noticed: too close to the truth or beyond it, or too far from it."""
-    result, truth = solved(TwoPhase(disc(fraction), s, 1.0), tolerance=1e-5), discs(fraction, s, 60) * np.eye(2)
+    result, truth = solved(TwoPhase(disc(fraction), s, 1.0), tolerance=5e-5), discs(fraction, s, 60) * np.eye(2)
     assert below(result.lower, truth, 1e-8) and below(truth, result.upper, 1e-8)
     assert below(truth * (1 - 1e-4), result.lower) and below(result.upper, truth * (1 + 1e-4))
     assert np.abs(result.tensor - truth).max() < 1e-6 * truth[0, 0]
@@ -127,18 +126,17 @@ def test_shifts_turns_and_units_change_nothing_but_the_frame(shift, unit):
     base = of_waves()
     moved = solved(TwoPhase(waves(shift), unit * TENSOR, unit), 2, tolerance=1e-2)
     assert close(base, moved, moved.tensor / unit)
-    R = np.array([[0.0, -1.0], [1.0, 0.0]])
-    turned = solved(TwoPhase(waves(shift, turned=True), R @ TENSOR @ R.T, 1.0), 2, tolerance=1e-2)
-    assert close(base, turned, R.T @ turned.tensor @ R)
+    tensor = QUARTER @ TENSOR @ QUARTER.T
+    turned = solved(TwoPhase(waves(shift, turned=True), tensor, 1.0), 2, tolerance=1e-2)
+    assert close(base, turned, QUARTER.T @ turned.tensor @ QUARTER)
 
 
 @few
-@given(contrasts, shifts)
+@given(st.floats(-1, 1).map(lambda e: 10**e), shifts)
 def test_swapped_phases_are_dual(s, shift):
-    one = solved(TwoPhase(waves(shift), s, 1.0), 2, tolerance=1e-2)
-    two = solved(TwoPhase(waves(shift), 1.0, s), 2, tolerance=1e-2)
-    R = np.array([[0.0, -1.0], [1.0, 0.0]])
-    lower, tensor, upper = (s * R @ np.linalg.inv(A) @ R.T for A in (two.upper, two.tensor, two.lower))
+    """Of contrasts up to ten: beyond, the bounds of these stages are so far apart that they say little."""
+    one, two = (solved(TwoPhase(waves(shift), *phases), 2, tolerance=1e-2, stages=3) for phases in ((s, 1.0), (1.0, s)))
+    lower, tensor, upper = (s * QUARTER @ np.linalg.inv(A) @ QUARTER.T for A in (two.upper, two.tensor, two.lower))
     assert below(one.lower, upper) and below(lower, one.upper) and close(one, two, tensor)
 
 
@@ -197,7 +195,7 @@ def test_the_rule_measures_balls_and_their_surfaces(radius, centre, dim):
 
 
 def test_what_cannot_be_met_is_said(monkeypatch):
-    monkeypatch.setattr(nhpinn_interfaces, "STAGES", {2: nhpinn_interfaces.STAGES[2][:2]})
+    monkeypatch.setattr(nhpinn_interfaces, "STAGES", {2: nhpinn_interfaces.STAGES[2][:1]})
     with pytest.warns(UserWarning, match="bounds are .* apart .* narrow gaps .*recipe='fem'"):
         result = nhpinn.homogenize(TwoPhase(disc(0.74), 50, 1.0), 2)
     assert holds(result, discs(0.74, 50, 60) * np.eye(2))

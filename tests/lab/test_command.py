@@ -29,8 +29,8 @@ def call(*arguments, timeout=600):
 @pytest.fixture(scope="module", params=[("const1d",), pytest.param((*PROBLEMS,), marks=pytest.mark.slow)])
 def smoke(request, tmp_path_factory):
     """One run of every code path on some problems, and what it wrote."""
-    out = tmp_path_factory.mktemp("smoke")
-    return call("--budget", "smoke", "--no-figures", "--only", *request.param, "--out", out), out
+    out, jobs = tmp_path_factory.mktemp("smoke"), min(len(request.param), 2)
+    return call("--budget", "smoke", "--no-figures", "--only", *request.param, "--jobs", jobs, "--out", out), out
 
 
 def test_smoke_runs_every_problem_and_writes_its_results(smoke):
@@ -78,6 +78,15 @@ def test_tasks_carry_what_a_reader_needs(smoke):
             assert len(history["epochs"]) == len(history["loss"]), part
             assert history["epochs"][-1] == result["settings"]["classical" if part == "transfer" else part]["epochs"]
             assert all(len(values) == len(history["epochs"]) for values in history["errors"].values())
+
+
+def test_results_say_how_they_were_made(smoke):
+    for path in (smoke[1] / "tasks").glob("*.json"):
+        result = files.read(path)
+        assert result["command"].startswith("python run_all.py --budget smoke --no-figures --only const1d")
+        assert result["processor"] and result["threads"] == "1" and result["continued"] is False
+        assert set(result["versions"]) >= {"python", "numpy", "scipy", "autograd", "blas", "machine"}
+        assert result["started"].endswith("+00:00") and result["commit"] and result["seconds"] > 0
 
 
 def results_of(out, method):
@@ -212,7 +221,7 @@ def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     task = Task("const1d", "fem", 0, "smoke")
     path = files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["const1d"]))
     files.write(path, damaged)
-    arguments = ["--budget", "smoke", "--only", "const1d", "--methods", "fem", "--out", str(tmp_path)]
+    arguments = ["--budget", "smoke", "--only", "const1d", "--methods", "fem", "--no-figures", "--out", str(tmp_path)]
     assert command.main(arguments) == 0
     assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}
 

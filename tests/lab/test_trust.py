@@ -222,7 +222,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(tmp_path):
     path = script(tmp_path, longer(5))
     process = start(path, "--out", "out", "--fresh", "--methods", "fem", "adam", "classical")
     process.stdout.readline()  # one task has ended
-    time.sleep(3)  # and a process is training
+    wait_for(lambda: list(tmp_path.glob("out/checkpoints/.*.progress.part")))  # and a process is training
     process.send_signal(signal.SIGINT)
     code, _, errors = finish(process, 60)
     assert code == 130 and "python run_all.py --budget smoke --only const1d --no-figures --out out " in errors
@@ -564,16 +564,6 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
     value["e3"] = 0.1
     assert command.main(["--verify", out]) == 1
     assert "quantities e3 differs: None saved, 0.1 found now" in capsys.readouterr().out
-
-
-def test_results_say_how_they_were_made(tmp_path, in_this_process):
-    assert command.main([*QUICK, "--out", str(tmp_path)]) == 0
-    for path in (tmp_path / "tasks").glob("*.json"):
-        result = files.read(path)
-        assert result["command"].startswith("python run_all.py --budget smoke --only const1d")
-        assert result["processor"] and result["threads"] == "1" and result["continued"] is False
-        assert set(result["versions"]) >= {"python", "numpy", "scipy", "autograd", "blas", "machine"}
-        assert result["started"].endswith("+00:00") and result["commit"] and result["seconds"] > 0
 
 
 # ---------------------------------------------------------------------------------------------------
