@@ -114,7 +114,6 @@ def test_learned_correctors_of_random_coefficients_in_one_dimension(seed):
     assert abs(found.samples[0, 0, 0] - harmonic) <= min(1.75 * harmonic * J + 2 * R, 0.01 * harmonic)
 
 
-@pytest.mark.slow
 @given(seeds)
 @trained
 def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
