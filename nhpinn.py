@@ -543,10 +543,9 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     dim, field = len(period), nhpinn_sharp.on_unit_cell(coefficient, period)
     scale = np.trace(tensor_of(field, cell_quadrature(dim, 1.0)).mean(axis=0)) / dim
     problem = SimpleNamespace(dim=dim, period=1.0, reaction=None, coefficient=lambda x, y: field(y) / scale)
-    training = cell_training(dim)._replace(**settings)
-    check_cell_training(training, dim)
+    training, rng = cell_training(dim)._replace(**settings), np.random.default_rng(seed)
     try:
-        correctors = solve_cells(problem, training, np.random.default_rng(seed), np.zeros((1, dim)), train_aloud)
+        correctors = solve_cells(problem, training, rng, np.zeros((1, dim)), train_aloud)
     except FloatingPointError as error:
         raise ValueError(f"rate: {error}") from error
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]

@@ -526,6 +526,8 @@ def fields(c, axes, grid=False):
     for axis, side, of_v, of_s in c.layers:
         hat, change = hats(c, axis, side, p.x)
         at = np.flatnonzero(hat.any(0))
+        if not len(at):
+            continue
         near = Parts(p.x[at], *(array[..., at] for array in p[1:]))
         factors = np.concatenate([of_v[None], of_s])
         terms, slopes = tapered(factors @ hat[:, at], factors @ change[:, at], axis, *layer_terms(c, near, axis))

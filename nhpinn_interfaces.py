@@ -302,9 +302,8 @@ def constants(quadrature, a, phase):
     offset -= np.round(offset)
     square, facing = (offset**2).sum(-1), n @ n.T
     apart = square > 1e-8
-    bend = np.sqrt(np.maximum(2 - 2 * facing, 0)[apart & (facing > 0.5)] / square[apart & (facing > 0.5)]).max(
-        initial=1e-9
-    )
+    alike = apart & (facing > 0.5)
+    bend = np.sqrt(np.maximum(2 - 2 * facing[alike], 0) / square[alike]).max(initial=1e-9)
     eigenvalues = np.linalg.eigvalsh(a)
     least, depths, costs = eigenvalues.min(), [], []
     for side in (0, 1):
@@ -437,13 +436,8 @@ def bounds(s, u, edges, weights):
     r = np.sqrt(np.sum(s.rule.weights * (u[:, -1] + s.b.T) ** 2))
     miss = (r / (2 * np.pi) + weights.trace * jump) / np.sqrt(weights.least) + lift
     tensor, eye = energy + C, np.eye(len(C))
-    rounding = 1e-13 * np.trace(tensor)
-    return (
-        tensor - (2 * r * size + miss**2 + rounding) * eye,
-        tensor,
-        tensor + (2 * r * size + lift**2 + rounding) * eye,
-        h,
-    )
+    either = 2 * r * size + 1e-13 * np.trace(tensor)  # and what rounding does
+    return tensor - (either + miss**2) * eye, tensor, tensor + (either + lift**2) * eye, h
 
 
 # --- a cell -----------------------------------------------------------------------------------------
@@ -496,12 +490,11 @@ def all_features(parts, s, total, rng):
     points = np.array([np.sum(s.part == k) for k in range(len(parts))])
     share = np.sqrt(points) / np.sqrt(points).sum()
     counts = np.minimum(np.maximum(40, total * share), np.maximum(points / 1.5, 4)).astype(int)
-    return [
-        random_features(
-            p, s.rule.points[s.part == k] if points[k] else s.rule.surface[s.beside[:, p.phase] == k], n, rng
-        )
-        for k, (p, n) in enumerate(zip(parts, counts, strict=True))
-    ]
+    features = []
+    for k, (part, count) in enumerate(zip(parts, counts, strict=True)):
+        own = s.rule.points[s.part == k] if points[k] else s.rule.surface[s.beside[:, part.phase] == k]
+        features.append(random_features(part, own, count, rng))
+    return features
 
 
 class PhaseCells(NamedTuple):

@@ -82,10 +82,13 @@ def test_bounds_contain_the_multipoles_wherever_the_disc_lies(fraction, s, centr
     assert np.abs(result.tensor - truth * np.eye(2)).max() < 1e-5 * truth
 
 
-@pytest.mark.parametrize("fraction, s", [(0.2, 10), (0.5, 10), (0.5, 0.1), (0.5, 1000), (0.7, 50)])
+MILD = [pytest.param(fraction, 10, marks=pytest.mark.slow) for fraction in (0.2, 0.5)]
+
+
+@pytest.mark.parametrize("fraction, s", [*MILD, (0.5, 0.1), (0.5, 1000), (0.7, 50)])
 def test_bounds_of_discs_are_tight_on_both_sides(fraction, s):
     """A bound off by 1e-4 is noticed: too close to the truth or beyond it, or too far from it."""
-    result, truth = solved(TwoPhase(disc(fraction), s, 1.0), tolerance=5e-5), discs(fraction, s, 60) * np.eye(2)
+    result, truth = solved(TwoPhase(disc(fraction), s, 1.0), tolerance=1e-4), discs(fraction, s, 60) * np.eye(2)
     assert below(result.lower, truth, 1e-8) and below(truth, result.upper, 1e-8)
     assert below(truth * (1 - 1e-4), result.lower) and below(result.upper, truth * (1 + 1e-4))
     assert np.abs(result.tensor - truth).max() < 1e-6 * truth[0, 0]
@@ -164,7 +167,7 @@ def test_smooth_conductivities_and_periods():
     """A disc in a cell of another size; and a jump that is none, against finite elements."""
     from fem import homogenized_tensor
 
-    half = nhpinn.homogenize(TwoPhase(lambda y: disc(0.5)(y / 0.5), 10, 1.0), 2, period=0.5)
+    half = nhpinn.homogenize(TwoPhase(lambda y: disc(0.5)(y / 0.5), 10, 1.0), 2, period=0.5, tolerance=1e-4)
     assert np.allclose(half.tensor, discs(0.5, 10) * np.eye(2), rtol=1e-5, atol=1e-5)
     field = lambda y: 2 + anp.sin(2 * np.pi * y[:, 0]) * anp.cos(2 * np.pi * y[:, 1])  # noqa: E731
     result = solved(TwoPhase(disc(0.3), field, field), 2, tolerance=1e-5)

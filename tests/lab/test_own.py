@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from test_trust import InThisProcess
 
-from lab import command, experiments, own, tasks
+from lab import command, experiments, own, runner, tasks
 from lab.settings import Task
 from problems import EXPERIMENTS
 
@@ -46,10 +47,11 @@ def test_defaults_suit_every_dimension_with_time_and_without():
             own.checked(base._replace(dim=dim, domain=((0.0, 1.0),) * dim, initial=initial, slow=None))
 
 
-def test_everything_runs_on_a_problem_of_ones_own(tmp_path):
+def test_everything_runs_on_a_problem_of_ones_own(tmp_path, monkeypatch):
     """References, the paper's recipe, classical PINN, transfer learning, tables, pictures and the report."""
+    monkeypatch.setattr(runner, "new_process", InThisProcess)
     out = tmp_path / "out"
-    arguments = ["--problem", str(problem_file(tmp_path, MINE)), "--budget", "smoke", "--jobs", "1", "--out", str(out)]
+    arguments = ["--problem", str(problem_file(tmp_path, MINE)), "--budget", "smoke", "--out", str(out)]
     assert command.main([*arguments, "--methods", "fem", "adam", "classical"]) == 0
     rows = json.loads((out / "summary.json").read_text())
     assert {row["problem"] for row in rows} == {"mine"} and {row["paper"] for row in rows} == {None}

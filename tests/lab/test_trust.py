@@ -4,6 +4,7 @@ import ctypes
 import errno
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -96,14 +97,14 @@ def numbers(folder):
 
 
 class InThisProcess(ProcessPoolExecutor):
-    """An executor that runs tasks where monkeypatched data can be seen."""
+    """An executor that runs tasks where monkeypatched data can be seen; what it is given can be sent all the same."""
 
     def __init__(self):
         super().__init__(1)
 
     def submit(self, function, *arguments):
         future = Future()
-        future.set_result(function(*arguments))
+        future.set_result(function(*pickle.loads(pickle.dumps(arguments))))
         return future
 
 
