@@ -402,14 +402,15 @@ def homogenize(
 ) -> Homogenized:
     """The homogenized tensor of a periodic coefficient, with bounds on both sides.
 
-    coefficient: a function of y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, with
-    this period (a number, or one an axis) by itself, as a function of y % period has; or an image of any shape
+    coefficient: a function of y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, and
+    periodic as it stands, with this period (a number, or one an axis); or an image of any shape
     (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i (axis 0: the rows of a
     picture); or an image of labels, with values={label: conductivity or tensor}; or a TwoPhase, for interfaces between
     smooth phases.
     recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
     (finite elements; of a TwoPhase those of an image of it); images have finite elements in any case.
-    tolerance: of the gap of the bounds; None: 1e-6 for functions, 1e-4 for a TwoPhase, 1e-2 for images and for adam.
+    tolerance: of the gap of the bounds and what their quadrature adds; None: 1e-6 for functions, 1e-4 for a TwoPhase,
+    1e-2 for images and for adam.
 
     The bounds hold for any correctors; a warning says where they stay further apart than the tolerance.  Raises
     ValueError or TypeError for a coefficient outside the theory and for bad settings.

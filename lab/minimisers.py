@@ -4,7 +4,7 @@ A tanh network with one hidden layer, random and fixed, is linear in its last la
 sum of squares of what is linear in the network.  So the least loss over all last layers is one least-squares problem,
 and no training can do better in that space.  The slopes of the hidden layer are normal with deviation s, the
 bandwidth, in units of 1 / x, the bends uniform in the box: for small s the functions are smooth on the scale eps; with
-s of the order of 2 pi / eps they follow the cells.
+s of the order of 2 pi / (eps period) they follow the cells.
 """
 
 from typing import NamedTuple
