@@ -50,7 +50,7 @@ def applies(method, experiment):
 
 
 def plan(chosen, methods, seeds, budget):
-    """All tasks, short ones first.  chosen: {name: Experiment}; methods: names, for the problems that they apply to."""
+    """All tasks, short ones first, but for the longest, for which all would wait at the end.  chosen: {name: Experiment}; methods: names, for the problems that they apply to."""
     tasks = [
         Task(name, method, seed, budget)
         for name, experiment in chosen.items()
@@ -58,7 +58,8 @@ def plan(chosen, methods, seeds, budget):
         if applies(method, experiment)
         for seed in (seeds[:1] if METHODS[method].once else seeds)
     ]
-    return sorted(tasks, key=lambda task: work(task, chosen[task.problem]))
+    *rest, longest = sorted(tasks, key=lambda task: work(task, chosen[task.problem])) or [None]
+    return [longest, *rest] if longest else []
 
 
 def epochs_and_costs(task, experiment):
