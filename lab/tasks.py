@@ -50,7 +50,10 @@ def applies(method, experiment):
 
 
 def plan(chosen, methods, seeds, budget):
-    """All tasks, short ones first, but for the longest, for which all would wait at the end.  chosen: {name: Experiment}; methods: names, for the problems that they apply to."""
+    """All tasks, short ones first, but for the longest, for which all would wait at the end.
+
+    chosen: {name: Experiment}; methods: names, for the problems that they apply to.
+    """
     tasks = [
         Task(name, method, seed, budget)
         for name, experiment in chosen.items()
