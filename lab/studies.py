@@ -19,7 +19,7 @@ import nhpinn
 from lab import averages, experiments, training
 from lab.experiments import final_averages, of_trainings
 from lab.minimisers import exact_minimiser, feature_count
-from lab.settings import few, stream, whole
+from lab.settings import averages_are_trained, few, stream
 from lab.settings import training as settings_of
 from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
 from nhpinn_sharp import waves
@@ -189,7 +189,7 @@ def law_at(experiment, task, checkpoints):
     problem = experiment.problem
     u = fine_values(experiment, REFINEMENT[problem.dim])
     row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(experiment), u)}
-    if problem.initial is None and (problem.dim == 1 or whole(task)):
+    if averages_are_trained(problem, task):
         (settings, options), histories = settings_of(experiment, "classical", task), {}
         settings = settings._replace(points=max(settings.points, 8 * cells(problem) + 1))
         options = options._replace(batch=1024 if problem.dim > 1 else options.batch)

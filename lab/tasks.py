@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lab import averages, experiments, files, settings, studies
-from lab.settings import Task, training
+from lab.settings import Task, averages_are_trained, training
 
 
 class Method(NamedTuple):
@@ -74,7 +74,8 @@ def epochs_and_costs(task, experiment):
 def work(task, experiment):
     """A rough measure of a task's work: 1e6 take half a second to one."""
     line, more = REST.get(task.method, (1e6, 1e6))
-    trainings = 0 if task.method == "law" and experiment.problem.initial else TRAININGS.get(task.method, 1)
+    idle = task.method == "law" and not averages_are_trained(experiment.problem, task)
+    trainings = 0 if idle else TRAININGS.get(task.method, 1)
     costs = epochs_and_costs(task, experiment).values()
     return (line if experiment.problem.dim == 1 else more) + trainings * sum(epochs * cost for epochs, cost in costs)
 
