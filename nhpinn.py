@@ -1019,7 +1019,7 @@ def image_of(coefficient, dim, values=None):
     Raises ValueError or TypeError for what is no image of a positive definite coefficient, with a bad pixel.
     """
     if np.ma.is_masked(coefficient):
-        coefficient = coefficient.astype(float).filled(np.nan)  # which is refused below
+        raise ValueError("coefficient: found masked pixels, expected a value for each, as coefficient.filled(k) has")
     try:
         image = np.asarray(coefficient)
     except ValueError:  # lists of different lengths

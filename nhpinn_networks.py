@@ -539,7 +539,7 @@ def shown(value):
 def warn(sentence):
     """A warning at the user's line: the last one that was called from outside of these modules."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals["__name__"].startswith("nhpinn"):
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("nhpinn"):
         frame, level = frame.f_back, level + 1
     warnings.warn(sentence, stacklevel=level)
 

@@ -5,6 +5,7 @@ What is wrong in the file is one sentence with its line and the field.
 """
 
 import ast
+import inspect
 import runpy
 import sys
 import traceback
@@ -75,7 +76,8 @@ def checked(value):
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
         problem = problem._replace(slow=slow)
     period = tuple(problem.period) if isinstance(problem.period, list) else problem.period
-    problem = problem._replace(domain=tuple(map(tuple, problem.domain)), period=period)  # hashable
+    methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
+    problem = problem._replace(domain=tuple(map(tuple, problem.domain)), period=period, **methods)  # hashable
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
     check_integer("test_points", own.test_points, 3, 10**4)
     check_positive("tolerance", own.tolerance, 1.0)

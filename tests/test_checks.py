@@ -253,3 +253,15 @@ def test_warnings_point_to_the_users_line(coefficient):
     with pytest.warns(UserWarning, match="homogenize: the bounds") as said:
         nhpinn.homogenize_at(lambda x: coefficient, [[0.0, 0.0]], tolerance=1e-9)
     assert all(each.filename == __file__ for each in said)
+
+
+def test_a_warning_reaches_code_without_a_module():
+    with pytest.warns(UserWarning, match="homogenize: the bounds"):
+        exec("homogenize([[1.0, 99.0], [99.0, 1.0]], 2, tolerance=1e-9)", {"homogenize": nhpinn.homogenize})
+
+
+@pytest.mark.parametrize("values", [None, {1: 1.0, 3: 2.0}])
+def test_a_masked_picture_is_refused_with_labels_and_without(values):
+    picture = np.ma.masked_equal([[1, 2, 3], [3, 1, 1]], 2)
+    with pytest.raises(ValueError, match="coefficient: found masked pixels"):
+        nhpinn.homogenize(picture, 2, values=values)

@@ -93,6 +93,14 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line_and_field(old, new, messa
         own.known([problem_file(tmp_path, MINE.replace(old, new))])
 
 
+def test_a_function_may_be_an_object_that_cannot_be_hashed(tmp_path):
+    record = "from dataclasses import dataclass\n\n@dataclass\nclass A:\n    c: float\n    def __call__(self, x, y):\n"
+    text = record + "        return 2 + self.c * np.sin(2 * np.pi * y[:, 0])\n\n" + MINE
+    call = "coefficient=lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0])"
+    problem = own.load(problem_file(tmp_path, text.replace(call, "coefficient=A(0.5)")))["mine"].problem
+    assert experiments.reference(problem, 0.5) is experiments.reference(problem, 0.5)
+
+
 def test_a_box_costs_what_its_area_needs():
     square = EXPERIMENTS["elliptic2d"].problem
     long = square._replace(domain=((0.0, 2.0), (0.0, 0.5)))
