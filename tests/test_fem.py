@@ -52,7 +52,7 @@ def test_elliptic_errors_fall_as_h_to_the_order_plus_one(dim, order):
 
     axis = np.linspace(0, 1, 12)
     points = np.stack(np.meshgrid(*[axis] * dim, indexing="ij"), -1).reshape(-1, dim)
-    counts = (2, 3) if dim == 3 else (8, 16)
+    counts = (2, 4) if dim == 3 else (8, 16)
     errors = [
         fem.relative_error(
             fem.solve_elliptic(lambda x: 1 + x[:, 0], f, fem.Mesh(UNIT * dim, n, order)).on_grid(*[axis] * dim),
@@ -60,7 +60,7 @@ def test_elliptic_errors_fall_as_h_to_the_order_plus_one(dim, order):
         )
         for n in counts
     ]
-    assert orders(errors)[0] / np.log2(counts[1] / counts[0]) > order + 1 - 0.35
+    assert orders(errors)[-1] > order + 1 - 0.35
 
 
 @pytest.mark.parametrize("along", [(), (0,), (1,), (0, 0), (0, 1), (1, 1)])
@@ -482,11 +482,10 @@ def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, c
 @settings(max_examples=3)
 @given(seeds, st.integers(1, 3), st.booleans())
 def test_bounds_of_a_smooth_function_close_upon_its_tensor(seed, dim, tensor):
-    elements, contrast = (4, 0.4) if dim == 3 else (5, 0.8)
-    a = random_coefficient(seed, dim, contrast, tensor)
-    found = fem.bounds(a, dim, elements)
+    a = random_coefficient(seed, dim, tensor=tensor)
+    found = fem.bounds(a, dim, 5)
     assert below(found.lower, found.upper) and found.gap < 2e-3 and found.quadrature < 1e-3
-    exact = fem.homogenized_tensor(a, dim, elements, order=5 if dim == 3 else 6)
+    exact = fem.homogenized_tensor(a, dim, 5, order=6)
     assert below(found.lower, exact, 1e-5) and below(exact, found.upper, 1e-5)
 
 

@@ -82,10 +82,7 @@ def test_bounds_contain_the_multipoles_wherever_the_disc_lies(fraction, s, centr
     assert np.abs(result.tensor - truth * np.eye(2)).max() < 1e-5 * truth
 
 
-MILD = [pytest.param(fraction, 10, marks=pytest.mark.slow) for fraction in (0.2, 0.5)]
-
-
-@pytest.mark.parametrize("fraction, s", [*MILD, (0.5, 0.1), (0.5, 1000), (0.7, 50)])
+@pytest.mark.parametrize("fraction, s", [(0.2, 10), (0.5, 10), (0.5, 0.1), (0.5, 1000), (0.7, 50)])
 def test_bounds_of_discs_are_tight_on_both_sides(fraction, s):
     """A bound off by 1e-4 is noticed: too close to the truth or beyond it, or too far from it."""
     result, truth = solved(TwoPhase(disc(fraction), s, 1.0), tolerance=1e-4), discs(fraction, s, 60) * np.eye(2)
@@ -135,11 +132,12 @@ def test_shifts_turns_and_units_change_nothing_but_the_frame(shift, unit):
 
 
 @few
-@given(st.floats(-1, 1).map(lambda e: 10**e), shifts)
+@given(contrasts, shifts)
 def test_swapped_phases_are_dual(s, shift):
-    """Of contrasts up to ten: beyond, the bounds of these stages are so far apart that they say little."""
-    one, two = (solved(TwoPhase(waves(shift), *phases), 2, tolerance=1e-2, stages=3) for phases in ((s, 1.0), (1.0, s)))
-    lower, tensor, upper = (s * QUARTER @ np.linalg.inv(A) @ QUARTER.T for A in (two.upper, two.tensor, two.lower))
+    one = solved(TwoPhase(waves(shift), s, 1.0), 2, tolerance=1e-2)
+    two = solved(TwoPhase(waves(shift), 1.0, s), 2, tolerance=1e-2)
+    R = np.array([[0.0, -1.0], [1.0, 0.0]])
+    lower, tensor, upper = (s * R @ np.linalg.inv(A) @ R.T for A in (two.upper, two.tensor, two.lower))
     assert below(one.lower, upper) and below(lower, one.upper) and close(one, two, tensor)
 
 
