@@ -1063,11 +1063,14 @@ def _labelled(image, dim, values):
 
 def check_pixels(image, dim):
     """Every pixel is symmetric, finite and positive definite; sentences have the index of one that is not."""
-    tensors = image if image.ndim > dim else image[..., None, None]
-    tensors, pixels = tensors.reshape(-1, *tensors.shape[dim:]), np.argwhere(np.ones(image.shape[:dim]))
+    tensors = image.reshape(-1, *(image.shape[dim:] or (1, 1)))
+
+    def pixel(k):
+        return f"pixel {tuple(map(int, np.unravel_index(k, image.shape[:dim])))}"
+
     blocked = np.isinf(tensors).any(axis=(1, 2)) | (tensors == 0).all(axis=(1, 2))
     if np.any(blocked):
         k = np.argmax(blocked)
         labels = "; or values={0: ..., 1: ...}, if these are labels" if image.dtype.kind in "iu" else ""
-        raise ValueError(f"coefficient: found {tensors[k].max():g} in pixel {pixels[k]}, {POROUS}{labels}")
-    check_elliptic(tensors.astype(float), pixels)
+        raise ValueError(f"coefficient: found {tensors[k].max():g} in {pixel(k)}, {POROUS}{labels}")
+    check_elliptic(tensors.astype(float, copy=False), pixel)

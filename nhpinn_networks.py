@@ -572,7 +572,7 @@ def tensor_of(field, points):
     """A coefficient at points (n, d) as (n, d, d), checked: shape, finite, symmetric, elliptic."""
     with np.errstate(invalid="ignore"):  # infinity times the zeros of the identity
         a = as_tensor(called("coefficient", field, points), points.shape)
-    check_elliptic(a, points)
+    check_elliptic(a, points.__getitem__)
     return a
 
 
@@ -589,18 +589,24 @@ def as_tensor(values, shape):
     )
 
 
-def check_elliptic(a, points):
-    if not np.all(np.isfinite(a)):
-        raise ValueError(f"coefficient: not finite at {points[np.argmin(np.isfinite(a).all(axis=(1, 2)))]}")
-    if np.any(np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))):
-        raise ValueError("coefficient: the tensor is not symmetric; expected a_ij = a_ji")
+def check_elliptic(a, place):
+    """Raises ValueError for tensors (n, d, d) that are not all finite, symmetric and positive definite.
+
+    place(k): where the k-th is, for the sentence.
+    """
+    finite = np.isfinite(a).all(axis=(1, 2))
+    if not np.all(finite):
+        raise ValueError(f"coefficient: not finite at {place(np.argmin(finite))}")
+    skew = np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))
+    if np.any(skew):
+        raise ValueError(f"coefficient: the tensor is not symmetric at {place(np.argmax(skew))}; expected a_ij = a_ji")
     if np.abs(a).max() > LARGEST:
         raise ValueError(f"coefficient: found {np.abs(a).max():.3g}, expected at most {LARGEST:g}: change its unit")
     least, largest = extreme_eigenvalues(a)
     if not np.all(least >= np.maximum(SMALLEST, 1e-12 * largest)):  # a tensor's rounding is 1e-16
         worst = np.argmin(least / largest) if least.min() >= SMALLEST else least.argmin()
         raise ValueError(
-            f"coefficient: not elliptic, its least eigenvalue is {least[worst]:.6g} at {points[worst]}; "
+            f"coefficient: not elliptic, its least eigenvalue is {least[worst]:.6g} at {place(worst)}; "
             "expected a positive definite coefficient everywhere"
         )
 
