@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -52,11 +53,14 @@ def digest(text):
 def reduced(result, dim):
     """A result of a problem of `dim` dimensions as it is published, small: its solution at every fifth point an axis,
     and for each error that a training recorded where it was least after the first fifth of the epochs, in which one
-    may pass by chance: [error, epoch, loss there, loss at the end].  Of seconds, those at the end of each training."""
+    may pass by chance: [error, epoch, loss there, loss at the end].  Of seconds, those at the end of each training; of
+    the command, what says nothing of the machine's folders."""
     if "least" in result:
         return result
     kept = {key: value for key, value in result.items() if key not in ("history", "fields", "coefficients")}
     kept["least"] = {}
+    if "command" in result:
+        kept["command"] = re.sub(r" --out ('[^']*'|\S+)", "", result["command"])
     if result.get("history") and "clock" in result:
         kept["clock"] = {name: seconds[-1:] for name, seconds in result["clock"].items()}
     for history in result.get("history", {}).values():

@@ -62,11 +62,7 @@ def reduce(results, folder):
         path.unlink()
     for task, result in results.items():
         name = tasks.name_of(task, EXPERIMENTS[task.problem])
-        small = files.reduced(result, PROBLEMS[task.problem].dim)
-        small["command"] = re.sub(
-            r" --out ('[^']*'|\S+)", "", small.get("command", "")
-        )  # a path of the machine that ran it
-        files.save(small, files.result_path(folder, name))
+        files.save(files.reduced(result, PROBLEMS[task.problem].dim), files.result_path(folder, name))
     rows = tables.summarize(results, EXPERIMENTS)
     files.write(folder / "summary.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
 
@@ -97,12 +93,12 @@ def quantities(found, rows):
     """Quantities of all problems, with the paper's printed numbers in parentheses; two are an interval."""
 
     def shown(name, wanted, recipe):
-        rows = [found.rows.get((name, quantity, recipe)) for quantity in wanted]
-        if None in rows:
+        each = [found.rows.get((name, quantity, recipe)) for quantity in wanted]
+        if None in each:
             return ""
-        values = [row["value"] for row in rows]
+        values = [row["value"] for row in each]
         text = f"{values[0]:.3g}" if len(values) == 1 else f"[{values[0]:.4f}, {values[1]:.4f}]"
-        return text + (f" ({rows[0]['paper']:.3g})" if rows[0]["paper"] else "")
+        return text + (f" ({each[0]['paper']:.3g})" if each[0]["paper"] else "")
 
     return table(["", *PROBLEMS], [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in rows])
 
@@ -178,7 +174,7 @@ def provenance(results):
         each = [seconds.get((name, method), []) for name in names]
         rows.append([method, *(f"{sum(s) / len(s):.1f} ({len(s)})" if s else "" for s in each)])
     total = sum(result["processor_seconds"] for result in results.values())
-    starts = sorted(result.get("started", "") for result in results.values())
+    first, last = (in_time[i].get("started", "") for i in (0, -1))
     versions = {f"{name} {v}" for result in results.values() for name, v in result.get("versions", {}).items()}
     lines = [
         "# The results that the documents show",
@@ -189,7 +185,7 @@ def provenance(results):
         "",
         f"- command: `{of_all('command', '`, then `')}`",
         f"- commit: {of_all('commit')}",
-        f"- from {starts[0]} to {starts[-1]} (the starts of the first and the last task)",
+        f"- from {first} to {last} (the starts of the first and the last task)",
         f"- processor: {of_all('processor')}; BLAS threads of a process: {of_all('threads')}",
         f"- {', '.join(sorted(versions))}",
         "",

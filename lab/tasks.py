@@ -61,8 +61,8 @@ def plan(chosen, methods, seeds, budget):
         if applies(method, experiment)
         for seed in (seeds[:1] if METHODS[method].once else seeds)
     ]
-    *rest, longest = sorted(tasks, key=lambda task: work(task, chosen[task.problem])) or [None]
-    return [longest, *rest] if longest else []
+    tasks.sort(key=lambda task: work(task, chosen[task.problem]))
+    return tasks[-1:] + tasks[:-1]
 
 
 def epochs_and_costs(task, experiment):
