@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from autograd import elementwise_grad
 from scipy.linalg import qr, solve_triangular
+from scipy.optimize.elementwise import find_root
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
@@ -102,39 +103,34 @@ def partition(level_set, dim, count, depth):
     return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
 
 
-def bisect(test, low, high):
-    """Where test(t) (n,) changes between low and high (n,)."""
-    start = test(low)
-    for _ in range(45 if len(low) else 0):
-        middle = (low + high) / 2
-        same = test(middle) == start
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return (low + high) / 2
-
-
 def roots(level_set, points, axis, low, high):
     """Up to two zeros (n, 2) of the level set along an axis (n,) between low and high (n,); high for none."""
 
-    def line(part):
-        rows = np.arange(len(part))
+    def along(t, row):
+        y = points[row]
+        y[np.arange(len(row)), axis[row]] = t
+        return y
 
-        def at(t):
-            y = points[part]
-            y[rows, axis[part]] = t
-            return y
+    def value(t, row):
+        return level_set(along(t, row))
 
-        return lambda t: level_set(at(t)) > 0, lambda t: gradient_of(level_set, at(t))[rows, axis[part]] > 0
+    def slope(t, row):
+        return gradient_of(level_set, along(t, row))[np.arange(len(row)), axis[row]]
 
-    inside, rising = line(np.arange(len(points)))
-    start, end, up = inside(low), inside(high), rising(low)
-    out, middle = np.stack([high, high], axis=1), low.copy()
-    turn = np.flatnonzero((start == end) & (up != rising(high)) & (up != start))  # it may dip to the other side
-    middle[turn] = bisect(line(turn)[1], low[turn], high[turn])
-    dips = turn[inside(middle)[turn] != start[turn]]
-    once = np.flatnonzero(start != end)
-    out[once, 0] = bisect(line(once)[0], low[once], high[once])
-    out[dips, 0] = bisect(line(dips)[0], low[dips], middle[dips])
-    out[dips, 1] = bisect(line(dips)[0], middle[dips], high[dips])
+    def zero(function, low, high, row):
+        return find_root(function, (low, high), args=(row,)).x if len(row) else low
+
+    rows = np.arange(len(points))
+    inside, rising = (lambda t, row: value(t, row) > 0), slope(low, rows) > 0
+    start, end = inside(low, rows), inside(high, rows)
+    out = np.stack([high, high], axis=1)
+    turn = np.flatnonzero((start == end) & (rising != (slope(high, rows) > 0)) & (rising != start))
+    middle = zero(slope, low[turn], high[turn], turn)
+    dips = inside(middle, turn) != start[turn]  # to the other side and back
+    turn, middle, once = turn[dips], middle[dips], np.flatnonzero(start != end)
+    out[once, 0] = zero(value, low[once], high[once], once)
+    out[turn, 0] = zero(value, low[turn], middle, turn)
+    out[turn, 1] = zero(value, middle, high[turn], turn)
     return out
 
 
