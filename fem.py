@@ -19,7 +19,7 @@ Functions given by the user take points (n, dim) and return (n,) or, for a coeff
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -119,13 +119,19 @@ def _basis(mesh, axis, x):
     piece = np.clip(np.searchsorted(breaks, x, side="right") - 1, 0, len(breaks) - 2)
     h = np.diff(breaks)[piece]
     t = 2 * (x - breaks[piece]) / h - 1
-    lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
-    coefficients = np.linalg.inv(legendre.legvander(lobatto, p))  # of the Lagrange basis, column by column
     tables = [
-        legendre.legvander(t, max(p - m, 0)) @ legendre.legder(coefficients, m) * (2 / h[:, None]) ** m
-        for m in range(3)
+        legendre.legvander(t, max(p - m, 0)) @ coefficients * (2 / h[:, None]) ** m
+        for m, coefficients in enumerate(_lagrange(p))
     ]
     return (piece[:, None] * p + np.arange(p + 1)) % _nodes(mesh, axis), np.stack(tables)
+
+
+@lru_cache(maxsize=32)
+def _lagrange(p):
+    """The Lagrange basis of order p on [-1, 1], first and second derivatives: Legendre coefficients, by columns."""
+    lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
+    coefficients = np.linalg.inv(legendre.legvander(lobatto, p))
+    return [legendre.legder(coefficients, m) for m in range(3)]
 
 
 def _line(mesh, axis, x):

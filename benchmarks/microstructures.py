@@ -14,7 +14,7 @@ import timing  # first: it sets the number of threads
 import argparse
 import time
 import warnings
-from functools import partial
+from functools import cache, partial
 from math import comb, factorial, pi, sqrt
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ CHECKERS = [[20, 1], [5, 2]]
 # --- truths -----------------------------------------------------------------------------------------
 
 
+@cache
 def lattice_sum(l, ratio):
     """The sum of w^-l over the lattice of 1 and ratio, without 0, for even l; by rows where l is small (Lipschitz)."""
     if l > 20:
