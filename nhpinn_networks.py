@@ -231,6 +231,8 @@ def _times_transposed(g, W):
 
 def _product(z, W):
     """z W, by ROWS rows of z at a time."""
+    if z.shape[-2] <= ROWS:
+        return z @ W
     batch = np.broadcast_shapes(z.shape[:-2], W.shape[:-2])
     out = np.empty((*batch, z.shape[-2], W.shape[-1]), np.result_type(z, W))
     for part, result in zip(by_rows(z), by_rows(out), strict=True):
@@ -240,6 +242,8 @@ def _product(z, W):
 
 def _transposed_product(z, G):
     """z^T G, by ROWS rows at a time."""
+    if z.shape[-2] <= ROWS:
+        return np.swapaxes(z, -1, -2) @ G
     parts = zip(by_rows(z), by_rows(G), strict=True)
     return sum((np.swapaxes(part, -1, -2) @ other).sum(-3) for part, other in parts)
 
