@@ -35,7 +35,7 @@ BUDGETS = {
         1,
         fixed(cell=(16e6, 80e6), plain=(8e6, 14e6), homogenized=(65e6, 65e6), classical=(12e6, 16e6)),
         256,
-        20,
+        40,
         2,
         400,
         "the paper's epochs where they take seconds, fewer elsewhere; at most 256 random equation points in each",
