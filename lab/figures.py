@@ -230,7 +230,7 @@ def hidden(figure):
 
 
 def save(figures, path):
-    """Write the panels side by side as PNG, in 256 colours where there are lines alone, and as SVG.  -> SVG of each"""
+    """Write the panels side by side as PNG and as SVG.  -> SVG of each"""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from PIL import Image  # comes with matplotlib
@@ -243,8 +243,7 @@ def save(figures, path):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
         panels.append(text.getvalue()[text.getvalue().index("<svg") :])
     pixels = Image.fromarray(np.hstack(images)).convert("RGB")
-    lines_alone = not any(figure.axes[0].images for figure in figures)
-    (pixels.quantize(256) if lines_alone else pixels).save(path.with_suffix(".png"), dpi=[figures[0].dpi] * 2)
+    pixels.save(path.with_suffix(".png"), dpi=[figures[0].dpi] * 2)
     width, height = 72 * figures[0].get_size_inches()
     beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(panels))
     size = f'width="{len(panels) * width}pt" height="{height}pt" viewBox="0 0 {len(panels) * width} {height}"'
