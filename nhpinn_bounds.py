@@ -388,9 +388,13 @@ def spline_line(nodes, degree=5):
     return make_interp_spline(nodes, np.eye(len(nodes)), degree)
 
 
-def fourier_line(count, period, x, order):
+def fourier_line(count, period):
     wave = 2j * np.pi / period * np.arange(-(count // 2), count // 2 + 1)
     back = np.exp(-np.outer(wave, period / count * (np.arange(count) + 0.5))) / count
+    return partial(fourier_series, period, wave, back)
+
+
+def fourier_series(period, wave, back, x, order):  # not a closure, so that a Certificate can be pickled
     return ((np.exp(np.outer(x % period, wave)) * wave**order) @ back).real
 
 
@@ -436,7 +440,7 @@ def micro_tables(coefficient, correctors, period):
         a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
-    lines = [partial(fourier_line, m, p) for p in period]
+    lines = [fourier_line(m, p) for p in period]
     return lines, np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
 
 
