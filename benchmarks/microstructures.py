@@ -15,12 +15,12 @@ import argparse
 import time
 import warnings
 from functools import cache, partial
-from math import comb, factorial, pi, sqrt
+from math import factorial, pi, sqrt
 from typing import NamedTuple
 
 import autograd.numpy as np
 import images
-from scipy.special import gamma, gammaincc, lpmv, zeta
+from scipy.special import binom, gamma, gammaincc, lpmv, zeta
 
 import nhpinn
 
@@ -48,10 +48,11 @@ def discs(fraction, s, ratio=1j, most=240):
 
     Decaying from all discs are Weierstrass' zeta(z), which grows by S_2 over the period 1, and its derivatives.
     """
-    R, t, orders = sqrt(fraction * ratio.imag / pi), (s - 1) / (s + 1), range(1, most, 2)
-    S = {l: lattice_sum(l, ratio) for l in range(4, 2 * most, 2)} | {2: 0.0}
-    near = np.array([[t * R ** (n + l) * comb(n + l - 1, n) * S[n + l] for l in orders] for n in orders])
-    first = np.linalg.solve(np.eye(len(orders)) - near, R * np.eye(len(orders))[0])[0] / R  # A_1, for A_l R^l
+    R, t, l = sqrt(fraction * ratio.imag / pi), (s - 1) / (s + 1), np.arange(1, most, 2)
+    S = np.array([0.0, 0.0, *(lattice_sum(k, ratio) for k in range(4, 2 * most, 2))])  # of w^0, w^2, w^4, ...
+    order = l[:, None] + l
+    near = t * R**order * binom(order - 1, l[:, None]) * S[order // 2]
+    first = np.linalg.solve(np.eye(len(l)) - near, R * np.eye(len(l))[0])[0] / R  # A_1, for A_l R^l
     return 1 + 2 * t * fraction * first / (1 - t * R**2 * first * lattice_sum(2, ratio))
 
 
