@@ -540,10 +540,13 @@ def shown(value):
     return " ".join(repr(value).split())
 
 
+OURS = ("nhpinn", "nhpinn_networks", "nhpinn_sharp", "nhpinn_bounds", "nhpinn_interfaces")
+
+
 def warn(sentence):
     """A warning at the user's line: the last one that was called from outside of these modules."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("nhpinn"):
+    while frame.f_back and frame.f_globals.get("__name__") in OURS:
         frame, level = frame.f_back, level + 1
     warnings.warn(sentence, stacklevel=level)
 

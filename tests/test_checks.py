@@ -1,5 +1,7 @@
 """What is checked before any work: one sentence that names the argument; and what fits passes in any unit."""
 
+from pathlib import Path
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -255,9 +257,13 @@ def test_warnings_point_to_the_users_line(coefficient):
     assert all(each.filename == __file__ for each in said)
 
 
-def test_a_warning_reaches_code_without_a_module():
-    with pytest.warns(UserWarning, match="homogenize: the bounds"):
-        exec("homogenize([[1.0, 99.0], [99.0, 1.0]], 2, tolerance=1e-9)", {"homogenize": nhpinn.homogenize})
+@pytest.mark.parametrize("module", [{}, {"__name__": "nhpinn_of_mine"}])
+def test_a_warning_reaches_code_without_a_module_and_modules_with_a_name_like_ours(module):
+    code = compile("homogenize([[1.0, 99.0], [99.0, 1.0]], 2, tolerance=1e-9)", "mine", "exec")
+    with pytest.warns(UserWarning, match="homogenize: the bounds") as said:
+        exec(code, {"homogenize": nhpinn.homogenize, **module})
+    assert [each.filename for each in said] == ["mine"]
+    assert set(nets.OURS) == {path.stem for path in Path(nhpinn.__file__).parent.glob("nhpinn*.py")}
 
 
 @pytest.mark.parametrize("values", [None, {1: 1.0, 3: 2.0}])
