@@ -26,7 +26,7 @@ import nhpinn
 import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
 from lab.settings import few, stream, training
-from lab.training import final_average, no_checkpoints, recorder
+from lab.training import final_averages, no_checkpoints, recorder
 from nhpinn_networks import Correctors, grid, midpoints, network, value_and_gradient
 from nhpinn_sharp import chebyshev_points
 
@@ -240,11 +240,6 @@ def corrector_errors(problem, inputs=lambda y: y):
         return reference.errors(values - network(params, inside.astype(dtype))[0].mean(-1, keepdims=True))
 
     return errors
-
-
-def final_averages(history, options):
-    """The errors of a training as the captions of the paper report them."""
-    return {name: final_average(history, name, options.average) for name in history.errors}
 
 
 def of_trainings(settings, histories, **rest):

@@ -17,10 +17,11 @@ import numpy as np
 import fem
 import nhpinn
 from lab import averages, experiments, training
-from lab.experiments import final_averages, of_trainings
+from lab.experiments import of_trainings
 from lab.minimisers import exact_minimiser, feature_count
 from lab.settings import averages_are_trained, few, stream
 from lab.settings import training as settings_of
+from lab.training import final_averages
 from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
 from nhpinn_sharp import waves
 
