@@ -102,6 +102,11 @@ def reference(problem, refinement):
     return fine_solution(problem, refinement)
 
 
+def fine_values(experiment, refinement=1.0):
+    """u_eps on the test grid."""
+    return reference(experiment.problem, refinement)[0].on_grid(*test_axes(experiment))
+
+
 def at_slow_point(problem, x):
     """The coefficient of the cell problem at the slow point x: a function of y."""
     return lambda y: problem.coefficient(np.broadcast_to(np.asarray(x, dtype=float), y.shape), y)
@@ -187,15 +192,15 @@ def corrected_errors(experiment, fine, homogenized, correctors):
     return found, value
 
 
-def solution_errors(experiment, references):
-    """A function of a network's parameters: its relative errors against each reference on the test grid."""
+def relative_errors(values, references):
+    """{name: error} of values against each reference."""
+    return {name: fem.relative_error(values, reference) for name, reference in references.items()}
+
+
+def solution_errors(experiment, references, factor=1.0):
+    """A function of the parameters of N: relative errors of factor * N against each reference on the test grid."""
     points = test_inputs(experiment)
-
-    def errors(params):
-        u = network(params, points.astype(params[0][0].dtype))
-        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
-
-    return errors
+    return lambda params: relative_errors(factor * network(params, points.astype(params[0][0].dtype)), references)
 
 
 def cell_grid(problem):
@@ -381,7 +386,7 @@ def run_plain(experiment, task, checkpoints=no_checkpoints):
 def run_classical(experiment, task, checkpoints=no_checkpoints):
     """The PINN on the multiscale equation."""
     problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "classical", task)
-    u = reference(problem, 1.0)[0].on_grid(*test_axes(experiment))
+    u = fine_values(experiment)
     rng = np.random.default_rng(stream(task, "classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
