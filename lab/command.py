@@ -22,8 +22,6 @@ from lab import claims, figures, files, own, report, runner, tables, tasks
 from lab.settings import BUDGETS
 from problems import EXPERIMENTS
 
-HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read them from the files
-
 # ---------------------------------------------------------------------------------------------------
 # What is asked for
 # ---------------------------------------------------------------------------------------------------
@@ -183,7 +181,7 @@ def run(args):
         if args.fresh:
             files.put_away(path)
         elif result := files.load(path, task):
-            results[task] = light(result)
+            results[task] = files.light(result)
         if args.fresh or task in results:
             files.remove_checkpoints(folder / name)
     if results:
@@ -195,7 +193,7 @@ def run(args):
     def announce(task, result, running):
         if task is not None:
             result = {**result, "command": args.command}
-            results[task] = light(result)
+            results[task] = files.light(result)
             if "error" not in result:
                 files.save(result, files.result_path(args.out, names[task]))
                 files.remove_checkpoints(missing[task])
@@ -208,11 +206,6 @@ def run(args):
         with suppress(OSError):  # not empty: a failed task can go on from what is there
             folder.rmdir()
     return conclude(args, names, {task: results[task] for task in planned}, len(missing), time.perf_counter() - start)
-
-
-def light(result):
-    """What the tables need of a result, so that thousands of them fit into the memory."""
-    return {key: value for key, value in result.items() if key not in HEAVY}
 
 
 def conclude(args, names, results, ran, seconds):

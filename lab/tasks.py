@@ -1,6 +1,5 @@
 """Every method that there is, and the tasks (problem, method, seed, budget) that a command asks for."""
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -104,7 +103,7 @@ def settings_hash(task, experiment):
     data = others | {"problem": experiment.problem._asdict()}
     modules = [experiments] + ([averages, studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
     text = json.dumps([task, data, trainings, *map(constants, modules)], default=described)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return files.digest(text)[:8]
 
 
 def constants(module):
