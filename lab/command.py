@@ -264,15 +264,10 @@ def write_report(args, saved, results, shown, judged):
 
 def verify(args):
     """Run a random tenth of a folder's tasks again and compare every number with the saved one.  -> exit status"""
-    saved, differing = {}, []
-    for path in sorted((args.verify / "tasks").glob("*.json")):
-        try:
-            task, result = tasks.saved(path, args.experiments)
-            saved[task] = result
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            print(f"{path.name}: {error}")
-            differing.append(path)
-    known = list(saved)
+    saved, refused = tasks.saved(args.verify, args.experiments)
+    for path, reason in refused.items():
+        print(f"{path.name}: {reason}")
+    known, differing = list(saved), list(refused)
     tenth = np.random.default_rng(args.seed).permutation(len(known))[: math.ceil(len(known) / 10)]
     print(f"running {len(tenth)} of the {len(known)} tasks in {args.verify} again", flush=True)
 

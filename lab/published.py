@@ -9,7 +9,6 @@ No number is typed in: a test writes them again and compares.
 import argparse
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from lab import claims, files, tables, tasks
@@ -48,12 +47,10 @@ HOMOGENIZATION = (
 
 def load(folder, budget=None):
     """Saved results of one budget by task, made under the settings that this source has; None: the largest there is."""
-    results = {}
-    for path in sorted(Path(folder, "tasks").glob("*.json")):
-        with suppress(ValueError, TypeError, KeyError, RecursionError):  # of other settings, or not a result
-            task, result = tasks.saved(path, EXPERIMENTS)
-            results.setdefault(task.budget, {})[task] = result
-    return results.get(budget or next((name for name in reversed(BUDGETS) if name in results), None), {})
+    results, _ = tasks.saved(folder, EXPERIMENTS)
+    there = {task.budget for task in results}
+    budget = budget or next((name for name in reversed(BUDGETS) if name in there), None)
+    return {task: result for task, result in results.items() if task.budget == budget}
 
 
 def reduce(results, folder):

@@ -119,12 +119,18 @@ def described(value):
     return value.item() if isinstance(value, np.generic) else repr(value)
 
 
-def saved(path, known):
-    """The task of a saved result, and the result; known: {name: Experiment}.  Raises ValueError if not repeatable."""
-    result = files.read(path)
-    task = Task(**result["task"])
-    if task.problem not in known:
-        raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
-    if path.stem != name_of(task, known[task.problem]):
-        raise ValueError("made under other settings than this source has, cannot be repeated")
-    return task, result
+def saved(folder, known):
+    """Of a folder: {task: result} that can be repeated, and {path: reason} of the rest.  known: {name: Experiment}."""
+    found, refused = {}, {}
+    for path in sorted((folder / "tasks").glob("*.json")):
+        try:
+            result = files.read(path)
+            task = Task(**result["task"])
+            if task.problem not in known:
+                raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
+            if path.stem != name_of(task, known[task.problem]):
+                raise ValueError("made under other settings than this source has, cannot be repeated")
+            found[task] = result
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            refused[path] = error
+    return found, refused
