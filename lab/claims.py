@@ -100,14 +100,16 @@ def numbers(values, form):
     return listed(values, lambda name: format(values[name], form))
 
 
+def beside_paper(found, problem, quantity, recipe="adam"):
+    """A quantity with the paper's number in parentheses, where it has one."""
+    printed = EXPERIMENTS[problem].paper.get(quantity)
+    return f"{found.value(problem, quantity, recipe):.3g}" + (f" ({printed:.3g})" if printed else "")
+
+
 def ours(found, quantity, *names):
-    """A quantity of several problems with the paper's number in parentheses."""
-
-    def show(name):
-        printed = EXPERIMENTS[name].paper.get(quantity)
-        return f"{found.value(name, quantity):.3g}" + (f" ({printed:.3g})" if printed else "")
-
-    return f"{quantity.replace('_plain', ' without oversampling')}, ours (paper): " + listed(names, show)
+    """The same of several problems."""
+    words = quantity.replace("_plain", " without oversampling")
+    return f"{words}, ours (paper): " + listed(names, lambda name: beside_paper(found, name, quantity))
 
 
 def singular(label):
