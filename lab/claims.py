@@ -314,16 +314,15 @@ def oversampling_is_robust(found, name):
 
 def few_points(found, name):
     """a few training points are enough, around 400"""
-    pairs = [(q, found.value(name, q), paper(name, q)) for q in ("chi1", "chi2", "e3")]
-    settings = EXPERIMENTS[name]
-    cell, solution = settings.cell["points"] ** 2, settings.homogenized["points"] ** 2
+    quantities = ("chi1", "chi2", "e3")
+    cell, solution = (getattr(EXPERIMENTS[name], part)["points"] ** 2 for part in ("cell", "homogenized"))
     features = found.study(name, "layers", "periodicity")["features"]["chi1"]
     evidence = (
         f"{cell} points a cell problem, {solution} for the homogenized equation: "
-        + "; ".join(f"{q} {value:.3g} ({printed:.3g})" for q, value, printed in pairs)
+        + listed(quantities, lambda quantity: beside_paper(found, name, quantity))
         + f"; with the period built in, the same points give chi1 {features:.2g}"
     )
-    return verdict_of([value <= printed for _, value, printed in pairs]), evidence
+    return verdict_of([found.value(name, quantity) <= paper(name, quantity) for quantity in quantities]), evidence
 
 
 def high_dimension_is_hard(found, *names):

@@ -2,8 +2,8 @@
 
 A panel is a function of (axes, experiment, results, settings of its own); `results` of a problem are
 {method: [result of each seed]}.  A line is the mean over the seeds, the band around it their range, a thin dashed line
-the number that the paper printed.  Panels reach into the results by `at`, which raises Missing where there is nothing
-to draw.
+the number that the paper printed.  Panels reach into the results by `saved` and `at`, which raise Missing where there
+is nothing to draw.
 """
 
 import numpy as np
@@ -18,17 +18,18 @@ class Missing(Exception):
     """Results that a picture needs are not there."""
 
 
-# Errors during trainings: the quantity that each ends in -> label, color, method, training, name in the history.
+# Errors during trainings: the quantity that each ends in -> label, color, method, training.
 CURVES = {
-    "classical": ("classical PINN", VERMILION, "classical", "classical", "classical"),
-    "transfer": ("transfer learning", ORANGE, "adam", "transfer", "transfer"),
-    "e1": ("NH-PINN (e1)", BLUE, "adam", "homogenized", "e1"),
-    "e3": ("its last step (e3)", SKY, "adam", "homogenized", "e3"),
-    "N": ("corrector N", GREEN, "adam", "cell", "N"),
+    "classical": ("classical PINN", VERMILION, "classical", "classical"),
+    "transfer": ("transfer learning", ORANGE, "adam", "transfer"),
+    "e1": ("NH-PINN (e1)", BLUE, "adam", "homogenized"),
+    "e3": ("its last step (e3)", SKY, "adam", "homogenized"),
+    "N": ("corrector N", GREEN, "adam", "cell"),
+    "chi1": ("χ₁ with oversampling", GREEN, "adam", "cell"),
+    "chi2": ("χ₂ with oversampling", GREEN, "adam", "cell"),
+    "chi1_plain": ("χ₁ without", PURPLE, "plain", "cell_plain"),
+    "chi2_plain": ("χ₂ without", PURPLE, "plain", "cell_plain"),
 }
-for _chi, _label in (("chi1", "χ₁"), ("chi2", "χ₂")):
-    CURVES[_chi] = (f"{_label} with oversampling", GREEN, "adam", "cell", _chi)
-    CURVES[f"{_chi}_plain"] = (f"{_label} without", PURPLE, "plain", "cell_plain", _chi)
 WORDS = {  # what the results call otherwise
     "chi1": "corrector χ₁",
     "chi2": "corrector χ₂",
@@ -54,8 +55,8 @@ def by_problem(results):
     return found
 
 
-def at(results, method, *keys):
-    """What every seed of a method saved under keys: a list of arrays."""
+def saved(results, method, *keys):
+    """What every seed of a method saved under keys: a list."""
     found = results.get(method)
     if not found:
         raise Missing(method)
@@ -63,7 +64,12 @@ def at(results, method, *keys):
         if any(key not in part for part in found):
             raise Missing(f"{method}: {' '.join(keys)}")
         found = [part[key] for part in found]
-    return [np.asarray(part, dtype=float) for part in found]
+    return found
+
+
+def at(results, method, *keys):
+    """The same as arrays."""
+    return [np.asarray(part, dtype=float) for part in saved(results, method, *keys)]
 
 
 def along_line(values, experiment):
@@ -116,10 +122,10 @@ def history(axes, experiment, results, quantities, last=None, optional=()):
     """
     shown = []
     for quantity in (*quantities, *optional):
-        label, color, method, part, error = CURVES[quantity]
+        label, color, method, part = CURVES[quantity]
         try:
             epochs = at(results, method, "history", part, "epochs")[0]
-            errors = np.stack(at(results, method, "history", part, "errors", error))
+            errors = np.stack(at(results, method, "history", part, "errors", quantity.removesuffix("_plain")))
         except Missing:
             if quantity in optional:
                 continue
@@ -250,8 +256,8 @@ def error_in_time(axes, experiment, results):
     band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", "chi1")), VERMILION, "NH-PINN, adam")
     sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", "chi1")
     axes.plot(*sharp, "o", color=BLUE, label="NH-PINN, sharp")
-    elements = [row["chi1"] for row in results["fem"][0]["cells"]] if at(results, "fem", "clock", "cells") else []
-    axes.plot(results["fem"][0]["clock"]["cells"], elements, "x", color=BLACK, label="finite elements")
+    elements = [row["chi1"] for row in saved(results, "fem", "cells")[0]]
+    axes.plot(at(results, "fem", "clock", "cells")[0], elements, "x", color=BLACK, label="finite elements")
     axes.set(xlabel="seconds", ylabel="relative L2 error", title="error of corrector χ₁ against time", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     log_scale(axes)
@@ -259,10 +265,7 @@ def error_in_time(axes, experiment, results):
 
 def bandwidth(axes, experiment, results):
     """The error of the exact minimiser of the classical PINN's loss against the bandwidth of the functions."""
-    at(results, "law", "seconds")
-    rows = results["law"][0].get("bandwidth")
-    if not rows:
-        raise Missing("law: bandwidth")
+    rows = saved(results, "law", "bandwidth")[0]
     for points, color in zip(dict.fromkeys(row["points"] for row in rows), (VERMILION, BLUE), strict=False):
         line = [(row["bandwidth"], row["error"]) for row in rows if row["points"] == points]
         axes.plot(*zip(*line, strict=True), "o-", ms=4, color=color, label=f"{points} points")
@@ -276,8 +279,7 @@ def study(axes, experiment, results, method, across, quantities, where=()):
 
     where: (column, value) of the rows that are drawn; the value is the title.
     """
-    at(results, method, "seconds")
-    rows = [row for result in results[method] for row in result["study"]]
+    rows = [row for rows in saved(results, method, "study") for row in rows]
     rows = [row for row in rows if not where or row[where[0]] == where[1]]
     places = list(dict.fromkeys(row[across] for row in rows))
     for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
