@@ -251,9 +251,7 @@ def write_report(args, saved, results, shown, judged):
         drawn, skipped = figures.draw(list(saved.values()), experiments, args.out / "figures")
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
-    titles = {name: experiment.problem.title for name, experiment in experiments.items()}
-    page = report.page(shown, titles, list(results.values()), judged, drawn, skipped)
-    files.write(args.out / "report.html", page)
+    files.write(args.out / "report.html", report.page(shown, list(results.values()), judged, drawn, skipped))
     print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as PNG and SVG")
 
 

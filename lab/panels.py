@@ -221,10 +221,8 @@ def fine_image(axes, experiment, results):
 def error_image(axes, experiment, results):
     """The fine solution minus that of NH-PINN, for the first seed."""
     u, p = (at(results, "adam", "fields", field)[0] for field in ("reference", "solution"))
-    span = {"vmin": -np.abs(u - p).max(), "vmax": np.abs(u - p).max(), "cmap": "RdBu_r"}
-    image(
-        axes, experiment.problem, u - p, f"fine solution − NH-PINN, seed {results['adam'][0]['task']['seed']}", **span
-    )
+    title, most = f"fine solution − NH-PINN, seed {results['adam'][0]['task']['seed']}", np.abs(u - p).max()
+    image(axes, experiment.problem, u - p, title, vmin=-most, vmax=most, cmap="RdBu_r")
 
 
 def corrector(axes, experiment, results):

@@ -147,7 +147,7 @@ def problem_table(experiment, rows):
         cells = [cell(by_recipe[recipe], quantity, number) for recipe in recipes]
         lines.append([QUANTITIES.get(quantity, quantity), *cells, "" if paper is None else f"{paper:g}"])
     problem = experiment.problem
-    return Table(f"{problem.name}: {problem.title}", ["relative error", *recipes, "paper"], lines)
+    return Table(f"{problem.title} `{problem.name}`", ["relative error", *recipes, "paper"], lines)
 
 
 def cell(found, quantity, show):
