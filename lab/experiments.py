@@ -27,7 +27,7 @@ import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
 from lab.settings import few, stream, training
 from lab.training import final_averages, no_checkpoints, recorder
-from nhpinn_networks import Correctors, grid, midpoints, network, value_and_gradient
+from nhpinn_networks import Correctors, grid, midpoints, network, one_node, value_and_gradient
 from nhpinn_sharp import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
@@ -114,22 +114,17 @@ def at_slow_point(problem, x):
 
 @lru_cache(maxsize=8)
 def fem_coefficients(problem, cell_elements):
-    """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
+    """The homogenized coefficients by finite elements."""
     dim, period, r = problem.dim, problem.period, 0.0
-
-    def tensors(points):
-        options = {"period": period, "order": ORDER}
-        each = (fem.homogenized_tensor(at_slow_point(problem, x), dim, cell_elements, **options) for x in points)
-        return np.stack(list(each))
-
+    points, weights = np.zeros((1, dim)), one_node
+    if problem.slow:  # interpolated: there are too many points to solve a cell problem at each
+        nodes = chebyshev_points(problem, 1e-10)
+        points, weights = nodes.points, nodes.weights
+    options = {"period": period, "order": ORDER}
+    samples = [fem.homogenized_tensor(at_slow_point(problem, x), dim, cell_elements, **options) for x in points]
     if problem.reaction is not None:
         r = fem_reaction_corrector(problem, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
-    if problem.slow:  # too many points to solve a cell problem at each
-        nodes = chebyshev_points(problem, 1e-10)
-        samples = tensors(nodes.points)
-        return lambda x: np.einsum("nx,xij->nij", nodes.weights(x)[0], samples), r
-    tensor = tensors(np.zeros((1, dim)))[0]
-    return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
+    return nhpinn.Coefficients(np.stack(samples), weights, r)
 
 
 def fem_reaction_corrector(problem, mesh):
@@ -269,8 +264,8 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
     problem, checks, axes = experiment.problem, [], test_axes(experiment)
     for refinement in (0.5, 1.0, 2.0):
         fine, elements = reference(problem, refinement)
-        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
-        v = homogenized_solution(problem, tensor, r, refinement)
+        coefficients = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
+        v = homogenized_solution(problem, coefficients.tensor, coefficients.reaction, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
     correctors = fem_correctors(problem, nhpinn.slow_nodes(problem, experiment.homogenized["points"]))
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
@@ -300,7 +295,7 @@ def three_steps(experiment, recipe, seed, errors):
     errors: is given the errors that a training of step 3 can record, see training.recorder.
     """
     problem, axes = experiment.problem, test_axes(experiment)
-    fine, (tensor, r) = derivatives_of(reference(problem, 1.0)[0], axes), fem_coefficients(problem, CELL_ELEMENTS)
+    fine, exact = derivatives_of(reference(problem, 1.0)[0], axes), fem_coefficients(problem, CELL_ELEMENTS)
     found, u, dim, seconds, w = {}, fine[0], problem.dim, {}, None
 
     def cells(problem, rng):
@@ -324,8 +319,8 @@ def three_steps(experiment, recipe, seed, errors):
     if problem.initial is None and problem.reaction is None:
         found["certified"] = nhpinn_bounds.certificate(problem, correctors, coefficients, u0).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
-    pair = (coefficients.tensor(nodes), tensor(nodes)) if problem.reaction is None else (coefficients.reaction, r)
-    found["e_a"] = fem.relative_error(*pair)
+    learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
+    found["e_a"] = fem.relative_error(learned, wanted)
     corrected, values = corrected_errors(experiment, fine, (p, slope[:, :dim], second[:, :dim, :dim]), correctors)
     found, fields = found | corrected, {"solution": p, "reference": u, "corrected": values}
     if not problem.slow:
