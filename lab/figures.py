@@ -131,8 +131,9 @@ def studies():
 
     kinds = [("loss", loss) for loss in ("strong form", "energy", "first order")]
     losses = [of("losses", "minimiser", "predicted", "trained", where=kind) for kind in kinds]
-    law_eps = partial(panels.against_eps, quantity="classical_predicted", points="classical_shape")
-    eps = [partial(panels.against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected_interior")]
+    law_eps = partial(panels.against_eps, method="law", quantity="classical_predicted", trained="classical_shape")
+    sweep = partial(panels.against_eps, method="sweep", order=1)
+    eps = [partial(sweep, quantity=quantity) for quantity in ("e1", "e1_corrected_interior")]
     in_2d, in_1d = of("layers", "periodicity", "chi1", "chi2"), of("layers", "periodicity", "chi1")
     rows = (
         ("law-eps", None, LAW, [law_eps]),

@@ -295,35 +295,31 @@ def study(axes, experiment, results, method, across, quantities, where=()):
 # ---------------------------------------------------------------------------------------------------
 
 
-def against_eps(axes, experiments, found, quantity, points=None, order=None):
-    """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope.
+def against_eps(axes, experiments, found, method, quantity, trained=None, order=None):
+    """A quantity in the rows of a study against eps, a line for each problem.
 
-    points: another quantity, drawn as open markers without a line where there is one.
+    trained: another quantity, drawn as open markers.  order: that of theory, as the slope of a guide above all lines.
     """
-    lines = {}  # (quantity, problem, recipe) -> eps -> values of the seeds
+    lines = {}  # (quantity, problem) -> eps -> values of the seeds
     for name in experiments:
-        for result in (result for seeds in found.get(name, {}).values() for result in seeds):
-            for row in result.get("study", ()):
-                for shown in [q for q in (quantity, points) if "eps" in row and q in row]:
-                    line = lines.setdefault((shown, name, result["recipe"]), {})
-                    line.setdefault(row["eps"], []).append(row[shown])
-    if quantity not in {shown for shown, _, _ in lines}:
+        for row in (row for result in found.get(name, {}).get(method, ()) for row in result["study"]):
+            for shown in [q for q in (quantity, trained) if q in row]:
+                lines.setdefault((shown, name), {}).setdefault(row["eps"], []).append(row[shown])
+    if not lines:
         raise Missing(f"{quantity} against eps")
-    for (shown, name, recipe), line in lines.items():
-        color, marker = list(zip(COLORS, "os^vD", strict=True))[list(experiments).index(name) % len(COLORS)]
-        eps = np.array(sorted(line))
-        values = np.array([np.mean(line[e]) for e in eps])
-        if shown == points:
-            axes.plot(eps, values, marker, color=color, ms=8, mfc="none", label=f"{name}, trained")
-            continue
-        label = name if len({recipe for _, _, recipe in lines}) == 1 else f"{name}, {recipe}"
-        axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
-    if order:  # a guide above all lines
-        eps = np.array(sorted({e for line in lines.values() for e in line}))
+    for (shown, name), line in lines.items():
+        place = list(experiments).index(name) % len(COLORS)
+        if shown == trained:
+            style = {"ls": "", "ms": 8, "mfc": "none", "label": f"{name}, trained"}
+        else:
+            style = {"ms": 4, "label": name}
+        means = [np.mean(line[e]) for e in sorted(line)]
+        axes.plot(sorted(line), means, color=COLORS[place], marker="os^vD"[place], **style)
+    eps = np.array(sorted({e for line in lines.values() for e in line}))
+    if order:
         most = max(np.mean(values) / e**order for line in lines.values() for e, values in line.items())
         axes.plot(eps, 1.5 * most * eps**order, color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
         log_scale(axes)
-    ticks = sorted({e for line in lines.values() for e in line})
     axes.set(xscale="log", xlabel="ε", ylabel="relative L2 error", title=WORDS.get(quantity, quantity))
-    axes.set_xticks(ticks, [f"1/{1 / e:.0f}" for e in ticks])
+    axes.set_xticks(eps, [f"1/{1 / e:.0f}" for e in eps])
     axes.set_xticks([], minor=True)

@@ -108,6 +108,7 @@ def results_of(name, seed):
         result(
             name, "law", seed, study=rows, bandwidth=[{"points": 101, "bandwidth": b, "error": 0.9} for b in (1, 2)]
         ),
+        result(name, "sweep", seed, study=rows),
     ]
     if correctors:
         made.append(result(name, "plain", seed, history=plain))
