@@ -52,7 +52,7 @@ def parser_of_options():
     add("--studies", action="store_true", help="also losses, layers and robustness: half an hour of one core more")
     add("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     add("--no-figures", action="store_true", help="write no pictures and no report")
-    add("--verify", metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")
+    add("--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")
     return parser
 
 
@@ -68,10 +68,8 @@ def parse(argv):
     if not args.out:
         parser.error("--out: found '', expected the name of a folder")
     args.out = Path(args.out)
-    if args.verify is not None:
-        args.verify = Path(args.verify)
-        if not os.path.isdir(args.verify / "tasks"):
-            parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
+    if args.verify and not os.path.isdir(args.verify / "tasks"):
+        parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
     try:
         args.experiments = own.known(args.problem)
     except ValueError as error:
