@@ -138,10 +138,8 @@ def studies():
     rows = (
         ("law-eps", None, LAW, [law_eps]),
         ("law-bandwidth", "const1d", "The classical PINN's loss on const1d, minimised exactly.", [panels.bandwidth]),
-        *(
-            (f"{name}-losses", name, f"What three losses learn on {name}.", losses)
-            for name in ("const1d", "elliptic2d")
-        ),
+        ("const1d-losses", "const1d", "What three losses learn on const1d.", losses),
+        ("elliptic2d-losses", "elliptic2d", "What three losses learn on elliptic2d.", losses),
         ("layers", "elliptic2d", "Ways to ask for periodicity on elliptic2d: a dot a training.", [in_2d]),
         ("const1d-layers", "const1d", "Ways to ask for periodicity on const1d: a dot a training.", [in_1d]),
         ("robustness", "elliptic2d", ROBUSTNESS, [of("robustness", "layers", "chi1", "chi2")]),

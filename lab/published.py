@@ -110,13 +110,12 @@ def law(found):
 
 def bandwidth(found):
     """Errors of the exact minimisers of the classical loss, their losses in parentheses."""
-    rows, widths = [], {}
+    lines, widths = {}, {}
     for name in PROBLEMS:
         for row in found.of(name, "law")[0]["bandwidth"]:
-            rows += [] if rows and rows[-1][:2] == [name, row["points"]] else [[name, row["points"]]]
-            rows[-1].append(f"{row['error']:.3g} ({row['loss']:.1g})")
+            lines.setdefault((name, row["points"]), []).append(f"{row['error']:.3g} ({row['loss']:.1g})")
             widths[row["bandwidth"]] = None
-    return table(["", "points", *(f"s = {s:g}" for s in widths)], rows)
+    return table(["", "points", *(f"s = {s:g}" for s in widths)], [[*label, *cells] for label, cells in lines.items()])
 
 
 def losses(found):
