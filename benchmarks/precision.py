@@ -18,7 +18,7 @@ import fem
 import nhpinn
 from lab import experiments
 from lab.settings import split
-from lab.training import final_average, recorder, reuse_freed_memory
+from lab.training import final_averages, recorder, reuse_freed_memory
 from nhpinn_networks import tensor_and_divergence
 from problems import EXPERIMENTS
 
@@ -77,7 +77,7 @@ def measure(run, settings, options, seeds):
         start = time.process_time()
         history = run(settings, options, np.random.default_rng(seed))
         seconds.append(time.process_time() - start)
-        errors.append([final_average(history, name, options.average) for name in history.errors])
+        errors.append(list(final_averages(history, options).values()))
     return float(np.mean(errors)), float(np.mean(seconds))
 
 

@@ -22,8 +22,6 @@ from lab import claims, figures, files, own, report, runner, tables, tasks
 from lab.settings import BUDGETS
 from problems import EXPERIMENTS
 
-HEAVY = ("history", "fields", "coefficients")  # for pictures alone, which read them from the files
-
 # ---------------------------------------------------------------------------------------------------
 # What is asked for
 # ---------------------------------------------------------------------------------------------------
@@ -54,7 +52,7 @@ def parser_of_options():
     add("--studies", action="store_true", help="also losses, layers and robustness: half an hour of one core more")
     add("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     add("--no-figures", action="store_true", help="write no pictures and no report")
-    add("--verify", metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")
+    add("--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")
     return parser
 
 
@@ -70,10 +68,8 @@ def parse(argv):
     if not args.out:
         parser.error("--out: found '', expected the name of a folder")
     args.out = Path(args.out)
-    if args.verify is not None:
-        args.verify = Path(args.verify)
-        if not os.path.isdir(args.verify / "tasks"):
-            parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
+    if args.verify and not os.path.isdir(args.verify / "tasks"):
+        parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
     try:
         args.experiments = own.known(args.problem)
     except ValueError as error:
@@ -183,7 +179,7 @@ def run(args):
         if args.fresh:
             files.put_away(path)
         elif result := files.load(path, task):
-            results[task] = light(result)
+            results[task] = files.light(result)
         if args.fresh or task in results:
             files.remove_checkpoints(folder / name)
     if results:
@@ -195,7 +191,7 @@ def run(args):
     def announce(task, result, running):
         if task is not None:
             result = {**result, "command": args.command}
-            results[task] = light(result)
+            results[task] = files.light(result)
             if "error" not in result:
                 files.save(result, files.result_path(args.out, names[task]))
                 files.remove_checkpoints(missing[task])
@@ -208,11 +204,6 @@ def run(args):
         with suppress(OSError):  # not empty: a failed task can go on from what is there
             folder.rmdir()
     return conclude(args, names, {task: results[task] for task in planned}, len(missing), time.perf_counter() - start)
-
-
-def light(result):
-    """What the tables need of a result, so that thousands of them fit into the memory."""
-    return {key: value for key, value in result.items() if key not in HEAVY}
 
 
 def conclude(args, names, results, ran, seconds):
@@ -258,9 +249,7 @@ def write_report(args, saved, results, shown, judged):
         drawn, skipped = figures.draw(list(saved.values()), experiments, args.out / "figures")
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
-    titles = {name: experiment.problem.title for name, experiment in experiments.items()}
-    page = report.page(shown, titles, list(results.values()), judged, drawn, skipped)
-    files.write(args.out / "report.html", page)
+    files.write(args.out / "report.html", report.page(shown, list(results.values()), judged, drawn, skipped))
     print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as PNG and SVG")
 
 
@@ -271,15 +260,10 @@ def write_report(args, saved, results, shown, judged):
 
 def verify(args):
     """Run a random tenth of a folder's tasks again and compare every number with the saved one.  -> exit status"""
-    saved, differing = {}, []
-    for path in sorted((args.verify / "tasks").glob("*.json")):
-        try:
-            task, result = tasks.saved(path, args.experiments)
-            saved[task] = result
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            print(f"{path.name}: {error}")
-            differing.append(path)
-    known = list(saved)
+    saved, refused = tasks.saved(args.verify, args.experiments)
+    for path, reason in refused.items():
+        print(f"{path.name}: {reason}")
+    known, differing = list(saved), list(refused)
     tenth = np.random.default_rng(args.seed).permutation(len(known))[: math.ceil(len(known) / 10)]
     print(f"running {len(tenth)} of the {len(known)} tasks in {args.verify} again", flush=True)
 

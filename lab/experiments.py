@@ -26,8 +26,8 @@ import nhpinn
 import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
 from lab.settings import few, stream, training
-from lab.training import final_average, no_checkpoints, recorder
-from nhpinn_networks import Correctors, grid, midpoints, network, value_and_gradient
+from lab.training import final_averages, no_checkpoints, recorder
+from nhpinn_networks import Correctors, grid, midpoints, network, one_node, value_and_gradient
 from nhpinn_sharp import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
@@ -102,6 +102,11 @@ def reference(problem, refinement):
     return fine_solution(problem, refinement)
 
 
+def fine_values(experiment, refinement=1.0):
+    """u_eps on the test grid."""
+    return reference(experiment.problem, refinement)[0].on_grid(*test_axes(experiment))
+
+
 def at_slow_point(problem, x):
     """The coefficient of the cell problem at the slow point x: a function of y."""
     return lambda y: problem.coefficient(np.broadcast_to(np.asarray(x, dtype=float), y.shape), y)
@@ -109,22 +114,17 @@ def at_slow_point(problem, x):
 
 @lru_cache(maxsize=8)
 def fem_coefficients(problem, cell_elements):
-    """The homogenized coefficients by finite elements: (x -> a* (n, dim, dim)), r*."""
+    """The homogenized coefficients by finite elements."""
     dim, period, r = problem.dim, problem.period, 0.0
-
-    def tensors(points):
-        options = {"period": period, "order": ORDER}
-        each = (fem.homogenized_tensor(at_slow_point(problem, x), dim, cell_elements, **options) for x in points)
-        return np.stack(list(each))
-
+    points, weights = np.zeros((1, dim)), one_node
+    if problem.slow:  # interpolated: there are too many points to solve a cell problem at each
+        nodes = chebyshev_points(problem, 1e-10)
+        points, weights = nodes.points, nodes.weights
+    options = {"period": period, "order": ORDER}
+    samples = [fem.homogenized_tensor(at_slow_point(problem, x), dim, cell_elements, **options) for x in points]
     if problem.reaction is not None:
         r = fem_reaction_corrector(problem, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
-    if problem.slow:  # too many points to solve a cell problem at each
-        nodes = chebyshev_points(problem, 1e-10)
-        samples = tensors(nodes.points)
-        return lambda x: np.einsum("nx,xij->nij", nodes.weights(x)[0], samples), r
-    tensor = tensors(np.zeros((1, dim)))[0]
-    return lambda x: np.broadcast_to(tensor, (len(x), *tensor.shape)), r
+    return nhpinn.Coefficients(np.stack(samples), weights, r)
 
 
 def fem_reaction_corrector(problem, mesh):
@@ -187,15 +187,15 @@ def corrected_errors(experiment, fine, homogenized, correctors):
     return found, value
 
 
-def solution_errors(experiment, references):
-    """A function of a network's parameters: its relative errors against each reference on the test grid."""
+def relative_errors(values, references):
+    """{name: error} of values against each reference."""
+    return {name: fem.relative_error(values, reference) for name, reference in references.items()}
+
+
+def solution_errors(experiment, references, factor=1.0):
+    """A function of the parameters of N: relative errors of factor * N against each reference on the test grid."""
     points = test_inputs(experiment)
-
-    def errors(params):
-        u = network(params, points.astype(params[0][0].dtype))
-        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
-
-    return errors
+    return lambda params: relative_errors(factor * network(params, points.astype(params[0][0].dtype)), references)
 
 
 def cell_grid(problem):
@@ -242,11 +242,6 @@ def corrector_errors(problem, inputs=lambda y: y):
     return errors
 
 
-def final_averages(history, options):
-    """The errors of a training as the captions of the paper report them."""
-    return {name: final_average(history, name, options.average) for name in history.errors}
-
-
 def of_trainings(settings, histories, **rest):
     """A result of trainings by the paper's recipe.  settings: {part: (Training, Options)}; histories: {name: History}.
 
@@ -269,8 +264,8 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
     problem, checks, axes = experiment.problem, [], test_axes(experiment)
     for refinement in (0.5, 1.0, 2.0):
         fine, elements = reference(problem, refinement)
-        tensor, r = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
-        v = homogenized_solution(problem, tensor, r, refinement)
+        coefficients = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
+        v = homogenized_solution(problem, coefficients.tensor, coefficients.reaction, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
     correctors = fem_correctors(problem, nhpinn.slow_nodes(problem, experiment.homogenized["points"]))
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
@@ -300,7 +295,7 @@ def three_steps(experiment, recipe, seed, errors):
     errors: is given the errors that a training of step 3 can record, see training.recorder.
     """
     problem, axes = experiment.problem, test_axes(experiment)
-    fine, (tensor, r) = derivatives_of(reference(problem, 1.0)[0], axes), fem_coefficients(problem, CELL_ELEMENTS)
+    fine, exact = derivatives_of(reference(problem, 1.0)[0], axes), fem_coefficients(problem, CELL_ELEMENTS)
     found, u, dim, seconds, w = {}, fine[0], problem.dim, {}, None
 
     def cells(problem, rng):
@@ -324,8 +319,8 @@ def three_steps(experiment, recipe, seed, errors):
     if problem.initial is None and problem.reaction is None:
         found["certified"] = nhpinn_bounds.certificate(problem, correctors, coefficients, u0).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
-    pair = (coefficients.tensor(nodes), tensor(nodes)) if problem.reaction is None else (coefficients.reaction, r)
-    found["e_a"] = fem.relative_error(*pair)
+    learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
+    found["e_a"] = fem.relative_error(learned, wanted)
     corrected, values = corrected_errors(experiment, fine, (p, slope[:, :dim], second[:, :dim, :dim]), correctors)
     found, fields = found | corrected, {"solution": p, "reference": u, "corrected": values}
     if not problem.slow:
@@ -386,7 +381,7 @@ def run_plain(experiment, task, checkpoints=no_checkpoints):
 def run_classical(experiment, task, checkpoints=no_checkpoints):
     """The PINN on the multiscale equation."""
     problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "classical", task)
-    u = reference(problem, 1.0)[0].on_grid(*test_axes(experiment))
+    u = fine_values(experiment)
     rng = np.random.default_rng(stream(task, "classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))

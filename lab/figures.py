@@ -14,22 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lab.panels import (
-    Missing,
-    against_eps,
-    bandwidth,
-    by_problem,
-    coefficient,
-    corrector,
-    effective,
-    error_image,
-    error_in_time,
-    fine_image,
-    history,
-    reconstruction,
-    solution,
-    study,
-)
+from lab import panels
 
 PANEL = (3.5, 1.75)  # inches: width of a panel, the column of a journal, and height of its axes
 MARGINS, LEGEND_ROW = (0.78, 0.46, 0.17, 0.25), 0.19  # around the axes (left, bottom, right, top), inches
@@ -64,7 +49,7 @@ class Picture(NamedTuple):
 
 
 def errors(*quantities, last=None):
-    return partial(history, quantities=quantities, last=last)
+    return partial(panels.history, quantities=quantities, last=last)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -72,9 +57,9 @@ def errors(*quantities, last=None):
 # ---------------------------------------------------------------------------------------------------
 
 LEARNED, CLASSICAL, BOTH = (
-    partial(solution, methods=methods) for methods in (["adam"], ["classical"], ["adam", "classical"])
+    partial(panels.solution, methods=methods) for methods in (["adam"], ["classical"], ["adam", "classical"])
 )
-EVERY = partial(history, quantities=("e1", "transfer", "classical"), optional=("chi1", "chi1_plain", "N"))
+EVERY = partial(panels.history, quantities=("e1", "transfer", "classical"), optional=("chi1", "chi1_plain", "N"))
 
 
 def zoomed(*quantities, last):
@@ -92,9 +77,9 @@ TRANSFER = "Error of the classical PINN that starts from NH-PINN's solution, dur
 def reaction_figures(first, *lasts):
     """Figures 14 to 18, and 19 to 23 with the smaller eps."""
     rows = (
-        (IN_TIME, coefficient, LEARNED),
+        (IN_TIME, panels.coefficient, LEARNED),
         (FAILING, *(errors("classical", last=last) for last in lasts), CLASSICAL),
-        (CORRECTOR, errors("N", last=7000), corrector),
+        (CORRECTOR, errors("N", last=7000), panels.corrector),
         (NH_PINN, *zoomed("e1", "e3", last=2000)),
         (TRANSFER, errors("transfer")),
     )
@@ -102,20 +87,22 @@ def reaction_figures(first, *lasts):
 
 
 PAPER = {  # problem -> {number of the figure: (caption, panels)}
-    "const1d": {1: (f"{HERE[:-1]} and the error of the classical PINN.", coefficient, CLASSICAL, errors("classical"))},
+    "const1d": {
+        1: (f"{HERE[:-1]} and the error of the classical PINN.", panels.coefficient, CLASSICAL, errors("classical")),
+    },
     "elliptic2d": {
-        2: ("The coefficient, and the fine solution.", coefficient, fine_image),
+        2: ("The coefficient, and the fine solution.", panels.coefficient, panels.fine_image),
         3: (ERROR_OF.format("the classical PINN"), *zoomed("classical", last=1500)),
         4: (ERROR_OF.format("the corrector χ₁"), *zoomed("chi1", "chi1_plain", last=4000)),
         5: (ERROR_OF.format("the corrector χ₂"), *zoomed("chi2", "chi2_plain", last=4000)),
         6: (NH_PINN, *zoomed("e1", "e3", last=1200)),
-        7: ("The fine solution minus that of NH-PINN: blue where NH-PINN is too large.", error_image),
+        7: ("The fine solution minus that of NH-PINN: blue where NH-PINN is too large.", panels.error_image),
         8: (TRANSFER, errors("transfer")),
     },
     "slow1d": {
-        9: (HERE, coefficient, LEARNED),
+        9: (HERE, panels.coefficient, LEARNED),
         10: (FAILING, *zoomed("classical", last=500), CLASSICAL),
-        11: ("a*, its derivative: learned, and exact.", partial(effective, order=0), partial(effective, order=1)),
+        11: ("a*, its derivative: learned, and exact.", *(partial(panels.effective, order=i) for i in (0, 1))),
         12: (NH_PINN, errors("e1", "e3")),
         13: (TRANSFER, errors("transfer")),
     },
@@ -128,11 +115,11 @@ CORRECTED = "First-order reconstruction u₀ + ε χⱼ ∂ⱼu₀: over three p
 
 def drawings(experiments):
     """Every picture there could be."""
-    rows, corrected = [], [partial(reconstruction, distance=distance) for distance in (False, True)]
+    rows, corrected = [], [partial(panels.reconstruction, distance=distance) for distance in (False, True)]
     for name in experiments:
         rows += [Drawing(name, name, ALL, (BOTH, EVERY)), Drawing(f"{name}-corrected", name, CORRECTED, corrected)]
-        for i, (caption, *panels) in PAPER.get(name, {}).items():
-            rows.append(Drawing(f"fig{i:02}", name, f"Fig. {i} of the paper. {caption}", panels))
+        for i, (caption, *shown) in PAPER.get(name, {}).items():
+            rows.append(Drawing(f"fig{i:02}", name, f"Fig. {i} of the paper. {caption}", shown))
     return [row for row in rows + studies() if row.problem is None or row.problem in experiments]
 
 
@@ -140,30 +127,30 @@ def studies():
     """The pictures of the studies."""
 
     def of(method, across, *quantities, **where):
-        return partial(study, method=method, across=across, quantities=quantities, **where)
+        return partial(panels.study, method=method, across=across, quantities=quantities, **where)
 
     kinds = [("loss", loss) for loss in ("strong form", "energy", "first order")]
     losses = [of("losses", "minimiser", "predicted", "trained", where=kind) for kind in kinds]
-    law_eps = partial(against_eps, quantity="classical_predicted", points="classical_shape")
-    eps = [partial(against_eps, quantity=q, order=1) for q in ("e1", "e1_corrected_interior")]
+    law_eps = partial(panels.against_eps, method="law", quantity="classical_predicted", trained="classical_shape")
+    sweep = partial(panels.against_eps, method="sweep", order=1)
+    eps = [partial(sweep, quantity=quantity) for quantity in ("e1", "e1_corrected_interior")]
     in_2d, in_1d = of("layers", "periodicity", "chi1", "chi2"), of("layers", "periodicity", "chi1")
     rows = (
         ("law-eps", None, LAW, [law_eps]),
-        ("law-bandwidth", "const1d", "The classical PINN's loss on const1d, minimised exactly.", [bandwidth]),
-        *(
-            (f"{name}-losses", name, f"What three losses learn on {name}.", losses)
-            for name in ("const1d", "elliptic2d")
-        ),
+        ("law-bandwidth", "const1d", "The classical PINN's loss on const1d, minimised exactly.", [panels.bandwidth]),
+        ("const1d-losses", "const1d", "What three losses learn on const1d.", losses),
+        ("elliptic2d-losses", "elliptic2d", "What three losses learn on elliptic2d.", losses),
         ("layers", "elliptic2d", "Ways to ask for periodicity on elliptic2d: a dot a training.", [in_2d]),
         ("const1d-layers", "const1d", "Ways to ask for periodicity on const1d: a dot a training.", [in_1d]),
         ("robustness", "elliptic2d", ROBUSTNESS, [of("robustness", "layers", "chi1", "chi2")]),
-        ("time", "elliptic2d", "A corrector of elliptic2d, by networks and by finite elements.", [error_in_time]),
+        ("time", "elliptic2d", IN_SECONDS, [panels.error_in_time]),
         ("eps", None, "NH-PINN by the recipe sharp against ε, and its reconstruction.", eps),
     )
     return [Drawing(*row, study=True) for row in rows]
 
 
 LAW = "The classical PINN against ε: predicted (lines), trained, less the mean of the boundary values (open markers)."
+IN_SECONDS = "A corrector of elliptic2d, by networks and by finite elements."
 ROBUSTNESS = "Learning rates and weights on elliptic2d, with oversampling and without: a dot a training."
 
 
@@ -180,17 +167,17 @@ def draw(results, experiments, folder):
     """
     import matplotlib
 
-    found, drawn, skipped = by_problem(results), [], []
+    found, drawn, skipped = panels.by_problem(results), [], []
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for drawing in drawings(experiments):
             try:
-                panels = compose(drawing, experiments, found)
-            except Missing as missing:
+                figures = compose(drawing, experiments, found)
+            except panels.Missing as missing:
                 skipped.append(f"{drawing.name} ({missing})")
                 continue
-            caption, path = " ".join(filter(None, [drawing.caption, *map(hidden, panels)])), folder / drawing.name
-            drawn.append(Picture(path, None if drawing.study else drawing.problem, caption, save(panels, path)))
+            caption, path = " ".join(filter(None, [drawing.caption, *map(hidden, figures)])), folder / drawing.name
+            drawn.append(Picture(path, None if drawing.study else drawing.problem, caption, save(figures, path)))
     return drawn, skipped
 
 

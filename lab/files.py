@@ -50,6 +50,11 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def light(result):
+    """A result without what is drawn alone, so that thousands of them fit into the memory."""
+    return {key: value for key, value in result.items() if key not in ("history", "fields", "coefficients")}
+
+
 def reduced(result, dim):
     """A result of a problem of `dim` dimensions as it is published, small: its solution at every fifth point an axis,
     and for each error that a training recorded where it was least after the first fifth of the epochs, in which one
@@ -57,8 +62,7 @@ def reduced(result, dim):
     the command, what says nothing of the machine's folders."""
     if "least" in result:
         return result
-    kept = {key: value for key, value in result.items() if key not in ("history", "fields", "coefficients")}
-    kept["least"] = {}
+    kept = light(result) | {"least": {}}
     if "command" in result:
         kept["command"] = re.sub(r" --out ('[^']*'|\S+)", "", result["command"])
     if result.get("history") and "clock" in result:

@@ -23,9 +23,9 @@ ZOOM = (0.25, 0.9)  # in x: a few periods
 
 def computed():
     """a* and, on the test grid: values and slopes of the fine solution, of both networks and of the reconstruction."""
-    problem, (cell, homogenized, classical) = (
-        EXPERIMENT.problem,
-        (split(getattr(EXPERIMENT, part))[0] for part in ("cell", "homogenized", "classical")),
+    problem = EXPERIMENT.problem
+    cell, homogenized, classical = (
+        split(getattr(EXPERIMENT, part))[0] for part in ("cell", "homogenized", "classical")
     )
     x, axes = test_inputs(EXPERIMENT), test_axes(EXPERIMENT)
     fine = fine_solution(problem)[0]

@@ -11,16 +11,9 @@ import sys
 import traceback
 from pathlib import Path
 
+import nhpinn
 from lab.settings import split
 from lab.training import Options, check_options
-from nhpinn import (
-    Training,
-    check_cell_training,
-    check_equation_training,
-    check_integer,
-    check_positive,
-    check_problem,
-)
 from nhpinn_networks import depends_on_x
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
@@ -71,7 +64,7 @@ def checked(value):
     problem = value if isinstance(value, Problem) else value.problem
     if not (isinstance(problem, Problem) and isinstance(problem.name, str) and problem.name.isidentifier()):
         raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
-    check_problem(problem)
+    nhpinn.check_problem(problem)
     if problem.slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
         problem = problem._replace(slow=slow)
@@ -79,8 +72,8 @@ def checked(value):
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
     problem = problem._replace(domain=tuple(map(tuple, problem.domain)), period=period, **methods)  # hashable
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
-    check_integer("test_points", own.test_points, 3, 10**4)
-    check_positive("tolerance", own.tolerance, 1.0)
+    nhpinn.check_integer("test_points", own.test_points, 3, 10**4)
+    nhpinn.check_positive("tolerance", own.tolerance, 1.0)
     for part in ("cell", "plain", "homogenized", "classical"):
         if (given := getattr(own, part)) is not None:
             check_part(part, given, problem)
@@ -92,13 +85,13 @@ def check_part(part, given, problem):
     try:
         settings, options = split(given)
     except TypeError as error:
-        fields = ", ".join(Training._fields + Options._fields)
+        fields = ", ".join(nhpinn.Training._fields + Options._fields)
         raise TypeError(f"{part}: {error.args[0].split(' ', 1)[-1]}; expected {fields}") from error
     check_options(options)
     if part in ("cell", "plain"):
-        check_cell_training(settings, problem.dim)
+        nhpinn.check_cell_training(settings, problem.dim)
     else:
-        check_equation_training(settings, problem.dim, problem.initial is not None)
+        nhpinn.check_equation_training(settings, problem.dim, problem.initial is not None)
 
 
 def line_of(error, path):

@@ -2,8 +2,8 @@
 
 A panel is a function of (axes, experiment, results, settings of its own); `results` of a problem are
 {method: [result of each seed]}.  A line is the mean over the seeds, the band around it their range, a thin dashed line
-the number that the paper printed.  Panels reach into the results by `at`, which raises Missing where there is nothing
-to draw.
+the number that the paper printed.  Panels reach into the results by `saved` and `at`, which raise Missing where there
+is nothing to draw.
 """
 
 import numpy as np
@@ -18,17 +18,18 @@ class Missing(Exception):
     """Results that a picture needs are not there."""
 
 
-# Errors during trainings: the quantity that each ends in -> label, color, method, training, name in the history.
+# Errors during trainings: the quantity that each ends in -> label, color, method, training.
 CURVES = {
-    "classical": ("classical PINN", VERMILION, "classical", "classical", "classical"),
-    "transfer": ("transfer learning", ORANGE, "adam", "transfer", "transfer"),
-    "e1": ("NH-PINN (e1)", BLUE, "adam", "homogenized", "e1"),
-    "e3": ("its last step (e3)", SKY, "adam", "homogenized", "e3"),
-    "N": ("corrector N", GREEN, "adam", "cell", "N"),
+    "classical": ("classical PINN", VERMILION, "classical", "classical"),
+    "transfer": ("transfer learning", ORANGE, "adam", "transfer"),
+    "e1": ("NH-PINN (e1)", BLUE, "adam", "homogenized"),
+    "e3": ("its last step (e3)", SKY, "adam", "homogenized"),
+    "N": ("corrector N", GREEN, "adam", "cell"),
+    "chi1": ("χ₁ with oversampling", GREEN, "adam", "cell"),
+    "chi2": ("χ₂ with oversampling", GREEN, "adam", "cell"),
+    "chi1_plain": ("χ₁ without", PURPLE, "plain", "cell_plain"),
+    "chi2_plain": ("χ₂ without", PURPLE, "plain", "cell_plain"),
 }
-for _chi, _label in (("chi1", "χ₁"), ("chi2", "χ₂")):
-    CURVES[_chi] = (f"{_label} with oversampling", GREEN, "adam", "cell", _chi)
-    CURVES[f"{_chi}_plain"] = (f"{_label} without", PURPLE, "plain", "cell_plain", _chi)
 WORDS = {  # what the results call otherwise
     "chi1": "corrector χ₁",
     "chi2": "corrector χ₂",
@@ -54,8 +55,8 @@ def by_problem(results):
     return found
 
 
-def at(results, method, *keys):
-    """What every seed of a method saved under keys: a list of arrays."""
+def saved(results, method, *keys):
+    """What every seed of a method saved under keys: a list."""
     found = results.get(method)
     if not found:
         raise Missing(method)
@@ -63,7 +64,12 @@ def at(results, method, *keys):
         if any(key not in part for part in found):
             raise Missing(f"{method}: {' '.join(keys)}")
         found = [part[key] for part in found]
-    return [np.asarray(part, dtype=float) for part in found]
+    return found
+
+
+def at(results, method, *keys):
+    """The same as arrays."""
+    return [np.asarray(part, dtype=float) for part in saved(results, method, *keys)]
 
 
 def along_line(values, experiment):
@@ -116,10 +122,10 @@ def history(axes, experiment, results, quantities, last=None, optional=()):
     """
     shown = []
     for quantity in (*quantities, *optional):
-        label, color, method, part, error = CURVES[quantity]
+        label, color, method, part = CURVES[quantity]
         try:
             epochs = at(results, method, "history", part, "epochs")[0]
-            errors = np.stack(at(results, method, "history", part, "errors", error))
+            errors = np.stack(at(results, method, "history", part, "errors", quantity.removesuffix("_plain")))
         except Missing:
             if quantity in optional:
                 continue
@@ -215,10 +221,8 @@ def fine_image(axes, experiment, results):
 def error_image(axes, experiment, results):
     """The fine solution minus that of NH-PINN, for the first seed."""
     u, p = (at(results, "adam", "fields", field)[0] for field in ("reference", "solution"))
-    span = {"vmin": -np.abs(u - p).max(), "vmax": np.abs(u - p).max(), "cmap": "RdBu_r"}
-    image(
-        axes, experiment.problem, u - p, f"fine solution − NH-PINN, seed {results['adam'][0]['task']['seed']}", **span
-    )
+    title, most = f"fine solution − NH-PINN, seed {results['adam'][0]['task']['seed']}", np.abs(u - p).max()
+    image(axes, experiment.problem, u - p, title, vmin=-most, vmax=most, cmap="RdBu_r")
 
 
 def corrector(axes, experiment, results):
@@ -250,8 +254,8 @@ def error_in_time(axes, experiment, results):
     band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", "chi1")), VERMILION, "NH-PINN, adam")
     sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", "chi1")
     axes.plot(*sharp, "o", color=BLUE, label="NH-PINN, sharp")
-    elements = [row["chi1"] for row in results["fem"][0]["cells"]] if at(results, "fem", "clock", "cells") else []
-    axes.plot(results["fem"][0]["clock"]["cells"], elements, "x", color=BLACK, label="finite elements")
+    elements = [row["chi1"] for row in saved(results, "fem", "cells")[0]]
+    axes.plot(at(results, "fem", "clock", "cells")[0], elements, "x", color=BLACK, label="finite elements")
     axes.set(xlabel="seconds", ylabel="relative L2 error", title="error of corrector χ₁ against time", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     log_scale(axes)
@@ -259,10 +263,7 @@ def error_in_time(axes, experiment, results):
 
 def bandwidth(axes, experiment, results):
     """The error of the exact minimiser of the classical PINN's loss against the bandwidth of the functions."""
-    at(results, "law", "seconds")
-    rows = results["law"][0].get("bandwidth")
-    if not rows:
-        raise Missing("law: bandwidth")
+    rows = saved(results, "law", "bandwidth")[0]
     for points, color in zip(dict.fromkeys(row["points"] for row in rows), (VERMILION, BLUE), strict=False):
         line = [(row["bandwidth"], row["error"]) for row in rows if row["points"] == points]
         axes.plot(*zip(*line, strict=True), "o-", ms=4, color=color, label=f"{points} points")
@@ -276,8 +277,7 @@ def study(axes, experiment, results, method, across, quantities, where=()):
 
     where: (column, value) of the rows that are drawn; the value is the title.
     """
-    at(results, method, "seconds")
-    rows = [row for result in results[method] for row in result["study"]]
+    rows = [row for rows in saved(results, method, "study") for row in rows]
     rows = [row for row in rows if not where or row[where[0]] == where[1]]
     places = list(dict.fromkeys(row[across] for row in rows))
     for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
@@ -295,35 +295,31 @@ def study(axes, experiment, results, method, across, quantities, where=()):
 # ---------------------------------------------------------------------------------------------------
 
 
-def against_eps(axes, experiments, found, quantity, points=None, order=None):
-    """A quantity from the rows with a column eps of every study, a line for each problem; order: theory's slope.
+def against_eps(axes, experiments, found, method, quantity, trained=None, order=None):
+    """A quantity in the rows of a study against eps, a line for each problem.
 
-    points: another quantity, drawn as open markers without a line where there is one.
+    trained: another quantity, drawn as open markers.  order: that of theory, as the slope of a guide above all lines.
     """
-    lines = {}  # (quantity, problem, recipe) -> eps -> values of the seeds
+    lines = {}  # (quantity, problem) -> eps -> values of the seeds
     for name in experiments:
-        for result in (result for seeds in found.get(name, {}).values() for result in seeds):
-            for row in result.get("study", ()):
-                for shown in [q for q in (quantity, points) if "eps" in row and q in row]:
-                    line = lines.setdefault((shown, name, result["recipe"]), {})
-                    line.setdefault(row["eps"], []).append(row[shown])
-    if quantity not in {shown for shown, _, _ in lines}:
+        for row in (row for result in found.get(name, {}).get(method, ()) for row in result["study"]):
+            for shown in [q for q in (quantity, trained) if q in row]:
+                lines.setdefault((shown, name), {}).setdefault(row["eps"], []).append(row[shown])
+    if not lines:
         raise Missing(f"{quantity} against eps")
-    for (shown, name, recipe), line in lines.items():
-        color, marker = list(zip(COLORS, "os^vD", strict=True))[list(experiments).index(name) % len(COLORS)]
-        eps = np.array(sorted(line))
-        values = np.array([np.mean(line[e]) for e in eps])
-        if shown == points:
-            axes.plot(eps, values, marker, color=color, ms=8, mfc="none", label=f"{name}, trained")
-            continue
-        label = name if len({recipe for _, _, recipe in lines}) == 1 else f"{name}, {recipe}"
-        axes.plot(eps, values, color=color, marker=marker, ms=4, label=label)
-    if order:  # a guide above all lines
-        eps = np.array(sorted({e for line in lines.values() for e in line}))
+    for (shown, name), line in lines.items():
+        place = list(experiments).index(name) % len(COLORS)
+        if shown == trained:
+            style = {"ls": "", "ms": 8, "mfc": "none", "label": f"{name}, trained"}
+        else:
+            style = {"ms": 4, "label": name}
+        means = [np.mean(line[e]) for e in sorted(line)]
+        axes.plot(sorted(line), means, color=COLORS[place], marker="os^vD"[place], **style)
+    eps = np.array(sorted({e for line in lines.values() for e in line}))
+    if order:
         most = max(np.mean(values) / e**order for line in lines.values() for e, values in line.items())
         axes.plot(eps, 1.5 * most * eps**order, color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
         log_scale(axes)
-    ticks = sorted({e for line in lines.values() for e in line})
     axes.set(xscale="log", xlabel="ε", ylabel="relative L2 error", title=WORDS.get(quantity, quantity))
-    axes.set_xticks(ticks, [f"1/{1 / e:.0f}" for e in ticks])
+    axes.set_xticks(eps, [f"1/{1 / e:.0f}" for e in eps])
     axes.set_xticks([], minor=True)

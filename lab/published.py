@@ -9,7 +9,6 @@ No number is typed in: a test writes them again and compares.
 import argparse
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from lab import claims, files, tables, tasks
@@ -19,41 +18,35 @@ from problems import EXPERIMENTS, PROBLEMS
 FOLDER = Path("docs", "results")
 PAGES = (Path("README.md"), Path("docs", "why-pinns-fail.md"), Path("docs", "not-reproduced.md"))
 PLACE = re.compile(r"(<!-- python -m lab.published: (\w+) -->\n).*?(<!-- end -->\n)", re.S)  # of a table in a page
-ERRORS = (  # text, quantities, recipe
-    ("classical PINN", ["classical"], "adam"),
-    (
-        "bounds of its energy error, without a fine solution",
-        ["classical_certified_lower", "classical_certified_upper"],
-        "adam",
-    ),
-    ("e1: NH-PINN against the fine solution, `adam`", ["e1"], "adam"),
-    ("e3: its last step alone, `adam`", ["e3"], "adam"),
-    ("e3, `sharp`", ["e3"], "sharp"),
-    ("e4: homogenization alone", ["e4"], "fem"),
-    ("energy error of NH-PINN, at most, `sharp`", ["certified"], "sharp"),
+ERRORS = (  # text, quantity, recipe; one with two bounds is an interval
+    ("classical PINN", "classical", "adam"),
+    ("bounds of its energy error, without a fine solution", "classical_certified", "adam"),
+    ("e1: NH-PINN against the fine solution, `adam`", "e1", "adam"),
+    ("e3: its last step alone, `adam`", "e3", "adam"),
+    ("e3, `sharp`", "e3", "sharp"),
+    ("e4: homogenization alone", "e4", "fem"),
+    ("energy error of NH-PINN, at most, `sharp`", "certified", "sharp"),
 )
 HOMOGENIZATION = (
-    ("e4: homogenization alone", ["e4"], "fem"),
-    ("e2: with the tensor of `adam`", ["e2"], "adam"),
-    ("e4 with the first corrector", ["e1_corrected"], "fem"),
-    ("the same, inside", ["e1_corrected_interior"], "fem"),
-    ("the corrector chi_1", ["chi1"], "adam"),
-    ("chi_1 without oversampling", ["chi1_plain"], "adam"),
-    ("chi_2", ["chi2"], "adam"),
-    ("chi_2 without oversampling", ["chi2_plain"], "adam"),
-    ("the corrector N", ["N"], "adam"),
-    ("the homogenized coefficient", ["e_a"], "adam"),
+    ("e4: homogenization alone", "e4", "fem"),
+    ("e2: with the tensor of `adam`", "e2", "adam"),
+    ("e4 with the first corrector", "e1_corrected", "fem"),
+    ("the same, inside", "e1_corrected_interior", "fem"),
+    ("the corrector chi_1", "chi1", "adam"),
+    ("chi_1 without oversampling", "chi1_plain", "adam"),
+    ("chi_2", "chi2", "adam"),
+    ("chi_2 without oversampling", "chi2_plain", "adam"),
+    ("the corrector N", "N", "adam"),
+    ("the homogenized coefficient", "e_a", "adam"),
 )
 
 
 def load(folder, budget=None):
     """Saved results of one budget by task, made under the settings that this source has; None: the largest there is."""
-    results = {}
-    for path in sorted(Path(folder, "tasks").glob("*.json")):
-        with suppress(ValueError, TypeError, KeyError, RecursionError):  # of other settings, or not a result
-            task, result = tasks.saved(path, EXPERIMENTS)
-            results.setdefault(task.budget, {})[task] = result
-    return results.get(budget or next((name for name in reversed(BUDGETS) if name in results), None), {})
+    results, _ = tasks.saved(folder, EXPERIMENTS)
+    there = {task.budget for task in results}
+    budget = budget or next((name for name in reversed(BUDGETS) if name in there), None)
+    return {task: result for task, result in results.items() if task.budget == budget}
 
 
 def reduce(results, folder):
@@ -90,15 +83,14 @@ def table(header, rows):
 
 
 def quantities(found, rows):
-    """Quantities of all problems, with the paper's printed numbers in parentheses; two are an interval."""
+    """Quantities of all problems, with the paper's printed numbers in parentheses."""
 
-    def shown(name, wanted, recipe):
-        each = [found.rows.get((name, quantity, recipe)) for quantity in wanted]
-        if None in each:
-            return ""
-        values = [row["value"] for row in each]
-        text = f"{values[0]:.3g}" if len(values) == 1 else f"[{values[0]:.4f}, {values[1]:.4f}]"
-        return text + (f" ({each[0]['paper']:.3g})" if each[0]["paper"] else "")
+    def shown(name, quantity, recipe):
+        if (name, f"{quantity}_lower", recipe) in found.rows:
+            lower, upper = (found.value(name, f"{quantity}_{end}", recipe) for end in ("lower", "upper"))
+            return f"[{lower:.4f}, {upper:.4f}]"
+        there = (name, quantity, recipe) in found.rows
+        return claims.beside_paper(found, name, quantity, recipe) if there else ""
 
     return table(["", *PROBLEMS], [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in rows])
 
@@ -118,13 +110,12 @@ def law(found):
 
 def bandwidth(found):
     """Errors of the exact minimisers of the classical loss, their losses in parentheses."""
-    rows, widths = [], {}
+    lines, widths = {}, {}
     for name in PROBLEMS:
         for row in found.of(name, "law")[0]["bandwidth"]:
-            rows += [] if rows and rows[-1][:2] == [name, row["points"]] else [[name, row["points"]]]
-            rows[-1].append(f"{row['error']:.3g} ({row['loss']:.1g})")
+            lines.setdefault((name, row["points"]), []).append(f"{row['error']:.3g} ({row['loss']:.1g})")
             widths[row["bandwidth"]] = None
-    return table(["", "points", *(f"s = {s:g}" for s in widths)], rows)
+    return table(["", "points", *(f"s = {s:g}" for s in widths)], [[*label, *cells] for label, cells in lines.items()])
 
 
 def losses(found):
@@ -159,7 +150,6 @@ TABLES = {
 
 def provenance(results):
     """What was run, when, by what, on what, and how long it took."""
-
     in_time = sorted(results.values(), key=lambda result: result.get("started", ""))
 
     def of_all(key, between=", "):
@@ -168,11 +158,11 @@ def provenance(results):
     seconds = {}
     for task, result in results.items():
         seconds.setdefault((task.problem, task.method), []).append(result["processor_seconds"])
-    names, methods = list(PROBLEMS), list(dict.fromkeys(method for _, method in seconds))
     rows = []
-    for method in sorted(methods, key=list(tasks.METHODS).index):
-        each = [seconds.get((name, method), []) for name in names]
-        rows.append([method, *(f"{sum(s) / len(s):.1f} ({len(s)})" if s else "" for s in each)])
+    for method in tasks.METHODS:
+        each = [seconds.get((name, method), []) for name in PROBLEMS]
+        if any(each):
+            rows.append([method, *(f"{sum(s) / len(s):.1f} ({len(s)})" if s else "" for s in each)])
     total = sum(result["processor_seconds"] for result in results.values())
     first, last = (in_time[i].get("started", "") for i in (0, -1))
     versions = {f"{name} {v}" for result in results.values() for name, v in result.get("versions", {}).items()}
@@ -192,7 +182,7 @@ def provenance(results):
         f"{len(results)} tasks, {total:.0f} s of processor time in all. Processor seconds of a task, means over seeds, "
         "with their number:",
         "",
-        *tables.markdown_table(["", *names], rows),
+        *tables.markdown_table(["", *PROBLEMS], rows),
     ]
     return "\n".join(lines) + "\n"
 

@@ -18,10 +18,10 @@ COLORS = {" <": ' class="better"', " >": ' class="worse"'}  # of numbers, by the
 MARKS = {claims.REPRODUCED: ("✓", "better"), claims.NOT: ("✗", "worse"), claims.UNKNOWN: ("–", "small")}
 
 
-def page(shown, titles, results, judged=(), pictures=(), skipped=()):
+def page(shown, results, judged=(), pictures=(), skipped=()):
     """The page as a string.
 
-    shown: tables.Shown.  titles: {name of a problem: its title}.  results: those of all tasks.
+    shown: tables.Shown.  results: those of all tasks.
     judged: (Claim, verdict, evidence) of each claim.  pictures, skipped: as figures.draw returns them.
     """
     drawn = {picture.path.name for picture in pictures}
@@ -30,7 +30,7 @@ def page(shown, titles, results, judged=(), pictures=(), skipped=()):
     parts = [  # (anchor, title, content)
         ("verdict", "The verdict", verdict(shown)),
         ("overview", "Overview", section(shown.overview._replace(title=""), "overview")),
-        *((f"problem-{n}", f"{titles[n]} `{n}`", problem(found, n, pictures)) for n, found in shown.problems.items()),
+        *((f"problem-{n}", found.title, problem(found, n, pictures)) for n, found in shown.problems.items()),
         ("claims", "The paper's claims", claims_list(judged, drawn) if judged else ""),
         ("studies", "Studies", f'<div class="studies">{"".join(studies)}</div>' if studies else ""),
         ("settings", "Settings", f"<p>{inline(shown.made)}</p>" + "".join(map(section, shown.settings)) + missing),

@@ -25,7 +25,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import numpy as np
-import scipy
 
 import fem
 import nhpinn
@@ -48,9 +47,7 @@ def versions():
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "autograd": importlib.metadata.version("autograd"),
+        **{name: importlib.metadata.version(name) for name in ("numpy", "scipy", "autograd")},
         "blas": f"{blas['name']} {blas['version']}",
         "machine": platform.machine(),
     }

@@ -17,10 +17,11 @@ import numpy as np
 import fem
 import nhpinn
 from lab import averages, experiments, training
-from lab.experiments import final_averages, of_trainings
+from lab.experiments import of_trainings
 from lab.minimisers import exact_minimiser, feature_count
 from lab.settings import averages_are_trained, few, stream
 from lab.settings import training as settings_of
+from lab.training import final_averages
 from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
 from nhpinn_sharp import waves
 
@@ -135,7 +136,7 @@ def predicted(experiment, sampled=False, a_period=1.0):
 
 def run_law(experiment, task, checkpoints=training.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
-    u, v = fine_values(experiment), predicted(experiment)
+    u, v = experiments.fine_values(experiment), predicted(experiment)
     error = {n: fem.relative_error(predicted(experiment, True, n), u) for n in few(resolutions(experiment), task)}
     return {
         "recipe": "fem",
@@ -175,10 +176,6 @@ def resolutions(experiment):
     return [n for n in (1, 0.5, 2, 3, 4, 6, 8) if round(n * count) + experiments.ORDER <= points or n == 1]
 
 
-def fine_values(experiment, refinement=1.0):
-    return experiments.reference(experiment.problem, refinement)[0].on_grid(*experiments.test_axes(experiment))
-
-
 def law_at(experiment, task, checkpoints):
     """One row of the sweep; stationary problems are trained as well, with 8 points a period, in 2D 1024 an epoch, and
     there in a whole budget alone.
@@ -187,7 +184,7 @@ def law_at(experiment, task, checkpoints):
     takes to fade, since the averaged equation forbids slopes alone, and only the boundary term sees a constant.
     """
     problem = experiment.problem
-    u = fine_values(experiment, REFINEMENT[problem.dim])
+    u = experiments.fine_values(experiment, REFINEMENT[problem.dim])
     row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(experiment), u)}
     if averages_are_trained(problem, task):
         (settings, options), histories = settings_of(experiment, "classical", task), {}
@@ -293,37 +290,28 @@ def predicted_by(experiment, name):
 
 def run_losses(experiment, task, checkpoints=training.no_checkpoints):
     """Errors of networks trained on the three losses by Adam, and of exact minimisers, beside those predicted."""
-    problem, u = experiment.problem, fine_values(experiment)
+    problem, u = experiment.problem, experiments.fine_values(experiment)
     settings, options = settings_of(experiment, "classical", task)
     settings, options = settings._replace(weights=(1.0,), **LOSS_TRAINING), options._replace(batch=1024)
     count, rows, histories = POINTS_A_CELL[problem.dim] * cells(problem), [], {}
     axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
+    x = experiments.test_inputs(experiment)
+    phi = bubble(problem, x)[0]
     for name in LOSSES:
         v, loss = predicted_by(experiment, name), averaged_loss(problem, name, axes)
-        errors_of, rng = errors_of_u(experiment, {"trained": u, "from_predicted": v}), stream(task, name)
-        rng, outputs = np.random.default_rng(rng), loss.terms[0].mix.shape[-1]
-        errors = lambda params, of=errors_of: of(lambda x: network(params, x.astype(params[0][0].dtype)))  # noqa: E731
+        references = {"trained": u, "from_predicted": v}
+        errors = experiments.solution_errors(experiment, references, phi)
+        rng, outputs = np.random.default_rng(stream(task, name)), loss.terms[0].mix.shape[-1]
         start = init_network((problem.dim, *settings.hidden, outputs), rng)
         history = training.run(loss, start, settings, options, rng, errors, checkpoints(name))[1]
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
         rows.append(row | {"minimiser": "Adam"} | final_averages(history, options))
         for bandwidth in few(BANDWIDTHS, task):
             least = exact_minimiser(loss, problem.domain, problem.dim, bandwidth, np.random.default_rng(0))
-            rows.append(row | {"minimiser": f"bandwidth {bandwidth}"} | errors_of(lambda x, least=least: least(x)[0]))
+            found = experiments.relative_errors(phi * least(x)[0], references)
+            rows.append(row | {"minimiser": f"bandwidth {bandwidth}"} | found)
         histories[name] = history
     return of_trainings({"losses": (settings, options)}, histories, quantities={}, study=rows)
-
-
-def errors_of_u(experiment, references):
-    """A function of a function N of points: relative errors of u = phi N against each reference."""
-    x = experiments.test_inputs(experiment)
-    phi = bubble(experiment.problem, x)[0]
-
-    def errors(N):
-        u = phi * N(x)
-        return {name: fem.relative_error(u, reference) for name, reference in references.items()}
-
-    return errors
 
 
 # ---------------------------------------------------------------------------------------------------

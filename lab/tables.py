@@ -7,6 +7,8 @@ and `screen` are below, the page is made by report.py.
 
 import textwrap
 from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -102,9 +104,8 @@ def place(quantity):
 
 def shown(done, made, results, experiments, judged=()):
     """Everything as tables and sentences.  done, made: what was run, and how; judged: verdicts of measured claims."""
-    rows, by_problem = summarize(results, experiments), {}
-    for row in rows:
-        by_problem.setdefault(row["problem"], []).append(row)
+    rows = summarize(results, experiments)
+    by_problem = {name: list(found) for name, found in groupby(rows, key=itemgetter("problem"))}
     return Shown(
         rows,
         made,
@@ -147,7 +148,7 @@ def problem_table(experiment, rows):
         cells = [cell(by_recipe[recipe], quantity, number) for recipe in recipes]
         lines.append([QUANTITIES.get(quantity, quantity), *cells, "" if paper is None else f"{paper:g}"])
     problem = experiment.problem
-    return Table(f"{problem.name}: {problem.title}", ["relative error", *recipes, "paper"], lines)
+    return Table(f"{problem.title} `{problem.name}`", ["relative error", *recipes, "paper"], lines)
 
 
 def cell(found, quantity, show):
@@ -256,7 +257,7 @@ def study_tables(results):
 def study_table(title, results):
     by_label = {}
     for result in results:
-        clock = result["clock"] if isinstance(result.get("clock"), list) else [{}] * len(result["study"])
+        clock = result.get("clock", [{}] * len(result["study"]))
         for row, times in zip(result["study"], clock, strict=True):
             row = row | times
             label = tuple((n, v) for n, v in row.items() if not isinstance(v, float) or n in LABELS)
@@ -279,11 +280,10 @@ def settings_tables(results):
         for part, settings in result.get("settings", {}).items():
             row = (task.problem, part, *map(setting, settings.values()))
             kinds.setdefault((result["recipe"], tuple(settings)), {})[row] = None
-    found = [
-        Table("", [f"{recipe}: problem", "part", *columns], list(map(list, rows)))
-        for (recipe, columns), rows in kinds.items()
+    return [
+        Table("" if i else "Trainings", [f"{recipe}: problem", "part", *columns], list(map(list, rows)))
+        for i, ((recipe, columns), rows) in enumerate(kinds.items())
     ]
-    return [table._replace(title="Trainings" if i == 0 else "") for i, table in enumerate(found)]
 
 
 def setting(value):

@@ -1,6 +1,5 @@
 """Every method that there is, and the tasks (problem, method, seed, budget) that a command asks for."""
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -104,7 +103,7 @@ def settings_hash(task, experiment):
     data = others | {"problem": experiment.problem._asdict()}
     modules = [experiments] + ([averages, studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
     text = json.dumps([task, data, trainings, *map(constants, modules)], default=described)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return files.digest(text)[:8]
 
 
 def constants(module):
@@ -120,12 +119,18 @@ def described(value):
     return value.item() if isinstance(value, np.generic) else repr(value)
 
 
-def saved(path, known):
-    """The task of a saved result, and the result; known: {name: Experiment}.  Raises ValueError if not repeatable."""
-    result = files.read(path)
-    task = Task(**result["task"])
-    if task.problem not in known:
-        raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
-    if path.stem != name_of(task, known[task.problem]):
-        raise ValueError("made under other settings than this source has, cannot be repeated")
-    return task, result
+def saved(folder, known):
+    """Of a folder: {task: result} that can be repeated, and {path: reason} of the rest.  known: {name: Experiment}."""
+    found, refused = {}, {}
+    for path in sorted((folder / "tasks").glob("*.json")):
+        try:
+            result = files.read(path)
+            task = Task(**result["task"])
+            if task.problem not in known:
+                raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
+            if path.stem != name_of(task, known[task.problem]):
+                raise ValueError("made under other settings than this source has, cannot be repeated")
+            found[task] = result
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            refused[path] = error
+    return found, refused

@@ -132,10 +132,10 @@ def check_options(options):
         raise ValueError(f"dtype: found {shown(options.dtype)}, expected 'float32' or 'float64'")
 
 
-def final_average(history, name, epochs):
-    """The mean of an error over the records of the last `epochs` epochs, as the captions of the paper say."""
-    kept = [e for e, at in zip(history.errors[name], history.epochs, strict=True) if at > history.epochs[-1] - epochs]
-    return float(np.mean(kept))
+def final_averages(history, options):
+    """{name of an error: its mean over the records of the last epochs}, as the captions of the paper say."""
+    late = np.array(history.epochs) > history.epochs[-1] - options.average
+    return {name: float(np.mean(np.array(errors)[late])) for name, errors in history.errors.items()}
 
 
 def reuse_freed_memory():

@@ -15,6 +15,10 @@ def found(values=(), **results):
     return claims.Found(rows, {tuple(name.split("_")): list(listed) for name, listed in results.items()})
 
 
+def verdict_by(judge, found):
+    return claims.judged(next(claim for claim in claims.CLAIMS if claim.judge is judge), found)[0]
+
+
 def test_without_results_nothing_is_judged():
     verdicts = {claims.judged(claim, found())[0] for claim in claims.CLAIMS}
     assert verdicts == {claims.UNKNOWN}
@@ -28,20 +32,20 @@ def test_e2_below_e4_depends_on_the_converged_e4(converged, verdict):
         right = converged if name == "elliptic2d" else EXPERIMENTS[name].paper["e4"]
         wrong = right if verdict == claims.REPRODUCED or name == "elliptic2d" else 0.5
         values |= {(name, "e2", "adam"): 0.99 * wrong, (name, "e4", "fem"): wrong}
-    assert claims.judged(next(c for c in claims.CLAIMS if c.judge is claims.e2_below_e4), found(values))[0] == verdict
+    assert verdict_by(claims.e2_below_e4, found(values)) == verdict
 
 
 @pytest.mark.parametrize("e1, verdict", [(0.001, claims.REPRODUCED), (0.3, claims.NOT)])
 def test_a_larger_error_of_the_method_breaks_its_claim(e1, verdict):
     values = {(name, q, "adam"): v for name in claims.FOUR for q, v in (("classical", 0.9), ("e1", e1))}
-    assert claims.better_than_classical(found(values))[0] == verdict
+    assert verdict_by(claims.better_than_classical, found(values)) == verdict
 
 
 @pytest.mark.parametrize("worst, verdict", [(0.04, claims.REPRODUCED), (0.4, claims.PARTLY)])
 def test_robustness_is_a_matter_of_the_worst_setting(worst, verdict):
     rows = [{"layers": 2, "chi1": 0.03}, {"layers": 2, "chi1": 0.03}, {"layers": 2, "chi1": worst}]
     rows += [{"layers": 0, "chi1": 0.5}, {"layers": 0, "chi1": 2.0}]
-    assert claims.oversampling_is_robust(found(elliptic2d_robustness=[{"study": rows}]))[0] == verdict
+    assert verdict_by(claims.oversampling_is_robust, found(elliptic2d_robustness=[{"study": rows}])) == verdict
 
 
 @pytest.mark.parametrize("trained, verdict", [(0.98, claims.REPRODUCED), (0.03, claims.NOT)])
@@ -54,7 +58,7 @@ def test_the_law_is_judged_by_what_was_trained(trained, verdict):
     fields = {"solution": [1 - trained, 0.0]}
     results = {f"{name}_classical": [{"least": least, "fields": fields}] for name in PROBLEMS}
     results |= {f"{name}_law": [{"fields": {"solution": [0.0205, 0.0]}}] for name in PROBLEMS}
-    assert claims.law_holds(found(values, **results))[0] == verdict
+    assert verdict_by(claims.law_holds, found(values, **results)) == verdict
 
 
 @pytest.mark.parametrize("wide, verdict", [(0.01, claims.REPRODUCED), (0.9, claims.PARTLY)])
@@ -64,7 +68,7 @@ def test_three_causes_are_seen_in_the_exact_minimisers(wide, verdict):
     rows = [dict(zip(("points", "bandwidth", "loss", "error"), row, strict=True)) for row in rows]
     values = {(name, "classical_predicted", "fem"): 0.985 for name in PROBLEMS}
     results = {f"{name}_law": [{"bandwidth": rows}] for name in PROBLEMS}
-    assert claims.three_causes(found(values, **results))[0] == verdict
+    assert verdict_by(claims.three_causes, found(values, **results)) == verdict
 
 
 @pytest.mark.parametrize("lower, verdict", [(0.95, claims.REPRODUCED), (0.1, claims.NOT)])
@@ -73,7 +77,8 @@ def test_what_is_proved_follows_from_the_bounds(lower, verdict):
     for name in ("const1d", "elliptic2d", "slow1d"):
         values |= {(name, "certified", recipe): 0.05 for recipe in ("adam", "sharp")}
         values |= {(name, f"classical_certified_{end}", "adam"): lower for end in ("lower", "upper")}
-    assert claims.failure_is_proved(found(values))[0] == claims.success_is_proved(found(values))[0] == verdict
+    for judge in (claims.failure_is_proved, claims.success_is_proved):
+        assert verdict_by(judge, found(values)) == verdict
 
 
 def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_path, monkeypatch):

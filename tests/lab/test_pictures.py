@@ -108,6 +108,7 @@ def results_of(name, seed):
         result(
             name, "law", seed, study=rows, bandwidth=[{"points": 101, "bandwidth": b, "error": 0.9} for b in (1, 2)]
         ),
+        result(name, "sweep", seed, study=rows),
     ]
     if correctors:
         made.append(result(name, "plain", seed, history=plain))
@@ -277,9 +278,8 @@ def report_page(pictures=(), skipped=(), message=HOSTILE):
     failed = Task("slow1d", "adam", 7, "paper")
     results[failed] = {"task": failed._asdict(), "error": message, "seconds": 0, "versions": {message: message}}
     shown = tables.shown("Done with `code`.", message, results, EXPERIMENTS, [claims.NOT])
-    titles = {name: experiment.problem.title for name, experiment in EXPERIMENTS.items()}
     judged = [(claims.CLAIMS[0], claims.NOT, message), (claims.CLAIMS[1], claims.UNKNOWN, "")]
-    return report.page(shown, titles, list(results.values()), judged, pictures, skipped), shown
+    return report.page(shown, list(results.values()), judged, pictures, skipped), shown
 
 
 class Tags(HTMLParser):
@@ -349,7 +349,7 @@ def test_what_is_better_and_worse_than_the_paper_is_marked_by_a_sign_and_a_color
     shown = tables.shown("", "", {Task(**made["task"]): made}, EXPERIMENTS)
     assert shown.overview.rows[1] == ["", "adam", "0.98 ~", "[0.981, 0.99]", "", "0.001 <", "0.5 >", "", "", "2"]
     assert ["classical PINN, certified", "[0.981, 0.99]", ""] in shown.problems["slow1d"].rows
-    page = report.page(shown, {"slow1d": "title"}, [made])
+    page = report.page(shown, [made])
     assert re.search('<td class="better"><span>0.001 &lt;', page) and re.search(
         '<td class="worse"><span>0.5 &gt;', page
     )

@@ -116,7 +116,7 @@ def test_a_constant_coefficient_leaves_the_exact_solution():
 def test_the_predicted_error_approaches_one_as_eps_squared():
     def rest(eps):
         at = studies.at_eps(EXPERIMENTS["const1d"], eps)
-        return 1 - fem.relative_error(studies.predicted(at), studies.fine_values(at))
+        return 1 - fem.relative_error(studies.predicted(at), experiments.fine_values(at))
 
     assert rest(1 / 16) / rest(1 / 64) == pytest.approx(16, rel=0.03)
 
@@ -124,7 +124,7 @@ def test_the_predicted_error_approaches_one_as_eps_squared():
 def test_a_fine_enough_space_finds_the_solution_by_the_same_loss():
     """The loss is least at the solution: what fails is its minimum over functions that do not oscillate."""
     experiment = EXPERIMENTS["elliptic2d"]
-    u = studies.fine_values(experiment)
+    u = experiments.fine_values(experiment)
     coarse, fine = (fem.relative_error(studies.predicted(experiment, True, n), u) for n in (1, 8))
     assert coarse > 0.85 and fine < 0.01
 
@@ -196,7 +196,7 @@ def test_an_exact_minimiser_is_where_a_loss_does_not_change(name):
 def test_the_loss_of_the_classical_pinn_misleads_smooth_functions_only():
     """Smooth functions lose the solution; those that follow the cells have it, if the points are enough."""
     experiment, task = EXPERIMENTS["const1d"], Task("const1d", "law", 0, "paper")
-    rows = studies.law_of_bandwidth(experiment, studies.fine_values(experiment), task)
+    rows = studies.law_of_bandwidth(experiment, experiments.fine_values(experiment), task)
     found = {(row["points"], row["bandwidth"]): (row["error"], row["loss"]) for row in rows}
     assert all(0.97 < found["enough", s][0] < 1 for s in (1, 2, 5, 10)) and found["enough", 160][0] < 0.01
     error, loss = found["the paper's", 160]

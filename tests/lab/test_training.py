@@ -89,8 +89,8 @@ def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
 
 def test_errors_are_averaged_over_the_last_epochs():
     history = training.History(list(range(0, 101, 10)), [0.0] * 11, [0.0] * 11, {"e": [float(i) for i in range(11)]})
-    assert training.final_average(history, "e", 30) == np.mean([8, 9, 10])
-    assert training.final_average(history, "e", 1) == 10
+    for average, mean in ((30, np.mean([8, 9, 10])), (1, 10)):
+        assert training.final_averages(history, training.Options(average=average)) == {"e": mean}
 
 
 @pytest.mark.parametrize("change", [{"average": 0}, {"every": 0}, {"batch": 0}, {"dtype": "float16"}, {"batch": 2.5}])
