@@ -373,7 +373,7 @@ class TwoScale(NamedTuple):
     tensor: Callable  # a*(x)
     divergence: Callable  # d_i a*_ij
     macro: tuple  # lines, values (N, ..., 1): u0, see `interpolated`
-    micro: tuple  # lines, values (m, ..., X * (1 + pairs) * dim): chi_j and phi_kij of every node
+    micro: tuple  # lines, coefficients (m, ..., X * (1 + pairs) * dim): chi_j and phi_kij of every node
     layers: tuple = ()  # of a face: axis, side, factors of v (kinds, knots), of s (pairs, kinds, knots)
     constant: float = 0.0  # of s, in one dimension
     along: int = 0  # the axis along which r is integrated
@@ -381,21 +381,29 @@ class TwoScale(NamedTuple):
 
 # --- tensor-product interpolants ----------------------------------------------------------------------
 #
-# line(coordinates (n,), order): derivatives of N cardinal functions, (n, N)
+# line(coordinates (n,), order): derivatives of N functions of one axis, cardinal ones or waves, (n, N)
 
 
 def spline_line(nodes, degree=5):
     return make_interp_spline(nodes, np.eye(len(nodes)), degree)
 
 
-def fourier_line(count, period):
-    wave = 2j * np.pi / period * np.arange(-(count // 2), count // 2 + 1)
-    back = np.exp(-np.outer(wave, period / count * (np.arange(count) + 0.5))) / count
-    return partial(fourier_series, period, wave, back)
+def fourier_line(count, period, x, order=0):
+    """1, cos k_1 x, ..., sin k_1 x, ... or their derivatives: (n, count), for an odd count."""
+    k = 2 * np.pi / period * np.arange(1, count // 2 + 1)
+    angle = np.outer(x % period, k) + order * np.pi / 2
+    parts = [np.full((len(x), 1), float(order == 0)), k**order * np.cos(angle), k**order * np.sin(angle)]
+    return np.concatenate(parts, axis=1)
 
 
-def fourier_series(period, wave, back, x, order):  # not a closure, so that a Certificate can be pickled
-    return ((np.exp(np.outer(x % period, wave)) * wave**order) @ back).real
+def fourier_series(values, period):
+    """An interpolant of values (m, ..., C) at the midpoints of a cell of these periods: lines, coefficients."""
+    m = len(values)
+    lines = [partial(fourier_line, m, p) for p in period]
+    for axis, (line, p) in enumerate(zip(lines, period, strict=True)):
+        back = line(p / m * (np.arange(m) + 0.5)) * np.append(1, np.full(m - 1, 2)) / m
+        values = np.moveaxis(np.tensordot(back, values, (0, axis)), 0, axis)
+    return lines, values
 
 
 def interpolated(lines, values, axes, grid, second=False):
@@ -430,7 +438,7 @@ def fluxes_potential(flux, period):
 
 
 def micro_tables(coefficient, correctors, period):
-    """chi_j and phi_kij at every node, as values of Fourier series at midpoints: lines, values."""
+    """chi_j and phi_kij at every node as Fourier series: lines, coefficients."""
     d, m = len(period), CELLS[len(period)]
     y = midpoints(d, period, m)
     tables = []
@@ -440,8 +448,7 @@ def micro_tables(coefficient, correctors, period):
         a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
-    lines = [fourier_line(m, p) for p in period]
-    return lines, np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
+    return fourier_series(np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1), period)
 
 
 # --- v and s ----------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ BUDGETS = {
         400,
         "the paper's epochs where they take seconds, fewer elsewhere; at most 256 random equation points in each",
     ),
-    "paper": Budget(1, NO_LIMIT, None, 10, 1, inf, "the paper's points and epochs"),
+    "paper": Budget(1, NO_LIMIT, None, 20, 1, inf, "the paper's points and epochs"),
 }
 
 

@@ -47,6 +47,19 @@ def random_problem(seed, dim, slow, contrast, eps):
     return problem(coefficient, lambda x: np.cos(x @ q) + constant, [(0, h) for h in high], slow, eps, tuple(period))
 
 
+@given(seeds, st.integers(1, 3), st.integers(1, 4))
+def test_a_fourier_series_is_the_trigonometric_polynomial_through_its_values(seed, dim, half):
+    rng, m = np.random.default_rng(seed), 2 * half + 1
+    period, k = rng.uniform(0.3, 3, dim), rng.integers(-half, half + 1, dim)
+    wave, phase = TAU * k / period, rng.uniform(0, TAU)
+    grid = tensor_grid([p * (np.arange(m) + 0.5) / m for p in period])
+    lines, table = certificates.fourier_series(np.cos(grid @ wave + phase).reshape(*[m] * dim, 1), period)
+    x = rng.uniform(-2, 2, (5, dim))
+    value, slope, _ = certificates.interpolated(lines, table, x.T, False)
+    assert np.allclose(value[0], np.cos(x @ wave + phase), atol=1e-12)
+    assert np.allclose(slope[:, 0].T, -wave * np.sin(x @ wave + phase)[:, None], atol=1e-11 * (1 + abs(wave).max()))
+
+
 def homogenized(p, elements=None, noise=0.0):
     """Correctors, a* and u0 by finite elements; noise: of the correctors, relative to the period."""
     dim, period = len(p.domain), np.broadcast_to(p.period, len(p.domain))
