@@ -576,9 +576,10 @@ def face_layer(c, axis, side):
     rest = np.einsum("ijn,jn->in", back, flux.T) - np.einsum("jin,jn->in", root, grad.T) - v[:, 0, 0]
     rows = np.concatenate([v[:, :, 1:].reshape(d, -1, n), s.reshape(d, -1, n)], axis=1)
     size = np.sqrt((rows**2).sum((0, 2)))
-    rows /= np.where(size > 0, size, 1)[:, None]
+    size[size <= 1e-12 * size.max()] = np.inf  # what rounding left of nothing has the factor zero
+    rows /= size[:, None]
     G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
-    factors = np.linalg.lstsq(G, rhs, rcond=1e-12)[0] / np.where(size > 0, size, 1)
+    factors = np.linalg.lstsq(G, rhs, rcond=1e-12)[0] / size
     of_v = np.zeros((kinds, knots))
     of_v[:, 1:], of_v[0, 0] = factors[: kinds * (knots - 1)].reshape(kinds, -1), -1
     return axis, side, of_v, factors[kinds * (knots - 1) :].reshape(-1, kinds, knots)
