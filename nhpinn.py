@@ -988,6 +988,12 @@ def check_homogenize(dim, period, recipe, tolerance, seed):
     check_integer("seed", seed, 0, np.inf)
 
 
+def check_cells_fit(problem):
+    lengths = np.diff(problem.domain)[:, 0]
+    if np.any(problem.eps * np.broadcast_to(problem.period, problem.dim) > lengths * (1 + 1e-9)):
+        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
+
+
 def check_executor(executor):
     if executor is not None and not callable(getattr(executor, "map", None)):
         raise TypeError(f"executor: found {type(executor).__name__}, expected a concurrent.futures.Executor, or None")
@@ -1007,9 +1013,8 @@ def check_solve(problem, recipe, tolerance, seed):
             "takes images and a TwoPhase is homogenize"
         )
     check_problem(problem)
-    lengths, edge = np.diff(box)[:, 0], grid(box, {1: 65, 2: 9, 3: 5}[dim])
-    if np.any(problem.eps * np.broadcast_to(period, dim) > lengths * (1 + 1e-9)):
-        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
+    check_cells_fit(problem)
+    edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
 
 

@@ -16,10 +16,12 @@ from lab.training import Options, check_options
 from nhpinn import (
     Training,
     check_cell_training,
+    check_cells_fit,
     check_equation_training,
     check_integer,
     check_positive,
     check_problem,
+    checked_cell,
 )
 from nhpinn_networks import depends_on_x
 from problems import EXPERIMENTS, Experiment, Problem, experiment
@@ -57,7 +59,7 @@ def load(path):
             own = checked(value)
         except (ValueError, TypeError) as error:
             where = lines_of(text, variable)
-            line = where.get(str(error).split(":")[0], where.get(""))
+            line = where.get(str(error).split(":")[0], where.get("", 1))
             raise ValueError(f"{path}, line {line}: {error}") from error
         if own.problem.name not in found or isinstance(value, Experiment):  # an Experiment stands for its Problem
             found[own.problem.name] = own._replace(file=text)
@@ -72,6 +74,8 @@ def checked(value):
     if not (isinstance(problem, Problem) and isinstance(problem.name, str) and problem.name.isidentifier()):
         raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
     check_problem(problem)
+    check_cells_fit(problem)
+    checked_cell(problem)
     if problem.slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
         problem = problem._replace(slow=slow)
@@ -112,8 +116,9 @@ def line_of(error, path):
 def lines_of(text, variable):
     """Where a variable's record is made: {field: line of its keyword, "": line of the statement}."""
     lines = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and variable in [getattr(target, "id", None) for target in node.targets]:
+    for node in ast.walk(ast.parse(text)):
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(node, ast.Assign | ast.AnnAssign) and variable in [getattr(name, "id", None) for name in targets]:
             lines[""] = node.lineno
             for part in ast.walk(node.value):
                 lines |= {word.arg: word.value.lineno for word in getattr(part, "keywords", ())}
