@@ -567,6 +567,7 @@ def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
     if not callable(coefficient):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
     points = checked_points("points", points)
+    check_executor(executor)
     of_x_alone = len(inspect.signature(coefficient).parameters) == 1
     task = partial(_homogenize_one, coefficient, of_x_alone, dim or points.shape[1], options)
     found = list(counted(executor, task, points))
@@ -606,6 +607,7 @@ def solve(
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list | np.ndarray) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
     check_solve(problem, recipe, tolerance, seed)
+    check_executor(executor)
     domain = tuple((float(low), float(high)) for low, high in box)
     problem = problem._replace(domain=domain, period=tuple(map(float, np.broadcast_to(period, dim))))
     cell = checked_cell(problem)
@@ -676,10 +678,15 @@ class Solution(NamedTuple):
         return self.coefficients.tensor(self._inside(x))
 
     def corrector(self, x, y):
-        return self.correctors.expansion(self._inside(x), checked_points("y", y, self.problem.dim))[0].T
+        x, y = self._inside(x), checked_points("y", y, self.problem.dim)
+        if len(x) != len(y):
+            raise ValueError(f"y: found {len(y)} points, expected as many as x, {len(x)}")
+        return self.correctors.expansion(x, y)[0].T
 
     def _inside(self, x):
         x, (low, high) = checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
+        if not len(x):
+            raise ValueError("x: found no points, expected one at least")
         if np.any((x < low) | (x > high)):
             raise ValueError(f"x: found points outside of the box {self.problem.domain}, expected them inside")
         return x
@@ -744,12 +751,12 @@ def certify(solution, value, gradient):
 
     value(x) -> (n,), gradient(x) -> (n, dim); the candidate need not vanish on the boundary.
     """
+    if not isinstance(solution, Solution):
+        raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
     if solution.certificate is None:
         raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
-    x = grid(solution.problem.domain, 3)
-    checked_values("value", value, x)
-    if (slope := called("gradient", gradient, x)).shape != x.shape:
-        raise ValueError(f"gradient: returned shape {slope.shape} at points of shape {x.shape}, expected the same")
+    value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
+    check_gradient(value, gradient, solution.problem)
     return nhpinn_bounds.certify(solution.certificate, value, gradient)
 
 
@@ -948,13 +955,13 @@ def check_integer(name, value, least, most=10**9):
 
 
 def check_positive(name, value, most=LARGEST):
-    if isinstance(value, bool) or not isinstance(value, Real) or not SMALLEST <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, Real) or not SMALLEST <= float(value) <= most:
         raise ValueError(f"{name}: found {shown(value)}, expected a positive number, {SMALLEST:g} to {most:g}")
 
 
 def check_period(period, dim):
     """A number, or one an axis."""
-    periods = period if isinstance(period, tuple | list) else (period,) * dim
+    periods = list(period) if isinstance(period, tuple | list) or np.ndim(period) == 1 else (period,) * dim
     if len(periods) != dim:
         raise ValueError(f"period: found {shown(period)}, expected a positive number, or {dim} of them")
     for length in periods:
@@ -981,6 +988,17 @@ def check_homogenize(dim, period, recipe, tolerance, seed):
     check_integer("seed", seed, 0, np.inf)
 
 
+def check_cells_fit(problem):
+    lengths = np.diff(problem.domain)[:, 0]
+    if np.any(problem.eps * np.broadcast_to(problem.period, problem.dim) > lengths * (1 + 1e-9)):
+        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
+
+
+def check_executor(executor):
+    if executor is not None and not callable(getattr(executor, "map", None)):
+        raise TypeError(f"executor: found {type(executor).__name__}, expected a concurrent.futures.Executor, or None")
+
+
 def check_solve(problem, recipe, tolerance, seed):
     """Raises ValueError or TypeError for a problem that `solve` has made of its arguments, if they cannot be meant."""
     dim, box, period = problem.dim, problem.domain, problem.period
@@ -995,10 +1013,35 @@ def check_solve(problem, recipe, tolerance, seed):
             "takes images and a TwoPhase is homogenize"
         )
     check_problem(problem)
-    lengths, edge = np.diff(box)[:, 0], grid(box, {1: 65, 2: 9, 3: 5}[dim])
-    if np.any(problem.eps * np.broadcast_to(period, dim) > lengths * (1 + 1e-9)):
-        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
+    check_cells_fit(problem)
+    edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
+
+
+def checked_gradient(gradient, x):
+    """gradient(x) of a candidate: (n, dim) and finite, or a ValueError."""
+    slope = called("gradient", gradient, x)
+    if slope.shape != x.shape:
+        raise ValueError(f"gradient: returned shape {slope.shape} at points of shape {x.shape}, expected the same")
+    if not np.all(np.isfinite(slope)):
+        raise ValueError("gradient: not finite everywhere, expected real numbers")
+    return slope
+
+
+def check_gradient(value, gradient, problem):
+    """Raises ValueError where differences of a candidate's values are not its gradient; kinks at some points may be."""
+    low, high = np.transpose(problem.domain)
+    x = low + (high - low) * np.random.default_rng(0).uniform(0.01, 0.99, (100, problem.dim))
+    step = np.eye(problem.dim) * np.maximum(1e-4 * problem.eps * np.array(problem.period), 1e-5 * (high - low))
+    slope, size = gradient(x), np.abs(value(x)).max()
+    for axis, half in enumerate(step):
+        width, lost = half[axis], 1e-6 * size / half[axis]  # what single precision may lose
+        miss = np.abs((value(x + half) - value(x - half)) / (2 * width) - slope[:, axis])
+        if np.median(miss) > 0.1 * np.median(np.abs(slope[:, axis])) + 0.01 * np.abs(slope).max() + lost:
+            raise ValueError(
+                f"gradient: differs from differences of value by {np.median(miss):.3g} along axis {axis}, the median "
+                f"of {len(x)} points; expected the gradient of value"
+            )
 
 
 def checked_points(name, points, dim="dim"):
@@ -1053,11 +1096,14 @@ def _labelled(image, dim, values):
     labels, where = np.unique(image, return_inverse=True)
     if missing := [label.item() for label in labels if label.item() not in values]:
         raise ValueError(f"values: found none for the label {shown(missing[0])}, expected one for each in the image")
-    table = [np.asarray(values[label.item()], dtype=float) for label in labels]
-    if any(entry.ndim for entry in table):
-        table = [entry if entry.ndim else entry * np.eye(dim) for entry in table]
+    try:
+        table = [np.asarray(values[label.item()], dtype=float) for label in labels]
+    except (TypeError, ValueError):
+        table = [np.zeros(0)]
     if any(entry.shape not in ((), (dim, dim)) for entry in table):
         raise ValueError(f"values: found {shown(values)}, expected numbers or tensors ({dim}, {dim})")
+    if any(entry.ndim for entry in table):
+        table = [entry if entry.ndim else entry * np.eye(dim) for entry in table]
     return np.array(table)[where.reshape(image.shape)]
 
 

@@ -276,7 +276,7 @@ def reaction_cell(problem, period, tolerance, rng):
         C = solve_cell(features, y, *tensor_and_divergence(field, y), -r[None])
         jet = features.jet(operator_jet(between, *tensor_and_divergence(field, between)))
         miss = (jet[-1] @ C)[:, 0] - r_between
-        return Found(features, count, C, np.linalg.norm(miss) / np.linalg.norm(r_between))
+        return Found(features, count, C, relative(np.linalg.norm(miss), np.linalg.norm(r_between)))
 
     return grown_until(tolerance, attempt, dim, rng)
 

@@ -50,7 +50,7 @@ def load(path):
             own = checked(value)
         except (ValueError, TypeError) as error:
             where = lines_of(text, variable)
-            line = where.get(str(error).split(":")[0], where.get(""))
+            line = where.get(str(error).split(":")[0], where.get("", 1))
             raise ValueError(f"{path}, line {line}: {error}") from error
         if own.problem.name not in found or isinstance(value, Experiment):  # an Experiment stands for its Problem
             found[own.problem.name] = own._replace(file=text)
@@ -65,6 +65,8 @@ def checked(value):
     if not (isinstance(problem, Problem) and isinstance(problem.name, str) and problem.name.isidentifier()):
         raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
     nhpinn.check_problem(problem)
+    nhpinn.check_cells_fit(problem)
+    nhpinn.checked_cell(problem)
     if problem.slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
         problem = problem._replace(slow=slow)
@@ -105,8 +107,9 @@ def line_of(error, path):
 def lines_of(text, variable):
     """Where a variable's record is made: {field: line of its keyword, "": line of the statement}."""
     lines = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and variable in [getattr(target, "id", None) for target in node.targets]:
+    for node in ast.walk(ast.parse(text)):
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(node, ast.Assign | ast.AnnAssign) and variable in [getattr(name, "id", None) for name in targets]:
             lines[""] = node.lineno
             for part in ast.walk(node.value):
                 lines |= {word.arg: word.value.lineno for word in getattr(part, "keywords", ())}

@@ -238,6 +238,7 @@ def test_printed_tensors_have_no_negative_zeros(unit):
         ("recipe: found 'adam', expected it for functions alone", {"coefficient": disc(0.5), "recipe": "adam"}),
         ("recipe: found 'adam', expected it for functions", {"coefficient": np.ones((3, 3)), "recipe": "adam"}),
         ("values: found {0: 1}, expected None", {"coefficient": disc(0.5), "values": {0: 1}}),
+        ("values: found {1: 'a'}, expected numbers", {"coefficient": np.ones((3, 3), int), "values": {1: "a"}}),
         ("values: found {0: 1}, expected None", {"coefficient": lambda y: 1 + 0 * y[:, 0], "values": {0: 1}}),
         (".*pores.*or values={0: ", {"coefficient": np.arange(9).reshape(3, 3)}),
         ("coefficient: not periodic.*as of a function of y % 1", {"coefficient": lambda y: 1 + y[:, 0] ** 2}),

@@ -342,6 +342,8 @@ def test_long_work_speaks_on_terminals_alone_and_can_be_interrupted(monkeypatch,
 WRONG = {
     "eps: found -1": {"eps": -1},
     "eps: found 'a'": {"eps": "a"},
+    "executor: found int": {"executor": 3},
+    "period: found .*, expected a positive number, or 1": {"period": np.ones(2)},
     "eps: found 1.4, expected eps . period": {"eps": 1.4},
     "eps: found 0.2, expected eps . period": {
         "period": 7.0,
@@ -391,14 +393,19 @@ def test_wrong_points_times_and_candidates(known):
     for wrong, sentence in (
         (lambda: u([[2.0]]), "x: found points outside"),
         (lambda: u(np.zeros(3)), "x: found shape"),
+        (lambda: u(np.zeros((0, 1))), "x: found no points"),
+        (lambda: u.corrector([[0.5]], [[0.5], [0.6]]), "y: found 2 points, expected as many as x, 1"),
         (lambda: u([[0.5]], 1.0), "t: found 1.0, expected none"),
         (lambda: timed([[0.5]], 2.0), "t: found 2.0, expected a time from 0 to 1"),
         (lambda: timed([[0.5]], [0.1, 0.2]), "t: found"),
         (lambda: nhpinn.certify(timed, source, source), "solution: found one with time"),
         (lambda: nhpinn.certify(u, source, source), "gradient: returned shape"),
         (lambda: nhpinn.certify(u, lambda x: x, lambda x: x), "value: returned shape"),
+        (lambda: nhpinn.certify(u, source, lambda x: np.nan * x), "gradient: not finite"),
+        (lambda: nhpinn.certify(u, source, lambda x: 3 * np.cos(x)), "gradient: differs from differences of value"),
+        (lambda: nhpinn.certify(source, source, np.cos), "solution: found function"),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises((ValueError, TypeError), match=sentence):
             wrong()
 
 

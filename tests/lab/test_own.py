@@ -72,10 +72,13 @@ def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_pat
     ("old", "new", "message"),
     [
         ("eps=0.125", "eps=-1", "line 9: eps: found -1, expected a positive number"),
+        ("eps=0.125", "eps=2.0", "line 9: eps: found 2, expected eps . period at most the box"),
         ("dim=1", "dim=4", "line 7: dim: found 4"),
         ("domain=((0.0, 1.0),)", "domain=((1.0, 0.0),)", "line 8: domain: found"),
         ("2 + np.sin(2 *", "2 + np.sin(3 *", "line 10: coefficient: not periodic"),
         ("2 + np.sin", "2 + np.sinus", "line 10: .*sinus"),
+        ("2 + np.sin(2 * np.pi * y[:, 0])", "np.where(y[:, 0] % 1 < 0.5, 1.0, 2.0)", "line 10: .*jumps in y"),
+        (MINE, MINE + "for k in (1, -2):\n    b = mine._replace(eps=k)\n", "line 14: eps: found -2"),
         ("1 + 0 * x[:, 0]", "x", "line 11: source: returned"),
         ("eps=0.125", "epsilon=0.125", "line 4: .*epsilon"),
         ('name="mine"', 'name="my problem"', "line 5: name: found 'my problem'"),
