@@ -25,10 +25,12 @@ checked of problems and settings stands at the end of this file.
 
 import inspect
 import math
+import pickle
 import sys
 import time
 from collections import namedtuple
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import pairwise
 from numbers import Integral, Real
@@ -267,8 +269,11 @@ def spline_weights(nodes):
     """Cubic splines through a tensor grid of nodes (X, dim): x (n, dim) -> the weight of each, gradients in x."""
     if len(nodes) == 1:
         return one_node
-    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
-    return lambda x: product_weights([(s(x[:, i]), s(x[:, i], 1)) for i, s in enumerate(splines)])
+    return partial(weights_of, [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)])
+
+
+def weights_of(splines, x):
+    return product_weights([(s(x[:, i]), s(x[:, i], 1)) for i, s in enumerate(splines)])
 
 
 class Coefficients(NamedTuple):
@@ -567,7 +572,7 @@ def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
     if not callable(coefficient):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
     points = checked_points("points", points)
-    check_executor(executor)
+    check_executor(executor, coefficient)
     of_x_alone = len(inspect.signature(coefficient).parameters) == 1
     task = partial(_homogenize_one, coefficient, of_x_alone, dim or points.shape[1], options)
     found = list(counted(executor, task, points))
@@ -607,7 +612,7 @@ def solve(
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list | np.ndarray) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
     check_solve(problem, recipe, tolerance, seed)
-    check_executor(executor)
+    check_executor(executor, coefficient)
     domain = tuple((float(low), float(high)) for low, high in box)
     problem = problem._replace(domain=domain, period=tuple(map(float, np.broadcast_to(period, dim))))
     cell = checked_cell(problem)
@@ -623,7 +628,24 @@ def solve(
         if initial is None:
             certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0)
     progress()
+    warn_of_large(problem, correctors, certificate)
     return Solution(problem, correctors, coefficients, u0, certificate, bounds, recipe, time.perf_counter() - start)
+
+
+def warn_of_large(problem, correctors, certificate):
+    """Warns where the expansion in eps has not begun to help."""
+    if certificate and certificate.error >= 1:
+        warn(
+            f"error: found a bound of {certificate.error:.3g}, expected one below 1, the error of zero: eps is not "
+            "small against the waves of source and coefficient, or the homogenized equation is not resolved"
+        )
+    if problem.reaction is not None:
+        N = correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
+        if (size := problem.eps * np.abs(N).max()) > 0.1:
+            warn(
+                f"reaction: eps N(x / eps) reaches {size:.2g}, expected at most 0.1: by that part of itself the "
+                "solution oscillates, and the error may be as large; a smaller eps or a weaker reaction has less"
+            )
 
 
 def checked_cell(problem):
@@ -809,7 +831,11 @@ def adam_recipe(problem):
     x = grid(problem.domain, {1: 4001, 2: 101, 3: 31}[dim])
     if any(np.any(f(x)) for f in (problem.source, problem.initial) if f):
         return steps
-    return steps._replace(equation=lambda *_: lambda x: (0 * x[:, 0], 0 * x, 0 * x[:, None] * x[:, :, None]))
+    return steps._replace(equation=lambda *_: zero)
+
+
+def zero(x):
+    return 0 * x[:, 0], 0 * x, 0 * x[:, None] * x[:, :, None]
 
 
 ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (5, 4)}  # an axis, order: of a cell and of the box
@@ -844,21 +870,25 @@ def element_cells(fields, y):
 
 def element_equation(problem, coefficients, rng):
     """Step 3; with time, by Crank and Nicolson, anew for every time asked for."""
-    d, r = problem.dim, coefficients.reaction
-    mesh = fem.Mesh(problem.domain, *ELEMENTS[d])
-    constant = (lambda x: np.full(len(x), r)) if r else None
+    mesh = fem.Mesh(problem.domain, *ELEMENTS[problem.dim])
     if problem.initial is None:
-        return fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant).at
+        return fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant(coefficients.reaction)).at
+    return partial(elements_in_time, problem, coefficients, mesh)
 
-    def at(points):
-        out = np.zeros(len(points)), np.zeros(points.shape), np.zeros((*points.shape, d + 1))
-        for t in np.unique(points[:, -1]):
-            steps, which = max(1, round(400 * t / problem.final_time)), points[:, -1] == t
-            u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, constant)
-            out[0][which], out[1][which, :d], out[2][which, :d, :d] = u.at(points[which, :d])
-        return out
 
-    return at
+def constant(r):
+    """A constant as a function of points; None for 0."""
+    return (lambda x: np.full(len(x), r)) if r else None
+
+
+def elements_in_time(problem, coefficients, mesh, points):
+    d, r = problem.dim, constant(coefficients.reaction)
+    out = np.zeros(len(points)), np.zeros(points.shape), np.zeros((*points.shape, d + 1))
+    for t in np.unique(points[:, -1]):
+        steps, which = max(1, round(400 * t / problem.final_time)), points[:, -1] == t
+        u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, r)
+        out[0][which], out[1][which, :d], out[2][which, :d, :d] = u.at(points[which, :d])
+    return out
 
 
 # --- what is checked before any work is done --------------------------------------------------------
@@ -994,9 +1024,15 @@ def check_cells_fit(problem):
         raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
 
 
-def check_executor(executor):
+def check_executor(executor, coefficient):
     if executor is not None and not callable(getattr(executor, "map", None)):
         raise TypeError(f"executor: found {type(executor).__name__}, expected a concurrent.futures.Executor, or None")
+    if isinstance(executor, ProcessPoolExecutor):  # others may send what pickle cannot
+        try:
+            pickle.dumps(coefficient)
+        except Exception as error:
+            sentence = "expected for other processes a function that is defined by def, outside of any function"
+            raise TypeError(f"coefficient: cannot be sent by the executor ({error}), {sentence}") from error
 
 
 def check_solve(problem, recipe, tolerance, seed):

@@ -752,14 +752,15 @@ def judged(c, coarse, fine):
         norms.append((least, min(part.flux, part.energy + part.own)))
         errors.append(part.own / least if least > 0 else np.inf if part.own > 0 else 0.0)
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
+    error, parts = float(errors[1] + change), (partial(at_points, c, which) for which in (slice(2), 2))
+    return Certificate(error, *parts, fine.residual, norms[1], change, c)
 
-    def at(x):
-        x, width = np.asarray(x, dtype=float), CELLS[len(c.box)] ** (len(c.box) - 1)
-        chunks = np.array_split(x, max(1, len(x) * width // BLOCK))
-        return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
 
-    error = float(errors[1] + change)
-    return Certificate(error, lambda x: tuple(at(x)[:2]), lambda x: at(x)[2], fine.residual, norms[1], change, c)
+def at_points(c, which, x):
+    """Some of v, grad v, s and r at any points x (n, d)."""
+    x, width = np.asarray(x, dtype=float), CELLS[len(c.box)] ** (len(c.box) - 1)
+    chunks = np.array_split(x, max(1, len(x) * width // BLOCK))
+    return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)][which]
 
 
 # --- other candidates -------------------------------------------------------------------------------

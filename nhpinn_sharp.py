@@ -675,20 +675,24 @@ def elliptic_lift(problem, coefficients):
     corners = grid(problem.domain, 2)
     a = coefficients(corners)[0]
     if problem.dim != 2 or np.abs(a[:, 0, 1]).max() > 1e-6 * np.sqrt(a[:, 0, 0] * a[:, 1, 1]).min():
-        return lambda jet: 0 * jet[..., 0]
-    f, (low, high) = checked_values("source", problem.source, corners), np.transpose(problem.domain)
+        return no_lift
+    return partial(corners_jet, problem.domain, corners, checked_values("source", problem.source, corners), a)
 
-    def lift(jet):
-        total = 0.0
-        for corner, strength, tensor in zip(corners, f, a, strict=True):
-            lengths = (high - low) / np.sqrt(np.diag(tensor))
-            near = list(distances(problem.domain, corner, jet))
-            x, y = (k * u for k, u in zip(lengths / lengths.max(), near, strict=True))
-            local = product_jet(product_jet(cutoff(near[0]), cutoff(near[1])), corner_jet(x, y))
-            total = total + strength * lengths.max() ** 2 * local
-        return total
 
-    return lift
+def no_lift(jet):
+    return 0 * jet[..., 0]
+
+
+def corners_jet(domain, corners, f, a, jet):
+    """The sum of what every corner adds, of a source f (4,) and coefficients a (4, 2, 2) there."""
+    total, (low, high) = 0.0, np.transpose(domain)
+    for corner, strength, tensor in zip(corners, f, a, strict=True):
+        lengths = (high - low) / np.sqrt(np.diag(tensor))
+        near = list(distances(domain, corner, jet))
+        x, y = (k * u for k, u in zip(lengths / lengths.max(), near, strict=True))
+        local = product_jet(product_jet(cutoff(near[0]), cutoff(near[1])), corner_jet(x, y))
+        total = total + strength * lengths.max() ** 2 * local
+    return total
 
 
 def layer_jet(x, t, a):
@@ -714,18 +718,19 @@ def parabolic_lift(problem, coefficients, features, C, frozen):
     t = frozen it is smooth, and stands still.
     """
     if problem.dim != 1:
-        return lambda jet: 0 * jet[..., 0]
+        return no_lift
     ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
     rates = coefficients(ends)[0][:, 0, 0] / (high - low) ** 2
     operator = columns(problem, coefficients, features, ends)[1] @ C
     strength = checked_values("source", problem.source, ends) - operator
+    return partial(ends_jet, problem.domain, ends, strength, rates, frozen)
 
-    def lift(jet):
-        total, t = 0.0, jet[..., 1] * (jet[0, :, 1] <= frozen)
-        t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
-        for end, s, rate in zip(ends, strength, rates, strict=True):
-            x = next(distances(problem.domain, end, jet))
-            total = total + s * product_jet(cutoff(x), layer_jet(x, t, rate))
-        return total
 
-    return lift
+def ends_jet(domain, ends, strength, rates, frozen, jet):
+    """The sum of what both ends add, of s (2,) and of a over the length squared (2,)."""
+    total, t = 0.0, jet[..., 1] * (jet[0, :, 1] <= frozen)
+    t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
+    for end, s, rate in zip(ends, strength, rates, strict=True):
+        x = next(distances(domain, end, jet))
+        total = total + s * product_jet(cutoff(x), layer_jet(x, t, rate))
+    return total

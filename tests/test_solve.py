@@ -1,5 +1,6 @@
 """An equation of one's own: the bar is above the truth, symmetries hold, wrong input is one sentence."""
 
+import pickle
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -29,6 +30,14 @@ def waves(x, y):
 
 def slowly(x, y):
     return waves(x, y) + x[:, 0] ** 2
+
+
+def constant(x, y):
+    return 2 + 0 * y[:, 0]
+
+
+def wave(y):
+    return 2 * anp.cos(TAU * y[:, -1])
 
 
 def source(x):
@@ -135,6 +144,19 @@ def test_rough_sources_have_a_bar_as_well_and_a_warning(kind, most):
     assert (kind == "jump") == any("kinks" in str(each.message) for each in said)
     assert all(each.filename == __file__ for each in said)
     assert Truth(waves, rough, [(0, np.pi)], 1 / 8, elements=60).error(u.gradient) <= u.error < most
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("error: found a bound of", {"source": lambda x: np.sin(400 * x[:, 0])}),
+        ("reaction: eps N", {"coefficient": constant, "reaction": lambda y: 60 * wave(y)}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:homogenized equation")
+def test_an_expansion_that_does_not_help_is_said(said, arguments):
+    with pytest.warns(UserWarning, match=said):
+        nhpinn.solve(**{"coefficient": waves, "source": source, "box": BOX[1], "eps": 0.2, **arguments})
 
 
 # What is known ---------------------------------------------------------------------------------------
@@ -307,6 +329,25 @@ def test_an_executor_changes_no_number(recipe):
             assert u.error == plain.error and len(u.correctors.nodes) > 3
 
 
+def arch(x):
+    return np.sin(np.pi * (x[:, 0] - BOX[1][0][0]) / np.ptp(BOX[1]))
+
+
+IN_TIME = {"coefficient": constant, "reaction": wave, "initial": arch, "tolerance": 1e-2}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"coefficient": slowly}, {"box": BOX[2], "tolerance": 1e-2}, IN_TIME, {**IN_TIME, "recipe": "fem"}],
+)
+def test_a_solution_is_sent_to_other_processes_whole(arguments):
+    u, x = solved(**arguments), inside(arguments.get("box", BOX[1]))
+    sent = pickle.loads(pickle.dumps(u))
+    for function in ("__call__", "gradient", "homogenized", "flux", "tensor"):
+        np.testing.assert_array_equal(getattr(u, function)(x), getattr(sent, function)(x))
+    assert str(u) == str(sent)
+
+
 def test_a_coefficient_at_many_points_is_what_each_is_alone():
     points = inside(BOX[2], 2)
     with ThreadPoolExecutor(1) as executor:
@@ -343,6 +384,10 @@ WRONG = {
     "eps: found -1": {"eps": -1},
     "eps: found 'a'": {"eps": "a"},
     "executor: found int": {"executor": 3},
+    "coefficient: cannot be sent by the executor": {
+        "executor": ProcessPoolExecutor(1),  # starts no process before there is work
+        "coefficient": lambda x, y: waves(x, y),
+    },
     "period: found .*, expected a positive number, or 1": {"period": np.ones(2)},
     "eps: found 1.4, expected eps . period": {"eps": 1.4},
     "eps: found 0.2, expected eps . period": {
