@@ -51,6 +51,7 @@ from nhpinn_networks import (
     POROUS,
     SMALLEST,
     Correctors,
+    Interpolation,
     Loss,
     Network,
     at_nodes,
@@ -71,7 +72,6 @@ from nhpinn_networks import (
     one_node,
     pair_term,
     periodic_pairs,
-    product_weights,
     shown,
     tensor_and_divergence,
     tensor_grid,
@@ -266,21 +266,22 @@ class CellNetworks(NamedTuple):
 
 
 def spline_weights(nodes):
-    """Cubic splines through a tensor grid of nodes (X, dim): x (n, dim) -> the weight of each, gradients in x."""
+    """Cubic splines through a tensor grid of nodes (X, dim)."""
     if len(nodes) == 1:
-        return one_node
-    return partial(weights_of, [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)])
+        return one_node(nodes.shape[1])
+    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
+    return Interpolation(tuple(partial(value_and_slope, spline) for spline in splines))
 
 
-def weights_of(splines, x):
-    return product_weights([(s(x[:, i]), s(x[:, i], 1)) for i, s in enumerate(splines)])
+def value_and_slope(spline, x):
+    return spline(x), spline(x, 1)
 
 
 class Coefficients(NamedTuple):
     """Step 2: the coefficients of the homogenized equation."""
 
     samples: np.ndarray  # (X, dim, dim): a* at the nodes x
-    weights: Callable  # of the nodes in an interpolation, see Correctors
+    weights: Interpolation  # of the nodes
     reaction: float  # r*
 
     def tensor(self, x):  # (n, dim) -> a* (n, dim, dim)

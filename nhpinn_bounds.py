@@ -355,10 +355,11 @@ def inverse_integrals(field, ends):
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
 CELLS = {1: 257, 2: 49, 3: 21}  # points an axis of the correctors' Fourier series, odd
+WAVES = 1e-12  # of the largest: smaller waves of correctors are rounding
 NODES = {1: (129, 513), 2: (49, 97), 3: (25, 49)}  # points an axis of u0's spline: at first, and at most
 GAUSS = {1: (12, 16), 2: (4, 6), 3: (3, 4)}  # points a panel: of the check, of the bounds
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
-BLOCK = 20_000  # points at a time
+BLOCK, NUMBERS = 20_000, 10**6  # points on a grid at a time, and numbers at points that are on none
 
 
 class TwoScale(NamedTuple):
@@ -369,11 +370,10 @@ class TwoScale(NamedTuple):
     box: np.ndarray  # (dim, 2)
     lengths: np.ndarray  # (dim,): eps * period
     eps: float
-    weights: Callable  # of the correctors
     tensor: Callable  # a*(x)
     divergence: Callable  # d_i a*_ij
     macro: tuple  # lines, values (N, ..., 1): u0, see `interpolated`
-    micro: tuple  # lines, coefficients (m, ..., X * (1 + pairs) * dim): chi_j and phi_kij of every node
+    micro: tuple  # lines, coefficients (N, ..., (1 + pairs) * dim): chi_j and phi_kij of (x, x / eps), see micro_line
     layers: tuple = ()  # of a face: axis, side, factors of v (kinds, knots), of s (pairs, kinds, knots)
     constant: float = 0.0  # of s, in one dimension
     along: int = 0  # the axis along which r is integrated
@@ -397,12 +397,17 @@ def fourier_line(count, period, x, order=0):
 
 
 def fourier_series(values, period):
-    """An interpolant of values (m, ..., C) at the midpoints of a cell of these periods: lines, coefficients."""
-    m = len(values)
-    lines = [partial(fourier_line, m, p) for p in period]
-    for axis, (line, p) in enumerate(zip(lines, period, strict=True)):
-        back = line(p / m * (np.arange(m) + 0.5)) * np.append(1, np.full(m - 1, 2)) / m
-        values = np.moveaxis(np.tensordot(back, values, (0, axis)), 0, axis)
+    """An interpolant of values (m, ..., C) at the midpoints of a cell of these periods, m odd, without the fast waves
+    of no size: lines, coefficients."""
+    m, lines = len(values), []
+    for axis, p in enumerate(period):
+        back = fourier_line(m, p, p / m * (np.arange(m) + 0.5)) * np.append(1, np.full(m - 1, 2)) / m
+        values = np.tensordot(back, values, (0, axis))
+        sizes = np.abs(values).reshape(m, -1).max(axis=1)
+        fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > WAVES * sizes.max())
+        count = fast[-1] + 1 if len(fast) else 0
+        values = np.moveaxis(values[np.r_[: 1 + count, 1 + m // 2 : 1 + m // 2 + count]], 0, axis)
+        lines.append(partial(fourier_line, 2 * count + 1, p))
     return lines, values
 
 
@@ -437,8 +442,19 @@ def fluxes_potential(flux, period):
     return fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
 
 
-def micro_tables(coefficient, correctors, period):
-    """chi_j and phi_kij at every node as Fourier series: lines, coefficients."""
+def micro_line(fourier, weights, eps, x, order):
+    """Waves of x / eps times weights of the nodes at x, as functions of x of one axis, or eps times their derivatives:
+    (n, m X)."""
+
+    def products(waves, weights):
+        return (waves[:, :, None] * weights[:, None]).reshape(len(x), -1)
+
+    (w, slopes), waves = weights(x), fourier(x / eps, order)
+    return products(waves, w) + (eps * products(fourier(x / eps), slopes) if order else 0.0)
+
+
+def micro_tables(coefficient, correctors, period, eps):
+    """chi_j and phi_kij of (x, x / eps), Fourier series at every node: lines, coefficients."""
     d, m = len(period), CELLS[len(period)]
     y = midpoints(d, period, m)
     tables = []
@@ -448,7 +464,14 @@ def micro_tables(coefficient, correctors, period):
         a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
-    return fourier_series(np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1), period)
+    lines, values = fourier_series(np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1), period)
+    weights = correctors.weights.lines
+    counts = [line(np.zeros(1))[0].shape[1] for line in weights]
+    pairs = [axis for i in range(d) for axis in (i, d + i)]  # waves and nodes of each axis together
+    waves = values.shape[:d]
+    values = values.reshape(*waves, *counts, -1).transpose(*pairs, 2 * d)
+    lines = [partial(micro_line, *both, eps) for both in zip(lines, weights, strict=True)]
+    return lines, values.reshape(*np.multiply(waves, counts), -1)
 
 
 # --- v and s ----------------------------------------------------------------------------------------
@@ -469,12 +492,8 @@ def parts(c, axes, grid):
     d = len(axes)
     x = tensor_grid(axes) if grid else np.stack(axes, axis=-1)
     u0, g, H = (z[..., 0, :] for z in interpolated(*c.macro, axes, grid, second=True))
-    value, slope, _ = interpolated(*c.micro, [x / c.eps for x in axes], grid)
-    w, dw = c.weights(x)
-    shape = (w.shape[1], -1, d, len(x))
-    value, slope = value.reshape(shape), slope.reshape(d, *shape)
-    slope = np.einsum("nx,ixqjn->iqjn", w, slope) + c.eps * np.einsum("nxi,xqjn->iqjn", dw, value)
-    value = np.einsum("nx,xqjn->qjn", w, value)
+    value, slope, _ = interpolated(*c.micro, axes, grid)
+    value, slope = value.reshape(-1, d, len(x)), slope.reshape(d, -1, d, len(x))
     return Parts(x, u0, g, H, c.eps * value * g, slope * g + c.eps * value * H[:, None])
 
 
@@ -677,8 +696,8 @@ def certificate(problem, correctors, coefficients, u0):
     box, eps = np.array(problem.domain, dtype=float), problem.eps
     d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
     c = TwoScale(
-        problem.coefficient, problem.source, box, eps * period, eps, correctors.weights, coefficients.tensor,
-        coefficients.divergence, macro_tables(box, u0), micro_tables(problem.coefficient, correctors, period),
+        problem.coefficient, problem.source, box, eps * period, eps, coefficients.tensor, coefficients.divergence,
+        macro_tables(box, u0), micro_tables(problem.coefficient, correctors, period, eps),
     )  # fmt: skip
     if d == 1:
         c = ends_at_zero(c)
@@ -720,7 +739,7 @@ def ends_at_zero(c):
     (line,), values = c.macro
     nodes = macro_nodes(c.box, len(values))[0]
     z = make_interp_spline(nodes, 1 / c.tensor(nodes[:, None])[:, 0, 0], 5).antiderivative()(nodes)
-    chi = np.einsum("nx,xn->n", c.weights(c.box.T)[0], interpolated(*c.micro, c.box / c.eps, False)[0])
+    chi = interpolated(*c.micro, c.box, False)[0][0]
     rows = line(c.box[0], 0) + c.eps * chi[:, None] * line(c.box[0], 1)  # v at both ends from the nodes
     extra = np.stack([np.ones_like(z), z], axis=-1)
     return c._replace(macro=([line], values - extra @ np.linalg.solve(rows @ extra, rows @ values)))
@@ -758,8 +777,9 @@ def judged(c, coarse, fine):
 
 def at_points(c, which, x):
     """Some of v, grad v, s and r at any points x (n, d)."""
-    x, width = np.asarray(x, dtype=float), CELLS[len(c.box)] ** (len(c.box) - 1)
-    chunks = np.array_split(x, max(1, len(x) * width // BLOCK))
+    x, table = np.asarray(x, dtype=float), c.micro[1]
+    width = max(len(table), table.size // len(table))  # numbers a point, on the way
+    chunks = np.array_split(x, max(1, len(x) * width // NUMBERS))
     return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)][which]
 
 

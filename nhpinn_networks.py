@@ -424,11 +424,37 @@ class Network(NamedTuple):
         return derivatives(lambda jet: network_jet(self.params, jet)[..., 0], points)
 
 
+class Interpolation(NamedTuple):
+    """x (n, dim) -> the weights (n, X) of the nodes of a tensor grid, and their gradients (n, X, dim)."""
+
+    lines: tuple  # one an axis: x (n,) -> the weights of its nodes (n, m), their slopes (n, m)
+
+    def __call__(self, x):
+        lines = [line(x[:, axis]) for axis, line in enumerate(self.lines)]
+
+        def product(along=None):
+            total = np.ones((len(x), 1))
+            for axis, line in enumerate(lines):
+                total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
+            return total
+
+        return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
+
+
+def one_node(dim):
+    """The Interpolation of what does not depend on x."""
+    return Interpolation((alone,) * dim)
+
+
+def alone(x):
+    return np.ones((len(x), 1)), np.zeros((len(x), 1))
+
+
 class Correctors(NamedTuple):
     """The solutions of all cell problems: chi_j(x, y), eq. (9), or N(y), eq. (A.2), by whatever recipe."""
 
     cells: Callable  # y (n, dim) -> values (X, J, n) with zero mean over the cell, gradients (X, J, n, dim); periodic
-    weights: Callable  # x (n, dim) -> weights of the nodes (n, X) in an interpolation, their gradients (n, X, dim)
+    weights: Interpolation  # of the nodes
     nodes: np.ndarray  # (X, dim): the slow points x whose cell problems were solved
     period: float | tuple
 
@@ -441,23 +467,6 @@ class Correctors(NamedTuple):
             np.einsum("nx,xjnd->jnd", weights, chi_y),
             np.einsum("nxd,xjn->jnd", slopes, chi),
         )
-
-
-def one_node(x):
-    """The `weights` of correctors that do not depend on x."""
-    return np.ones((len(x), 1)), np.zeros((len(x), 1, x.shape[1]))
-
-
-def product_weights(lines):
-    """The `weights` of a tensor grid of nodes at n points, from w (n, m) and its slope (n, m) of every axis."""
-
-    def product(along=None):
-        total = np.ones((len(lines[0][0]), 1))
-        for axis, line in enumerate(lines):
-            total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
-        return total
-
-    return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
 
 
 # --- points -----------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from scipy.special import erf, erfc, ive
 from nhpinn_bounds import Bounds, closest, inverse, quadrature, tensor_bounds
 from nhpinn_networks import (
     Correctors,
+    Interpolation,
     affine,
     as_tensor,
     box_midpoints,
@@ -45,7 +46,6 @@ from nhpinn_networks import (
     grid,
     midpoints,
     operator_jet,
-    product_weights,
     tanh_jet,
     tensor_and_divergence,
     tensor_grid,
@@ -300,9 +300,9 @@ class Chebyshev(NamedTuple):
         axes = [low + (high - low) * (chebyshev.chebpts1(n) + 1) / 2 for (low, high), n in zip(*self, strict=True)]
         return tensor_grid(axes)
 
-    def weights(self, x):
-        """w (n, X) and its gradients (n, X, dim), so that w @ (values at the points) interpolates at x (n, dim)."""
-        return product_weights([self._line(axis, x[:, axis]) for axis in range(x.shape[1])])
+    @property
+    def weights(self):
+        return Interpolation(tuple(partial(self._line, axis) for axis in range(len(self.counts))))
 
     def _line(self, axis, x):
         """The cardinal polynomials of one axis and their derivatives: (n, count) each."""

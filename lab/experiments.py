@@ -116,7 +116,7 @@ def at_slow_point(problem, x):
 def fem_coefficients(problem, cell_elements):
     """The homogenized coefficients by finite elements."""
     dim, period, r = problem.dim, problem.period, 0.0
-    points, weights = np.zeros((1, dim)), one_node
+    points, weights = np.zeros((1, dim)), one_node(dim)
     if problem.slow:  # interpolated: there are too many points to solve a cell problem at each
         nodes = chebyshev_points(problem, 1e-10)
         points, weights = nodes.points, nodes.weights

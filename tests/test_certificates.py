@@ -64,7 +64,7 @@ def homogenized(p, elements=None, noise=0.0):
     """Correctors, a* and u0 by finite elements; noise: of the correctors, relative to the period."""
     dim, period = len(p.domain), np.broadcast_to(p.period, len(p.domain))
     chebyshev = Chebyshev(tuple(p.domain), ({1: 12, 2: 4, 3: 3}[dim],) * dim)
-    nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node)
+    nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node(dim))
     mesh = fem.Mesh(
         tuple((0.0, length) for length in period),
         elements or {1: 32, 2: 8, 3: 4}[dim],
