@@ -986,7 +986,8 @@ def check_integer(name, value, least, most=10**9):
 
 
 def check_positive(name, value, most=LARGEST):
-    if isinstance(value, bool) or not isinstance(value, Real) or not SMALLEST <= float(value) <= most:
+    value = value.item() if isinstance(value, np.generic) else value  # its own precision may not hold the bounds
+    if isinstance(value, bool) or not isinstance(value, Real) or not SMALLEST <= value <= most:
         raise ValueError(f"{name}: found {shown(value)}, expected a positive number, {SMALLEST:g} to {most:g}")
 
 

@@ -622,12 +622,19 @@ def sampled(c, i, axis, side):
 
 class Certificate(NamedTuple):
     error: float  # the relative error |u - v|_a / |u|_a is at most this
-    reconstruction: Callable  # v: points (n, d) -> values (n,), gradient (n, d)
-    flux: Callable  # s: points (n, d) -> (n, d)
     residual: float  # |r| / |f| in L2
     norm: tuple  # lower, upper bound of |u|_a
     quadrature: float  # by which `error` changed from one quadrature to another: in it
     scales: TwoScale
+
+    def reconstruction(self, x):
+        """v at points (n, d): values (n,), gradient (n, d)."""
+        value, slope, *_ = at_points(self.scales, x)
+        return value, slope
+
+    def flux(self, x):
+        """s at points (n, d): (n, d)."""
+        return at_points(self.scales, x)[2]
 
 
 class Integrals(NamedTuple):
@@ -771,16 +778,15 @@ def judged(c, coarse, fine):
         norms.append((least, min(part.flux, part.energy + part.own)))
         errors.append(part.own / least if least > 0 else np.inf if part.own > 0 else 0.0)
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
-    error, parts = float(errors[1] + change), (partial(at_points, c, which) for which in (slice(2), 2))
-    return Certificate(error, *parts, fine.residual, norms[1], change, c)
+    return Certificate(float(errors[1] + change), fine.residual, norms[1], change, c)
 
 
-def at_points(c, which, x):
-    """Some of v, grad v, s and r at any points x (n, d)."""
+def at_points(c, x):
+    """What `fields` returns, at any points x (n, d)."""
     x, table = np.asarray(x, dtype=float), c.micro[1]
     width = max(len(table), table.size // len(table))  # numbers a point, on the way
     chunks = np.array_split(x, max(1, len(x) * width // NUMBERS))
-    return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)][which]
+    return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
 
 
 # --- other candidates -------------------------------------------------------------------------------

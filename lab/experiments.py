@@ -135,7 +135,7 @@ def fem_reaction_corrector(problem, mesh):
 def homogenized_solution(problem, tensor, r, refinement=1.0):
     """v or w: the homogenized equation with the coefficients a*(x), r*."""
     elements, steps = an_axis(problem, round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement)), round(STEPS * refinement)
-    return solve_fem(problem, tensor, (lambda x: np.full(len(x), r)) if r else None, elements, steps)
+    return solve_fem(problem, tensor, nhpinn.constant(r), elements, steps)
 
 
 def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):

@@ -222,18 +222,18 @@ def save(figures, path):
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from PIL import Image  # comes with matplotlib
 
-    images, panels = [], []
+    images, texts = [], []
     for figure in figures:
         canvas, text = FigureCanvasAgg(figure), io.StringIO()
         canvas.draw()
         images.append(np.asarray(canvas.buffer_rgba()))
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-        panels.append(text.getvalue()[text.getvalue().index("<svg") :])
+        texts.append(text.getvalue()[text.getvalue().index("<svg") :])
     pixels = Image.fromarray(np.hstack(images)).convert("RGB")
     pixels.save(path.with_suffix(".png"), dpi=[figures[0].dpi] * 2)
     width, height = 72 * figures[0].get_size_inches()
-    beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(panels))
-    size = f'width="{len(panels) * width}pt" height="{height}pt" viewBox="0 0 {len(panels) * width} {height}"'
+    beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(texts))
+    size = f'width="{len(texts) * width}pt" height="{height}pt" viewBox="0 0 {len(texts) * width} {height}"'
     whole = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n' + "".join(beside) + "</svg>\n"
     path.with_suffix(".svg").write_text(whole, encoding="utf-8")
-    return panels
+    return texts
