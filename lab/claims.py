@@ -535,7 +535,7 @@ def markdown(results):
     rows = [[str(i), claim.judge.__doc__, claim.place, f"**{verdict}**"] for i, (claim, verdict, _) in listing]
     lines += tables.markdown_table(["", "claim", "place", "verdict"], rows)
     for i, (claim, verdict, evidence) in listing:
-        figures = ", ".join(f"`figures/{name}.png`" for name in claim.figures.split())
+        figures = ", ".join(f"`figures/{name}.svg`" for name in claim.figures.split())
         lines += ["", f"**{i}. {claim.judge.__doc__}** ({claim.place}): {verdict}.", ""]
         command = RUN + ("" if claim.problems == ALL else f" --only {' '.join(claim.problems)}")
         lines += [f"{evidence}.", "", f"`{command}`" + f"; {figures}" * bool(figures)]

@@ -250,7 +250,7 @@ def write_report(args, saved, results, shown, judged):
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
     files.write(args.out / "report.html", report.page(shown, list(results.values()), judged, drawn, skipped))
-    print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as PNG and SVG")
+    print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as SVG")
 
 
 # ---------------------------------------------------------------------------------------------------

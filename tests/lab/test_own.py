@@ -56,7 +56,7 @@ def test_everything_runs_on_a_problem_of_ones_own(tmp_path, monkeypatch):
     rows = json.loads((out / "summary.json").read_text())
     assert {row["problem"] for row in rows} == {"mine"} and {row["paper"] for row in rows} == {None}
     assert {row["quantity"] for row in rows} >= {"e1", "e2", "e3", "e4", "e_a", "chi1", "classical", "transfer"}
-    assert (out / "figures" / "mine.png").exists() and 'id="problem-mine"' in (out / "report.html").read_text()
+    assert (out / "figures" / "mine.svg").exists() and 'id="problem-mine"' in (out / "report.html").read_text()
 
 
 def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_path):
