@@ -63,13 +63,14 @@ from scipy.interpolate import CubicHermiteSpline, make_interp_spline
 from scipy.linalg import LinAlgError, eigh
 
 from fem import gauss
-from nhpinn_networks import checked_values, midpoints, tensor_grid, tensor_of
+from nhpinn_networks import CELL_POINTS, checked_values, midpoints, tensor_grid, tensor_of
 
 # --- bounds of tensors ------------------------------------------------------------------------------
 
 COARSEST, FINEST = {1: 512, 2: 128, 3: 32}, {1: 8192, 2: 512, 3: 128}  # midpoints an axis, by dimension
 SHIFT = 0.31  # of points between the midpoints, in spacings
 RESOLVED = 1e-6  # means that differ by less have seen the same coefficient: where it jumps, they do not
+SAME = 1e-10  # means that differ by less are the same to step 2
 SCATTERED = 100_000  # points on no grid
 ROUNDING = 1e-14  # of a mean energy, relative
 
@@ -202,6 +203,19 @@ def scattered_means(field, dim):
     return reuss_voigt(tensor_of(field, y), (t * (1 - t)) ** 4)
 
 
+def miss(a, means):
+    """How far the harmonic and the arithmetic mean of a (n, d, d) are from others, relative."""
+    return max(relative_size(mine - other, other) for mine, other in zip(reuss_voigt(a), means, strict=True))
+
+
+def fewest_points(field, dim, means, most):
+    """Midpoints an axis, those of step 2 doubled until their means are those at scattered points, or `most`."""
+    count = CELL_POINTS[dim]
+    while count < most and miss(tensor_of(field, midpoints(dim, 1.0, count)), means) > SAME:
+        count *= 2
+    return min(count, most)
+
+
 def resolution(field, dim, means):
     """The number of midpoints an axis that resolve a field: their means agree with those at scattered points, and
     their trigonometric interpolant with the field between them.
@@ -211,8 +225,7 @@ def resolution(field, dim, means):
     count = COARSEST[dim]
     while count <= FINEST[dim]:
         a = tensor_of(field, midpoints(dim, 1.0, count))
-        pairs = zip(reuss_voigt(a), means, strict=True)
-        if max(relative_size(mine - other, other) for mine, other in pairs) <= RESOLVED:
+        if miss(a, means) <= RESOLVED:
             shift = SHIFT * np.arange(1, dim + 1) / count
             between = tensor_of(field, midpoints(dim, 1.0, count) + shift)
             if np.abs(shifted(a, count, shift) - between).max() <= 0.05 * np.ptp(a, axis=0).max() + 1e-9 * a.max():
