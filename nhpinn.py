@@ -798,6 +798,8 @@ def certify(solution, value, gradient):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
     if solution.certificate is None:
         raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
+    if solution.certificate.norm[1] == 0:
+        raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
     check_gradient(value, gradient, solution.problem)
     return nhpinn_bounds.certify(solution.certificate, value, gradient)

@@ -22,17 +22,18 @@ and u0, repeated indices summed,
 
     v = u0 + eps chi_j d_j u0 + layers,        s_i = a*_ij d_j u0 + d_k( eps phi_kij d_j u0 + layers ),
 
-where d_k acts on x in every place, y = x/eps too.  Since phi_kij = -phi_ikj, the second part of s has no divergence
+where d_k is the whole derivative in x, y = x/eps.  Since phi_kij = -phi_ikj, the second part of s has no divergence
 whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  The
 integral of r along one axis, with the best constant on every line, makes s' of s.  It is small: r oscillates.  In
-y, d_k phi_kij is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with -lap n_ij = flux,
-phi_kij = d_i n_kj - d_k n_ij, by Fourier series.  For slow coefficients this is done at every node x_q of the
+y, d_k phi_kij is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with lap n_ij = flux,
+phi_kij = d_k n_ij - d_i n_kj, by Fourier series.  For slow coefficients this is done at every node x_q of the
 correctors, and phi(x, y) = weights_q(x) phi_q(y), as chi(x, y) is.
 
-Layers.  At a face x_n = const all of grad u0 but d_n u0 is zero, so chi_n d_n u0 alone is to be taken off there.  With
-h_m the hat functions of some knots at distances up to one period from the face, and t_l trigonometric functions of the
-other coordinates of y, the layers of v are combinations of eps h_m chi_n d_n u0 and eps h_m t_l d_n u0, those of s have
-phi_kin, for every k < i, in the place of chi_n; h_0 chi_n d_n u0 has the factor -1 in v, and h_0 t_l none.  The factors
+Layers.  At a face x_n = const u0 is zero, so is all of grad u0 but d_n u0, and chi_n d_n u0 alone is to be taken off.
+With h_m the hat functions of some knots at distances up to one period, or half the box, from the face, and t_l
+trigonometric functions of the other coordinates of y, the layers of v are combinations of eps h_m chi_n d_n u0 and
+eps h_m t_l d_n u0, those of s have phi_kin, for every k < i, in the place of chi_n; h_0 chi_n d_n u0 has the factor -1
+in v, and h_0 t_l none.  The factors
 minimise (1) over a sample of the face: small least squares.  In one dimension there are no layers: u0 is changed by
 c_0 + c_1 z, (a* z')' = 0, such that u0 + eps chi u0' is 0 at both ends, and s by a constant.
 
@@ -166,7 +167,7 @@ def divergence_free(flux):
     square.flat[0] = 1
     spectrum = fft.fftn(flux, axes=axes)
     spectrum -= k * (np.sum(k * spectrum, axis=1) / square)[:, None]
-    spectrum *= np.all(np.abs(k) < count / 4, axis=0) & (square + k[0] ** 2 >= 1)
+    spectrum *= np.all(np.abs(k) < count / 4, axis=0)
     spectrum[(..., *[0] * d)] = 0
     return fft.ifftn(spectrum, axes=axes, overwrite_x=True).real
 
@@ -278,7 +279,8 @@ def _bounds_by(field, slopes, count, means):
     coarse = np.all(np.stack(np.unravel_index(np.arange(len(a)), [count] * d)) % 2 == 0, axis=0)
     other = reuss_voigt(tensor_of(field, midpoints(d, 1.0, count - 1)))  # sees what count periods hide from a grid
     moved = [*np.subtract(bounds_on_grid(a, slopes, count, coarse), (lower, upper))]
-    moved += [found - each for rule in (other, means) for found, each in zip(rule, reuss_voigt(a), strict=True)]
+    own = reuss_voigt(a)
+    moved += [found - each for rule in (other, means) for found, each in zip(rule, own, strict=True)]
     quadrature = max(relative_size(each, middle) for each in moved)
     return Bounds(lower, middle, upper, relative_size(upper - lower, middle), quadrature)
 
@@ -368,11 +370,15 @@ def inverse_integrals(field, ends):
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
 CELLS = {1: 257, 2: 49, 3: 21}  # points an axis of the correctors' Fourier series, odd
-WAVES = 1e-12  # of the largest: smaller waves of correctors are rounding
-NODES = {1: (129, 513), 2: (49, 97), 3: (25, 49)}  # points an axis of u0's spline: at first, and at most
+WAVES = 1e-12  # of a period, and of a period times a: smaller waves of chi, and of phi, are rounding
+NODES = {
+    1: (129, 513, 1e-7),
+    2: (49, 97, 1e-5),
+    3: (25, 49, 1e-5),
+}  # of u0's spline an axis: first, most, until it errs by
 GAUSS = {1: (12, 16), 2: (4, 6), 3: (3, 4)}  # points a panel: of the check, of the bounds
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
-BLOCK, NUMBERS = 20_000, 10**6  # points on a grid at a time, and numbers at points that are on none
+BLOCK, NUMBERS = 20_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 
 
 class TwoScale(NamedTuple):
@@ -394,7 +400,8 @@ class TwoScale(NamedTuple):
 
 # --- tensor-product interpolants ----------------------------------------------------------------------
 #
-# line(coordinates (n,), order): derivatives of N functions of one axis, cardinal ones or waves, (n, N)
+# line(coordinates (n,), order): derivatives of N functions of one axis, cardinal ones or waves, (n, N); of `micro_line`
+# eps times the first derivative, and none further
 
 
 def spline_line(nodes, degree=5):
@@ -409,15 +416,15 @@ def fourier_line(count, period, x, order=0):
     return np.concatenate(parts, axis=1)
 
 
-def fourier_series(values, period):
+def fourier_series(values, period, size=1.0):
     """An interpolant of values (m, ..., C) at the midpoints of a cell of these periods, m odd, without the fast waves
-    of no size: lines, coefficients."""
+    that are rounding, of values of this size (C,): lines, coefficients."""
     m, lines = len(values), []
     for axis, p in enumerate(period):
         back = fourier_line(m, p, p / m * (np.arange(m) + 0.5)) * np.append(1, np.full(m - 1, 2)) / m
         values = np.tensordot(back, values, (0, axis))
-        sizes = np.abs(values).reshape(m, -1).max(axis=1)
-        fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > WAVES * sizes.max())
+        sizes = (np.abs(values) / size).reshape(m, -1).max(axis=1)
+        fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > WAVES)
         count = fast[-1] + 1 if len(fast) else 0
         values = np.moveaxis(values[np.r_[: 1 + count, 1 + m // 2 : 1 + m // 2 + count]], 0, axis)
         lines.append(partial(fourier_line, 2 * count + 1, p))
@@ -439,7 +446,7 @@ def interpolated(lines, values, axes, grid, second=False):
             part = np.tensordot(part, row, (0, 1)) if grid or i == 0 else np.einsum("a...n,na->...n", part, row)
         return part.reshape(values.shape[-1], -1)
 
-    seconds = np.array([[along(min(i, j), max(i, j)) for j in range(d)] for i in range(d)]) if second else None
+    seconds = np.array([[along(i, j) for j in range(d)] for i in range(d)]) if second else None
     return along(), np.array([along(i) for i in range(d)]), seconds
 
 
@@ -455,14 +462,14 @@ def fluxes_potential(flux, period):
     return fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
 
 
-def micro_line(fourier, weights, eps, x, order):
-    """Waves of x / eps times weights of the nodes at x, as functions of x of one axis, or eps times their derivatives:
+def micro_line(fourier, nodal, eps, x, order):
+    """Waves of x / eps times the `nodal` weights at x, as functions of x of one axis, or eps times their derivatives:
     (n, m X)."""
 
     def products(waves, weights):
         return (waves[:, :, None] * weights[:, None]).reshape(len(x), -1)
 
-    (w, slopes), waves = weights(x), fourier(x / eps, order)
+    (w, slopes), waves = nodal(x), fourier(x / eps, order)
     return products(waves, w) + (eps * products(fourier(x / eps), slopes) if order else 0.0)
 
 
@@ -470,19 +477,21 @@ def micro_tables(coefficient, correctors, period, eps):
     """chi_j and phi_kij of (x, x / eps), Fourier series at every node: lines, coefficients."""
     d, m = len(period), CELLS[len(period)]
     y = midpoints(d, period, m)
-    tables = []
+    tables, sizes = [], []
     for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
         chi = chi.reshape(d, *[m] * d)
         slopes = interpolated_slopes(chi, m) / period  # (j, n, k)
-        a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
+        a = tensor_of(lambda p, x=x: coefficient(0 * p + x, p), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
-    lines, values = fourier_series(np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1), period)
+        sizes.append(period.max() * np.repeat([1.0] + [np.abs(a).max()] * (len(tables[-1]) - 1), d))
+    table = np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
+    lines, values = fourier_series(table, period, np.concatenate(sizes))
     weights = correctors.weights.lines
-    counts = [line(np.zeros(1))[0].shape[1] for line in weights]
-    pairs = [axis for i in range(d) for axis in (i, d + i)]  # waves and nodes of each axis together
+    counts = [line(correctors.nodes[:1, i])[0].shape[1] for i, line in enumerate(weights)]
+    order = [axis for i in range(d) for axis in (i, d + i)]  # waves and nodes of each axis together
     waves = values.shape[:d]
-    values = values.reshape(*waves, *counts, -1).transpose(*pairs, 2 * d)
+    values = values.reshape(*waves, *counts, -1).transpose(*order, 2 * d)
     lines = [partial(micro_line, *both, eps) for both in zip(lines, weights, strict=True)]
     return lines, values.reshape(*np.multiply(waves, counts), -1)
 
@@ -562,7 +571,10 @@ def tapered(hat, change, axis, term, slope):
 
 def fields(c, axes, grid=False):
     """v (n,), grad v (n, d), s (n, d), r (n,), and the points (n, d)."""
-    p = parts(c, axes, grid)
+    return fields_of(c, parts(c, axes, grid))
+
+
+def fields_of(c, p):
     a, b = c.tensor(p.x), c.divergence(p.x)
     value, slope = p.u0 + p.terms[0].sum(0), p.slope + p.slopes[:, 0].sum(1)
     flux = np.einsum("nij,jn->in", a, p.slope) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
@@ -581,6 +593,11 @@ def fields(c, axes, grid=False):
     return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
 
 
+def fine(c, x):
+    """a(x, x / eps) at points (n, d)."""
+    return tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+
+
 # --- the least squares ------------------------------------------------------------------------------
 
 
@@ -595,12 +612,13 @@ def panels(c, axis, count):
 def face_layer(c, axis, side):
     """The factors of a face's layers that make (1) least over a sample of the face: an entry of TwoScale.layers."""
     axes, weights = zip(*(sampled(c, i, axis, side) for i in range(len(c.box))), strict=True)
-    p, (_, grad, flux, _, x) = parts(c, axes, True), fields(c, axes, True)
+    p = parts(c, axes, True)
+    _, grad, flux, _, x = fields_of(c, p)
     hat, change = hats(c, axis, side, x)
     term, slope = layer_terms(c, p, axis)
     slope = tapered(hat, change, axis, term[:, :, None], slope[:, :, :, None])[1]  # (d, 1 + pairs, kinds, knots, n)
     (d, n), (kinds, knots) = flux.T.shape, slope.shape[2:4]
-    a = tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+    a = fine(c, x)
     root = np.linalg.cholesky(a)
     back, root = (np.moveaxis(m, 0, -1) * np.sqrt(reduce(np.kron, weights)) for m in (np.linalg.inv(root), root))
     v = -np.einsum("jin,jkmn->ikmn", root, slope[:, 0])  # of each term, a^(-1/2)(s - a grad v) sqrt(weight)
@@ -608,13 +626,17 @@ def face_layer(c, axis, side):
     rest = np.einsum("ijn,jn->in", back, flux.T) - np.einsum("jin,jn->in", root, grad.T) - v[:, 0, 0]
     rows = np.concatenate([v[:, :, 1:].reshape(d, -1, n), s.reshape(d, -1, n)], axis=1)
     size = np.sqrt((rows**2).sum((0, 2)))
-    size[size <= 1e-12 * size.max()] = np.inf  # what rounding left of nothing has the factor zero
+    cut = kinds * (knots - 1)
+    units = c.lengths.max() / c.eps * np.array([1, np.abs(a).max()])  # of chi, of phi, where t_l has none
+    for part, unit in zip((size[:cut].reshape(1, kinds, -1), size[cut:].reshape(-1, kinds, knots)), units, strict=True):
+        natural = part[:, 1:].max() * np.append(unit, np.ones(kinds - 1))
+        part[part <= 1e-12 * natural[:, None]] = np.inf  # what rounding left of nothing has the factor zero
     rows /= size[:, None]
     G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
     factors = np.linalg.lstsq(G, rhs, rcond=1e-12)[0] / size
     of_v = np.zeros((kinds, knots))
-    of_v[:, 1:], of_v[0, 0] = factors[: kinds * (knots - 1)].reshape(kinds, -1), -1
-    return axis, side, of_v, factors[kinds * (knots - 1) :].reshape(-1, kinds, knots)
+    of_v[:, 1:], of_v[0, 0] = factors[:cut].reshape(kinds, -1), -1
+    return axis, side, of_v, factors[cut:].reshape(-1, kinds, knots)
 
 
 def sampled(c, i, axis, side):
@@ -673,15 +695,15 @@ def integrals(c, count, candidate=None):
         order = np.arange(np.prod([len(x) for x in axes])).reshape([len(x) for x in axes])
         order = np.moveaxis(order, k, -1).reshape(-1, len(axes[k]))  # line by line
         v, slope, s, r, x = (values[order.ravel()] for values in fields(c, axes, True))
-        a, f, w = tensor_of(lambda q: c.coefficient(q, q / c.eps), x), c.source(x), reduce(np.kron, weights)[order]
+        a, f, w = fine(c, x), c.source(x), reduce(np.kron, weights)[order]
         R, end = antiderivative(r.reshape(order.shape), weights[k], count, end if d == 1 else 0.0)
         other, trace = (slope, 0 * slope) if candidate is None else candidate(x)
         sums[:3] += [np.einsum("n,ni,nij,nj", w.ravel(), z, a, z, optimize=True) for z in (slope - other, trace, slope)]
         sums[3:] += [w.ravel() @ z for z in (f * v, r**2, f**2)]
-        inverse, s[:, k] = np.linalg.inv(a), s[:, k] + R.ravel()
+        back, s[:, k] = np.linalg.inv(a), s[:, k] + R.ravel()
         misses = [s - np.einsum("nij,nj->ni", a, z) for z in (slope, other, 0 * slope)]
-        found = [np.einsum("ni,nij,nj->n", z, inverse, z, optimize=True) for z in misses]
-        found += [np.einsum("ni,ni->n", inverse[:, k], z) for z in misses] + [inverse[:, k, k]]
+        found = [np.einsum("ni,nij,nj->n", z, back, z, optimize=True) for z in misses]
+        found += [np.einsum("ni,ni->n", back[:, k], z) for z in misses] + [back[:, k, k]]
         lines.append(np.reshape(found, (7, *order.shape)) @ weights[k])
         line_weights.append(w[:, 0] / weights[k][0])
     lines = sum(lines) if d == 1 else np.concatenate(lines, axis=1)
@@ -737,14 +759,14 @@ def macro_nodes(box, count):
 def macro_tables(box, u0):
     """A spline of u0, less the blending of its boundary values if there are any, of as few points as interpolate it at
     some others: lines, values."""
-    d, (count, most) = len(box), NODES[len(box)]
+    d, (count, most, close) = len(box), NODES[len(box)]
     x = np.random.default_rng(0).uniform(*box.T, (100, d))
     exact = u0(x)[0]
     while True:
         nodes = macro_nodes(box, count)
         lines, values = [spline_line(z) for z in nodes], u0(tensor_grid(nodes))[0].reshape(*[count] * d, 1)
         miss = np.abs(interpolated(lines, values, x.T, False)[0][0] - exact).max()
-        if miss <= 1e-7 * np.abs(exact).max() or 2 * count > most:
+        if miss <= close * np.abs(exact).max() or 2 * count - 1 > most:
             break
         count = 2 * count - 1
     t = macro_nodes([(0, 1)], count)[0]
@@ -769,12 +791,12 @@ def mean_flux(c):
     """In one dimension, the constant which makes (1) least if s has it in addition."""
     x, w = panels(c, 0, GAUSS[1][0])
     _, slope, s, _, points = fields(c, [x])
-    a = tensor_of(lambda q: c.coefficient(q, q / c.eps), points)[:, 0, 0]
+    a = fine(c, points)[:, 0, 0]
     return -np.sum(w * (s[:, 0] / a - slope[:, 0])) / np.sum(w / a)
 
 
 def best_axis(c):
-    """The axis along which the integral of r, less its mean on every line, is least."""
+    """The axis along which the integrals of r have the least deviation from their means, summed over lines."""
     count = {2: 64, 3: 16}[len(c.box)]
     r = fields(c, [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in c.box], True)[3]
     sizes, r = [], r.reshape([count] * len(c.box))
@@ -791,13 +813,15 @@ def judged(c, coarse, fine):
         norms.append((least, min(part.flux, part.energy + part.own)))
         errors.append(part.own / least if least > 0 else np.inf if part.own > 0 else 0.0)
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
-    return Certificate(float(errors[1] + change), fine.residual, norms[1], change, c)
+    (least, most), moved = norms[1], np.abs(np.subtract(*norms))
+    norm = max(least - moved[0], 0.0), most + moved[1]
+    return Certificate(float(errors[1] + change), fine.residual, norm, change, c)
 
 
 def at_points(c, x):
     """What `fields` returns, at any points x (n, d)."""
-    x, table = np.asarray(x, dtype=float), c.micro[1]
-    width = max(len(table), table.size // len(table))  # numbers a point, on the way
+    x = np.asarray(x, dtype=float)
+    width = max(max(len(t), t.size // len(t)) for _, t in (c.macro, c.micro))  # numbers a point, on the way
     chunks = np.array_split(x, max(1, len(x) * width // NUMBERS))
     return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
 
@@ -812,7 +836,7 @@ def certify(certificate, value, gradient):
     | |v - w|_a - |u - w|_a | <= E: of the two the better one.
     """
     c, bounds = certificate.scales, []
-    parts = boundary_part(c.box, value, gradient)
+    parts = boundary_part(c, value, gradient)
     for count in GAUSS[len(c.box)]:
         part = integrals(c, count, parts)
         E, D, T, q = part.own, part.other, part.trace, min(part.own, part.trace)
@@ -823,17 +847,18 @@ def certify(certificate, value, gradient):
     return float(max(lower - change[0], 0) / most), float((upper + change[1]) / least) if least > 0 else np.inf
 
 
-def boundary_part(box, value, gradient):
+def boundary_part(c, value, gradient):
     """Points -> grad w and grad t, with t the linear blending of the boundary values of w."""
 
     def inner(x):
         return value(x), gradient(x)
 
-    for axis, (low, high) in enumerate(box):
+    for axis, (low, high) in enumerate(c.box):
         inner = partial(less_ends, inner, axis, low, high)
-    grid = tensor_grid([np.linspace(low, high, 33) for low, high in box])
-    sizes, edge = np.abs(value(grid)), np.any((grid == box[:, 0]) | (grid == box[:, 1]), axis=1)
-    if sizes[edge].max() <= 1e-12 * sizes.max():
+    axes = [panels(c, axis, GAUSS[len(c.box)][1])[0] for axis in range(len(c.box))]  # as dense as the integrals
+    faces = [tensor_grid([*axes[:i], ends, *axes[i + 1 :]]) for i, ends in enumerate(c.box)]
+    edge = np.abs(value(np.concatenate(faces))).max()
+    if edge <= 1e-12 * np.abs(value(tensor_grid([np.linspace(*ends, 33) for ends in c.box]))).max():
         return lambda x: (slope := gradient(x), 0 * slope)
     return lambda x: (slope := gradient(x), slope - inner(x)[1])
 
@@ -844,7 +869,7 @@ def less_ends(inner, axis, low, high, x):
     share, unit = (x[:, axis] - low) / (high - low), np.arange(x.shape[1]) == axis
     for end, part, slope in ((low, 1 - share, -1 / (high - low)), (high, share, 1 / (high - low))):
         face, where = np.unique(np.where(unit, end, x), axis=0, return_inverse=True)  # on a grid many fall together
-        edge, along = (values[where] for values in inner(face))
+        edge, along = (values[where.reshape(-1)] for values in inner(face))
         u -= part * edge
         g -= np.where(unit, slope * edge[:, None], part[:, None] * along)
     return u, g
