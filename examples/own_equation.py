@@ -17,7 +17,8 @@ import fem
 import nhpinn
 
 BOX, EPS = [(0, 2), (0, 1)], 1 / 8
-RULES = [fem.gauss(np.linspace(0, high, 64 * high + 1), 3) for _, high in BOX]  # 24 Gauss points a period
+# three Gauss points in every eighth of a period, where the pieces of u's layers at the boundary begin and end
+RULES = [fem.gauss(np.linspace(0, high, 64 * high + 1), 3) for _, high in BOX]
 AXES, WEIGHTS = zip(*RULES, strict=True)
 POINTS = fem.tensor_grid(AXES)
 
