@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--one", help="measure this image in this process, and print it as JSON")
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in IMAGES]:
-        parser.error(f"names: found {', '.join(unknown)}, expected some of {', '.join(IMAGES)}")
+        parser.error(f"names: found {', '.join(map(repr, unknown))}, expected some of {', '.join(map(repr, IMAGES))}")
     if args.one:
         print(json.dumps(measure(args.one)))
     else:

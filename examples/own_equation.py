@@ -17,8 +17,7 @@ import fem
 import nhpinn
 
 BOX, EPS = [(0, 2), (0, 1)], 1 / 8
-# three Gauss points in every eighth of a period, where the pieces of u's layers at the boundary begin and end
-RULES = [fem.gauss(np.linspace(0, high, 64 * high + 1), 3) for _, high in BOX]
+RULES = [fem.gauss(np.linspace(0, high, 64 * high + 1), 3) for _, high in BOX]  # pieces of u's layers: period / 8
 AXES, WEIGHTS = zip(*RULES, strict=True)
 POINTS = fem.tensor_grid(AXES)
 

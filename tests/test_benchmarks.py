@@ -34,7 +34,7 @@ def test_an_unknown_image_is_refused(here, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["images.py", "nonsense"])
     with pytest.raises(SystemExit):
         images.main()
-    assert "names: found nonsense, expected some of square inclusion" in capsys.readouterr().err
+    assert "names: found 'nonsense', expected some of 'square inclusion" in capsys.readouterr().err
 
 
 def test_the_benchmarked_loss_is_the_residual_of_the_cell_problem(here):
