@@ -498,7 +498,7 @@ def _by_sampling(field, period, why, unresolved=None):
     coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
     means = [*map(nhpinn_bounds.reuss_voigt, (coarse, fine)), nhpinn_bounds.scattered_means(field, dim)]
     pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
-    moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
+    moved = max(fem.relative_size(mine - other, other) for mine, other in pairs)
     if unresolved and moved > 0.05:
         raise unresolved
     fine *= np.outer(period, period)
@@ -654,7 +654,7 @@ def warn_of_large(problem, correctors, certificate):
 
 def warn_of_means(tensor, bounds, tolerance):
     """Warns where the means of step 2 are others than those of the bounds, of more points."""
-    miss = nhpinn_bounds.relative_size(tensor - bounds.tensor, bounds.tensor)
+    miss = fem.relative_size(tensor - bounds.tensor, bounds.tensor)
     if miss > max(tolerance, bounds.error):
         warn(
             f"coefficient: the homogenized tensor differs by {miss:.2g} from the middle of its bounds, which are "

@@ -61,9 +61,8 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy import fft
 from scipy.interpolate import CubicHermiteSpline, make_interp_spline
-from scipy.linalg import LinAlgError, eigh
 
-from fem import gauss
+from fem import gauss, relative_size
 from nhpinn_networks import CELL_POINTS, checked_values, midpoints, tensor_grid, tensor_of
 
 # --- bounds of tensors ------------------------------------------------------------------------------
@@ -291,14 +290,6 @@ def bounds_at(x, correctors, field, means, count, tolerance):
     chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     chi = np.tensordot(correctors.weights(x[None])[0][0], chi, 1) / period[:, None]
     return in_cell(tensor_bounds(field, chi.reshape(d, *[CELLS[d]] * d), means, count, tolerance), period)
-
-
-def relative_size(difference, tensor):
-    """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; inf if tensor is not positive."""
-    try:
-        return float(np.abs(eigh(difference, tensor, eigvals_only=True)).max())
-    except LinAlgError:  # lost in rounding
-        return np.inf
 
 
 # --- one dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not --------
