@@ -28,7 +28,7 @@ def call(*arguments, timeout=600):
 
 @pytest.fixture(scope="module", params=[("const1d",), pytest.param((*PROBLEMS,), marks=pytest.mark.slow)])
 def smoke(request, tmp_path_factory):
-    """One run of every code path on some problems, and what it wrote."""
+    """One run of every method but the studies on some problems, and what it wrote."""
     out, jobs = tmp_path_factory.mktemp("smoke"), min(len(request.param), 2)
     return call("--budget", "smoke", "--no-figures", "--only", *request.param, "--jobs", jobs, "--out", out), out
 

@@ -35,8 +35,8 @@ def problem_file(folder, text):
 
 def test_the_example_is_a_problem_and_an_experiment_whose_settings_replace_ours():
     found = own.load(ROOT / "examples" / "problem_file.py")
-    assert list(found) == ["layers", "fast"]
-    assert found["fast"].cell == {**found["layers"].cell, "epochs": 1000} and found["fast"].test_points == 51
+    assert list(found) == ["slanted", "fast"]
+    assert found["fast"].cell == {**found["slanted"].cell, "epochs": 1000} and found["fast"].test_points == 51
 
 
 def test_defaults_suit_every_dimension_with_time_and_without():
