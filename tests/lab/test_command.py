@@ -182,6 +182,7 @@ def test_seeds_are_averaged(tmp_path):
         (["--only", "nonsense"], "--only: unknown problem 'nonsense'. Known: const1d"),
         (["--methods", "clasical"], "--methods: unknown method 'clasical'; did you mean 'classical'?"),
         (["--verify", "not/there"], "--verify: found no results in 'not/there', expected a folder that --out has"),
+        (["--only", "const1d", "--methods", "plain"], "--methods: found plain, expected one that applies to const1d"),
         (["--problem", "not/there.py"], "cannot be read (No such file or directory)"),
     ],
 )
