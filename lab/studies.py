@@ -346,10 +346,9 @@ def asked_by(way, problem, loss, start, rng):
         return Loss((built_in,)), init_network((2 * problem.dim, *widths), rng, (1, problem.dim))
     faces, weight = np.swapaxes(pairs.jet[0], 0, 1), pairs.weight.sum() / 2
     period = np.broadcast_to(problem.period, problem.dim)
-    if way == "derivatives * h":  # each pair has the h of its axis
-        weight = (
-            weight * (np.ptp(equation.jet[0, 0, 0, :2, 0, -1]) * ((faces[1] != faces[0]) @ period) / period[-1]) ** 2
-        )
+    if way == "derivatives * h":
+        h = np.ptp(equation.jet[0, 0, 0, :2, 0, -1]) / period[-1] * period  # of every axis, a pair lies along one
+        weight = weight * ((faces[1] != faces[0]) @ h) ** 2
     slopes = slope_term(faces, DISTANCE * period, weight)
     return Loss((equation, pairs._replace(weight=pairs.weight / 2), slopes)), start
 
@@ -440,10 +439,8 @@ def run_sweep(experiment, task, checkpoints=training.no_checkpoints):
         at_end = p, slope[:, :dim], second[:, :dim, :dim]
         errors, _ = experiments.corrected_errors(at, fine, at_end, correctors)
         rows.append({"eps": eps, "e1": fem.relative_error(p, fine[0]), **errors})
-    logs, names = (
-        np.log([row["eps"] for row in rows]),
-        [name for name in rows[0] if name != "eps"] if len(rows) > 1 else [],
-    )
+    logs = np.log([row["eps"] for row in rows])
+    names = [name for name in rows[0] if name != "eps"] if len(rows) > 1 else []
     rates = {name: float(np.polyfit(logs, np.log([row[name] for row in rows]), 1)[0]) for name in names}
     settings = {"sharp": {"tolerance": tolerance}}
     return {"recipe": "sharp", "quantities": {}, "settings": settings, "study": rows, "clock": clock, "rates": rates}
