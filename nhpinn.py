@@ -67,7 +67,6 @@ from nhpinn_networks import (
     flatten,
     grid,
     init_network,
-    is_slow,
     midpoints,
     on_boundary,
     one_node,
@@ -230,7 +229,8 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
 
 def slow_nodes(problem, count):
     """The points x whose cell problems are solved: a grid, or the centre if x plays no part.  (X, dim)"""
-    return grid(problem.domain, count) if is_slow(problem) else np.mean(problem.domain, axis=1)[None]
+    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
+    return grid(problem.domain, count) if slow else np.mean(problem.domain, axis=1)[None]
 
 
 def solve_cells(problem, training, rng, nodes, train=train):
@@ -675,8 +675,8 @@ def checked_cell(problem):
     except nhpinn_bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
         raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
-    points = None if is_slow(problem) else nhpinn_bounds.fewest_points(field, problem.dim, means, count)
-    return (cell, means, count), points
+    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
+    return (cell, means, count), None if slow else nhpinn_bounds.fewest_points(field, problem.dim, means, count)
 
 
 class Solution(NamedTuple):

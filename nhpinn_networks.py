@@ -722,15 +722,11 @@ def check_resolved(field, points, spacing, copies=1):
             )
 
 
-def is_slow(problem):
-    """Whether the coefficient of a problem depends on x: what the problem says, else what is found out."""
-    if problem.slow is not None:
-        return problem.slow
-    return depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
-
-
-def depends_on_x(coefficient, dim, domain, period):
-    """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box."""
+def depends_on_x(coefficient, dim, domain, period, known=None):
+    """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box;
+    `known` where that is not None."""
+    if known is not None:
+        return known
     count = {1: 16, 2: 7, 3: 4}[dim]
     low, high = np.transpose(domain)
     nodes = low + (high - low) * np.random.default_rng(0).uniform(size=(64, dim))

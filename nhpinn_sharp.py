@@ -41,11 +41,11 @@ from nhpinn_networks import (
     as_tensor,
     box_midpoints,
     checked_values,
+    depends_on_x,
     derivatives,
     extreme_eigenvalues,
     first_order,
     grid,
-    is_slow,
     midpoints,
     operator_jet,
     tanh_jet,
@@ -335,7 +335,7 @@ def chebyshev_points(problem, tolerance):
     Where that makes more cell problems than MOST_NODES, to the least larger one in reach, with a warning.  Raises
     ValueError where that would be more than COARSE.
     """
-    if not is_slow(problem):
+    if not depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow):
         return Chebyshev(tuple(problem.domain), (1,) * problem.dim)
     decays, wanted = [decay(problem, axis) for axis in range(problem.dim)], max(tolerance / 10, 1e-13)
     for level in wanted * 10.0 ** np.arange(15):
