@@ -9,7 +9,6 @@ Results are those of run_all.py, as loaded from its JSON files.
 import io
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +33,7 @@ STYLE = {
 
 
 class Drawing(NamedTuple):
-    name: str  # of the files
+    name: str  # of the file
     problem: str | None  # None: all; the panels then take (axes, experiments, {problem: results})
     caption: str
     panels: tuple
@@ -42,7 +41,7 @@ class Drawing(NamedTuple):
 
 
 class Picture(NamedTuple):
-    path: Path  # of the files, without .png and .svg
+    name: str
     problem: str | None  # with which it is shown; None: with the studies
     caption: str
     panels: list  # SVG as text
@@ -160,7 +159,7 @@ ROBUSTNESS = "Learning rates and weights on elliptic2d, with oversampling and wi
 
 
 def draw(results, experiments, folder):
-    """All pictures that the results allow, as PNG and SVG in a folder; results: the loaded JSON files of tasks.
+    """All pictures that the results allow, as SVG in a folder; results: the loaded JSON files of tasks.
 
     -> [Picture, ...], [a picture whose results are missing (the results), ...]
     Raises ImportError where there is no matplotlib.
@@ -176,8 +175,9 @@ def draw(results, experiments, folder):
             except panels.Missing as missing:
                 skipped.append(f"{drawing.name} ({missing})")
                 continue
-            caption, path = " ".join(filter(None, [drawing.caption, *map(hidden, figures)])), folder / drawing.name
-            drawn.append(Picture(path, None if drawing.study else drawing.problem, caption, save(figures, path)))
+            caption = " ".join(filter(None, [drawing.caption, *map(hidden, figures)]))
+            texts = save(figures, folder / f"{drawing.name}.svg")
+            drawn.append(Picture(drawing.name, None if drawing.study else drawing.problem, caption, texts))
     return drawn, skipped
 
 
@@ -217,23 +217,17 @@ def hidden(figure):
 
 
 def save(figures, path):
-    """Write the panels side by side as PNG and as SVG.  -> SVG of each"""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Write the panels side by side as SVG.  -> SVG of each"""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from PIL import Image  # comes with matplotlib
 
-    images, texts = [], []
+    texts = []
     for figure in figures:
-        canvas, text = FigureCanvasAgg(figure), io.StringIO()
-        canvas.draw()
-        images.append(np.asarray(canvas.buffer_rgba()))
+        text = io.StringIO()
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
         texts.append(text.getvalue()[text.getvalue().index("<svg") :])
-    pixels = Image.fromarray(np.hstack(images)).convert("RGB")
-    pixels.save(path.with_suffix(".png"), dpi=[figures[0].dpi] * 2)
     width, height = 72 * figures[0].get_size_inches()
     beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(texts))
     size = f'width="{len(texts) * width}pt" height="{height}pt" viewBox="0 0 {len(texts) * width} {height}"'
     whole = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n' + "".join(beside) + "</svg>\n"
-    path.with_suffix(".svg").write_text(whole, encoding="utf-8")
+    path.write_text(whole, encoding="utf-8")
     return texts

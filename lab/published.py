@@ -3,7 +3,8 @@
     python -m lab.published --from results     reduces the results to docs/results/ and writes the documents from them
     python -m lab.published                    writes the documents once more, from docs/results/
 
-No number is typed in: a test writes them again and compares.
+No number in a table is typed in: a test writes them again and compares.  Numbers in sentences are, and have to be read
+again after a new run.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from lab.settings import BUDGETS
 from problems import EXPERIMENTS, PROBLEMS
 
 FOLDER = Path("docs", "results")
+PICTURE = "law-bandwidth.svg"  # of those that a run draws, the one that pages show
 PAGES = (Path("README.md"), Path("docs", "why-pinns-fail.md"), Path("docs", "not-reproduced.md"))
 PLACE = re.compile(r"(<!-- python -m lab.published: (\w+) -->\n).*?(<!-- end -->\n)", re.S)  # of a table in a page
 ERRORS = (  # text, quantity, recipe; one with two bounds is an interval
@@ -51,11 +53,11 @@ def load(folder, budget=None):
 
 def reduce(results, folder):
     """Write results by task as small ones, in the place of all that are there, with their summary."""
-    for path in (folder / "tasks").glob("*.json"):
+    written = {task: files.result_path(folder, tasks.name_of(task, EXPERIMENTS[task.problem])) for task in results}
+    for task, path in written.items():
+        files.save(files.reduced(results[task], PROBLEMS[task.problem].dim), path)
+    for path in set((folder / "tasks").glob("*.json")) - set(written.values()):  # now that their successors are there
         path.unlink()
-    for task, result in results.items():
-        name = tasks.name_of(task, EXPERIMENTS[task.problem])
-        files.save(files.reduced(result, PROBLEMS[task.problem].dim), files.result_path(folder, name))
     rows = tables.summarize(results, EXPERIMENTS)
     files.write(folder / "summary.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
 
@@ -202,6 +204,8 @@ def main(argv=None):
         )
     if args.folder.resolve() != FOLDER.resolve():
         reduce(results, FOLDER)
+        if (picture := args.folder / "figures" / PICTURE).exists():
+            files.write(FOLDER.parent / PICTURE, picture.read_bytes())
     for path, text in documents(FOLDER).items():
         files.write(path, text)
         print(f"written: {path}")

@@ -24,7 +24,7 @@ def page(shown, results, judged=(), pictures=(), skipped=()):
     shown: tables.Shown.  results: those of all tasks.
     judged: (Claim, verdict, evidence) of each claim.  pictures, skipped: as figures.draw returns them.
     """
-    drawn = {picture.path.name for picture in pictures}
+    drawn = {picture.name for picture in pictures}
     studies = [*(figure(picture) for picture in pictures if picture.problem is None), *map(section, shown.studies)]
     missing = f'<p class="small">Not drawn, for lack of results: {escape(", ".join(skipped))}.</p>' if skipped else ""
     parts = [  # (anchor, title, content)
@@ -96,7 +96,7 @@ def figure(picture):
     """The panels of a picture as parts of the page, as many beside each other as there is room for."""
     caption, data = escape(picture.caption), [base64.b64encode(svg.encode()).decode() for svg in picture.panels]
     panels = "".join(f'<img alt="{caption}" src="data:image/svg+xml;base64,{each}">' for each in data)
-    return f'<figure id="{escape(picture.path.name)}"><div>{panels}</div><figcaption>{caption}</figcaption></figure>'
+    return f'<figure id="{escape(picture.name)}"><div>{panels}</div><figcaption>{caption}</figcaption></figure>'
 
 
 def tasks_table(results):

@@ -81,6 +81,14 @@ def test_what_is_proved_follows_from_the_bounds(lower, verdict):
         assert verdict_by(judge, found(values)) == verdict
 
 
+def test_one_eps_shows_no_rate():
+    values = {(name, "classical", "adam"): 0.9 for name in PROBLEMS}
+    row = {"eps": 0.25, "classical_predicted": 0.98, "classical": 0.98, "classical_shape": 0.98, "e1": 0.01}
+    results = {f"{name}_{method}": [{"study": [row], "rates": {}}] for name in PROBLEMS for method in ("law", "sweep")}
+    for judge in (claims.worse_when_eps_is_small, claims.eps_does_not_matter, claims.energy_estimate):
+        assert verdict_by(judge, found(values, **results)) == claims.UNKNOWN
+
+
 def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_path, monkeypatch):
     """Those of other settings do not count; a published result is what is left of a repeated one."""
     task = Task("slow1d", "fem", 0, "paper")
@@ -92,14 +100,17 @@ def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_p
     task = task._replace(method="adam")
     history = {"epochs": [0, 50, 100], "loss": [3.0, 2.0, 1.0], "errors": {"e1": [0.0, 0.1, 0.2]}}
     e1 = {"task": task._asdict(), "recipe": "adam", "quantities": {"e1": 0.00512, "e3": 3e-5}, "seconds": 1.0}
-    e1 |= {"command": f"python run_all.py --out {tmp_path} --seeds 1"}
+    e1 |= {"command": f"python run_all.py --out {tmp_path} --seeds 1 --out={tmp_path}"}
     e1 |= {"processor_seconds": 1.0, "fields": {"solution": [1.0] * 401}, "history": {"homogenized": history}}
     files.save(e1, files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["slow1d"])))
     monkeypatch.chdir(tmp_path)
     readme, law = (tmp_path / page for page in published.PAGES[:2])
     for page, name in zip(published.PAGES, ("errors", "law", "homogenization"), strict=True):
         files.write(page, f"before\n<!-- python -m lab.published: {name} -->\nold\n<!-- end -->\nafter\n")
+    files.write(tmp_path / "figures" / published.PICTURE, "<svg/>")
+    files.write(left := published.FOLDER / "tasks" / "left.json", "{}")
     published.main(["--from", str(tmp_path)])
+    assert Path("docs", published.PICTURE).read_text() == "<svg/>" and not left.exists()
     text = Path("CLAIMS.md").read_text()
     assert "converged e4 is 0.005125" in text and claims.ARTEFACT in text
     assert "0.00512 (0.00582)" in readme.read_text() and readme.read_text().endswith("after\n")
