@@ -5,8 +5,17 @@ import os
 for _library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("project", deadline=None, max_examples=8, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("project")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """The whole suite runs in two processes where there is pytest-xdist; tests picked by name in this one."""
+    everything = config.args_source == config.ArgsSource.TESTPATHS and not hasattr(config, "workerinput")
+    if everything and getattr(config.option, "numprocesses", 0) is None:
+        config.option.numprocesses, config.option.dist = 2, "loadfile"
