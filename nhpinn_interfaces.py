@@ -11,7 +11,8 @@ The weights of the rows are those of the bounds: with r the residual in the phas
     |grad(v - w)|_a <= (|r| / 2 pi + c_trace |q|) / sqrt(a_min) + |grad l|_a   for the true w               lower
 
 whose squares are all that the bounds miss, so that a residual of 1e-3 is a gap of 1e-6.  Assumed: that the rules
-resolve the integrals (`quadrature` compares two of them) and that the points see the reach of the interface.
+resolve the integrals (`quadrature` compares two of them) and that the sampled points of the interface show how sharply
+it bends and how near its sheets come to each other.
 """
 
 from collections.abc import Callable
@@ -250,11 +251,11 @@ def parts_of(level_set, boxes, quadrature):
         number[nodes] = len(parts)
         loops = np.unique((shift[tail] + cell - shift[head])[edges], axis=0)
         parts.append(own_coordinates(int(nodes[0] % 2), loops, rim))
-    number = number.reshape(count, 2)
+    number, centres = number.reshape(count, 2), boxes.low + boxes.size[:, None] / 2
     for phase in (0, 1):  # what is too small for the samples belongs to the part beside it
         known, other = number[:, phase] >= 0, number[:, phase] < 0
-        tree = cKDTree((boxes.low + boxes.size[:, None] / 2)[known], boxsize=1)
-        number[other, phase] = number[known, phase][tree.query((boxes.low + boxes.size[:, None] / 2)[other])[1]]
+        tree = cKDTree(centres[known], boxsize=1)
+        number[other, phase] = number[known, phase][tree.query(centres[other])[1]]
     return parts, number
 
 
@@ -288,7 +289,8 @@ class Weights(NamedTuple):
 
 
 def constants(quadrature, a, phase):
-    """Depths h in which the interface's normals do not meet, by pairs of its points; and what follows.
+    """The constants of the bounds, from h, the depth of a layer on either side of the interface in which no two normals
+    meet, estimated by pairs of its points.
 
     a (n, d, d) on the points of the rule, phase (n,).
     """
@@ -356,7 +358,11 @@ def laplace_jet(points):
 
 
 def system(s, features, weights, h):
-    """Rows: equation, flux, value, slopes of the value; their squares add up to the square of what the bounds miss."""
+    """Rows: equation, flux, value, slopes of the value.
+
+    Their squares add up to the least eigenvalue times the square of what the lower bound misses, up to a factor of
+    three.
+    """
     q, n, m, dim = s.rule, len(s.rule.points), len(s.rule.surface), s.b.shape[1]
     A, start = np.zeros((n + (1 + dim) * m, sum(len(f.b) for f in features))), 0
     w, area = np.sqrt(q.weights)[:, None] / (2 * np.pi), np.sqrt(q.area)
@@ -552,14 +558,14 @@ def unit_field(name, value, dim, period):
         check_periodic(name, value, dim, period)
         return on_unit_cell(value, period)
     try:
-        value = np.asarray(value, float)
+        array = np.asarray(value, float)
     except (TypeError, ValueError):
-        value = np.zeros(0)
-    if value.shape not in ((), (dim, dim)):
-        raise ValueError(f"{name}: expected a number, a tensor ({dim}, {dim}) or a function, found shape {value.shape}")
-    if np.any(np.isinf(value)) or not np.any(value):
-        raise ValueError(f"{name}: found {shown(value.tolist())}, {POROUS}")
-    tensor = value * np.eye(dim) if value.ndim == 0 else value
+        array = np.zeros(0)
+    if array.shape not in ((), (dim, dim)):
+        raise ValueError(f"{name}: found {shown(value)}, expected a number, a tensor ({dim}, {dim}) or a function")
+    if np.any(np.isinf(array)) or not np.any(array):
+        raise ValueError(f"{name}: found {shown(array.tolist())}, {POROUS}")
+    tensor = array * np.eye(dim) if array.ndim == 0 else array
     return on_unit_cell(lambda y: tensor + 0 * y[:, :1, None], period)
 
 

@@ -83,6 +83,8 @@ def main():
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(IMAGES)}; none: all")
     parser.add_argument("--one", help="measure this image in this process, and print it as JSON")
     args = parser.parse_args()
+    if unknown := [name for name in args.names if name not in IMAGES]:
+        parser.error(f"names: found {', '.join(map(repr, unknown))}, expected some of {', '.join(map(repr, IMAGES))}")
     if args.one:
         print(json.dumps(measure(args.one)))
     else:

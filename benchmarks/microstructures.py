@@ -25,7 +25,6 @@ from scipy.special import binom, gamma, gammaincc, lpmv, zeta
 import nhpinn
 
 HEXAGONAL = np.exp(1j * pi / 3)
-CHECKERS = [[20, 1], [5, 2]]
 
 
 # --- truths -----------------------------------------------------------------------------------------
@@ -153,9 +152,8 @@ def cases():
     yield Case("layers 10 : 1 at 45°, along them", slanted, 5.5, "mean", read=lambda a: a[0, 0] - a[0, 1])
     yield Case("layers 10 : 1 at 45°, across", slanted, 20 / 11, "harmonic mean", read=lambda a: a[0, 0] + a[0, 1])
     yield Case("image, layers 400 : 1.38, across", [[400.0], [1.38]], 2 / (1 / 400 + 1 / 1.38), "harmonic mean")
-    square = np.where(np.all(np.indices((4, 4)) // 2 == 1, axis=0), 0.1, 1.0)
-    yield Case("image, square inclusion of 0.1, 25%", square, sqrt(1.3 / 3.1), "Obnosov 1999")
-    yield Case("image, four phases [[20, 1], [5, 2]]", CHECKERS, checkers(CHECKERS), "Craster, Obnosov 2001")
+    yield Case("image, square inclusion of 0.1, 25%", images.SQUARE, sqrt(1.3 / 3.1), "Obnosov 1999")
+    yield Case("image, four phases [[20, 1], [5, 2]]", images.FOUR, checkers(images.FOUR), "Craster, Obnosov 2001")
     for s in (10.0, 100.0):
         yield Case(f"image, checkerboard 1 : {s:g}", [[1.0, s], [s, 1.0]], sqrt(s), "Keller, Dykhne")
     for size in (32, 256):

@@ -44,7 +44,8 @@ def job(points, dtype):
     x = nets.grid([(0.0, 1.0)] * 2, points)
     a, b = tensor_and_divergence(lambda y: problem.coefficient(y, y), x)
     arrays = (np.ascontiguousarray(array, dtype=dtype) for array in (x, a[:, 0, 0], b, b[:, 0]))
-    return Job(*arrays, nets.init_network(SIZES, np.random.default_rng(0), dtype=dtype), 2e-3)
+    params = [tuple(a.astype(dtype) for a in pair) for pair in nets.init_network(SIZES, np.random.default_rng(0))]
+    return Job(*arrays, params, 2e-3)
 
 
 def loss(job):

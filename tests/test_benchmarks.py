@@ -28,6 +28,15 @@ def here(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
 
 
+def test_an_unknown_image_is_refused(here, monkeypatch, capsys):
+    import images
+
+    monkeypatch.setattr(sys, "argv", ["images.py", "nonsense"])
+    with pytest.raises(SystemExit):
+        images.main()
+    assert "names: found 'nonsense', expected some of 'square inclusion" in capsys.readouterr().err
+
+
 def test_the_benchmarked_loss_is_the_residual_of_the_cell_problem(here):
     """In both precisions, against the residual from second derivatives, one by one."""
     import step

@@ -316,22 +316,27 @@ def test_fine_solution_in_time_agrees_with_an_adaptive_integrator():
 
 def test_bad_input_is_named():
     mesh = fem.cell_mesh(2, 4)
-    with pytest.raises(ValueError, match="coefficient.*shape"):
+    with pytest.raises(ValueError, match=r"coefficient: returned shape .*, expected \(\d+,\) or \(\d+, 2, 2\)"):
         fem.correctors(lambda y: y, mesh)
-    with pytest.raises(ValueError, match="coefficient.*positive definite"):
+    with pytest.raises(ValueError, match="coefficient: found a least eigenvalue of -.* at .*positive definite"):
         fem.correctors(lambda y: np.sin(TAU * y[:, 0]), mesh)
-    with pytest.raises(ValueError, match="coefficient.*not finite"):
+    with pytest.raises(ValueError, match="coefficient: not finite.*, expected real numbers"):
         fem.correctors(lambda y: np.full(len(y), np.nan), mesh)
     with pytest.raises(ValueError, match="coefficient.*not symmetric"):
         fem.correctors(lambda y: np.ones((len(y), 2, 2)) + np.array([[2, 1], [0, 2]]), mesh)
-    with pytest.raises(ValueError, match="coefficient: not periodic"):
+    with pytest.raises(ValueError, match="coefficient: not periodic.*expected the period of the mesh"):
         fem.correctors(lambda y: 2 + np.sin(y[:, 0]), mesh)
     with pytest.raises(ValueError, match="reaction: its mean"):
         fem.reaction_corrector(lambda y: 1 + np.sin(TAU * y[:, 0]), 1.0, fem.cell_mesh(1, 4))
-    with pytest.raises(ValueError, match="points: found coordinates outside"):
+    with pytest.raises(ValueError, match="points: found 1.5 to 1.5 on axis 0, expected 0 to 1"):
         fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], lambda x: x[:, 0], fem.Mesh(UNIT, 4)).on_grid(np.array([1.5]))
     with pytest.raises(ValueError, match="mesh"):
         fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)
+    with pytest.raises(ValueError, match="n: found None, expected the number of elements"):
+        fem.bounds(lambda y: 1 + 0 * y[:, 0], 2)
+    for image, found in (([[1, 0], [1, 1]], "a least eigenvalue of 0 in a pixel"), (np.ones((0, 2)), "shape")):
+        with pytest.raises(ValueError, match=f"coefficient: found {found}"):
+            fem.bounds(image, 2)
 
 
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -384,6 +389,17 @@ def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, co
     found, expected = fem.bounds(image, dim), np.diag([1 / np.mean(1 / layers), *[layers.mean()] * (dim - 1)])
     for tensor in (found.lower, found.upper, found.tensor):
         np.testing.assert_allclose(tensor, expected, rtol=1e-12, atol=1e-12 * contrast)
+
+
+def test_the_gap_is_that_of_the_direction_where_it_is_largest():
+    """Refinement does not stop at the tolerance in the norm, which a strong direction rules."""
+    image = random_image(0, (8, 8))[..., None, None] * np.diag([1.0, 1e-4]) + np.diag([50.0, 0.0])
+    coarse, found = (fem.bounds(image, 2, size=size) for size in (0, 50_000))
+    for each in (coarse, found):
+        ratios = np.linalg.eigvals(np.linalg.solve(each.upper + each.lower, 2 * (each.upper - each.lower)))
+        np.testing.assert_allclose(each.gap, np.abs(ratios).max(), rtol=1e-6)
+    assert np.linalg.norm(coarse.upper - coarse.lower, 2) < 1e-2 * np.linalg.norm(coarse.upper, 2)
+    assert found.gap < 0.5 * coarse.gap
 
 
 @settings(max_examples=4)

@@ -217,7 +217,8 @@ def test_what_cannot_be_met_is_said(monkeypatch):
         (TwoPhase(disc(0.5), -1, 1), "inside: not elliptic"),
         (TwoPhase(disc(0.5), 0, 1), "inside: found 0.0, expected a positive and finite .* pores"),
         (TwoPhase(disc(0.5), 1, np.inf), "outside: found inf, expected a positive and finite .* pores"),
-        (TwoPhase(disc(0.5), 2, np.ones(3)), "outside: expected a number, a tensor"),
+        (TwoPhase(disc(0.5), 2, np.ones(3)), r"outside: found array\(.*, expected a number, a tensor"),
+        (TwoPhase(disc(0.5), "abc", 1), "inside: found 'abc', expected a number, a tensor"),
     ],
 )
 def test_what_does_not_fit_is_refused(cell, sentence):
