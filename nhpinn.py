@@ -29,7 +29,7 @@ import pickle
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -51,6 +51,7 @@ from nhpinn_networks import (
     POROUS,
     SMALLEST,
     Correctors,
+    Interpolation,
     Loss,
     Network,
     at_nodes,
@@ -71,7 +72,6 @@ from nhpinn_networks import (
     one_node,
     pair_term,
     periodic_pairs,
-    product_weights,
     shown,
     tensor_and_divergence,
     tensor_grid,
@@ -108,7 +108,7 @@ class State(NamedTuple):
 
 
 def adam(loss, params, training, state=None):
-    """The states of a training after 1, 2, ... epochs of Adam (Kingma and Ba 2015, the form at the end of section 2).
+    """The states of a training after 1, 2, ... epochs of Adam (Kingma and Ba 2015, as at the end of their section 2).
 
     loss: a function of params, which autograd differentiates.  state: one to go on from, in place of params.
     """
@@ -192,6 +192,7 @@ class Recipe(NamedTuple):
     average: Callable  # a (n, dim, dim), gradients of the correctors (dim, n, dim) -> a* (dim, dim)
     equation: Callable  # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives
     check: Callable = lambda problem: None  # raises ValueError for settings that do not suit the problem
+    points: int | None = None  # midpoints an axis of the means in step 2; None: those of `cell_quadrature`
 
 
 def nh_pinn(problem, recipe, seed):
@@ -200,7 +201,7 @@ def nh_pinn(problem, recipe, seed):
     recipe.check(problem)
     cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
     correctors = recipe.cells(problem, cell_rng)  # step 1
-    coefficients = homogenized_coefficients(problem, correctors, recipe.average)  # step 2
+    coefficients = homogenized_coefficients(problem, correctors, recipe.average, recipe.points)  # step 2
     u0 = recipe.equation(problem, coefficients, equation_rng)  # step 3
     return correctors, coefficients, u0
 
@@ -219,18 +220,17 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
         return solve_equation(problem, coefficients, homogenized, rng, train=train)
 
     def check(problem):
-        check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
         check_equation_training(homogenized, problem.dim, problem.initial is not None)
+        check_integer("nodes", nodes, 2, 10**4)
+        check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
 
     return Recipe(cells, average_of_flux, equation, check)
 
 
 def slow_nodes(problem, count):
-    """The points x whose cell problems are solved: a grid, or one point if x plays no part.  (X, dim)"""
-    dim, slow = problem.dim, problem.slow
-    if slow is None:
-        slow = depends_on_x(problem.coefficient, dim, problem.domain, problem.period)
-    return grid(problem.domain, count) if slow else np.zeros((1, dim))
+    """The points x whose cell problems are solved: a grid, or the centre if x plays no part.  (X, dim)"""
+    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
+    return grid(problem.domain, count) if slow else np.mean(problem.domain, axis=1)[None]
 
 
 def solve_cells(problem, training, rng, nodes, train=train):
@@ -266,21 +266,22 @@ class CellNetworks(NamedTuple):
 
 
 def spline_weights(nodes):
-    """Cubic splines through a tensor grid of nodes (X, dim): x (n, dim) -> the weight of each, gradients in x."""
+    """Cubic splines through a tensor grid of nodes (X, dim)."""
     if len(nodes) == 1:
-        return one_node
-    return partial(weights_of, [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)])
+        return one_node(nodes.shape[1])
+    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
+    return Interpolation(tuple(partial(value_and_slope, spline) for spline in splines))
 
 
-def weights_of(splines, x):
-    return product_weights([(s(x[:, i]), s(x[:, i], 1)) for i, s in enumerate(splines)])
+def value_and_slope(spline, x):
+    return spline(x), spline(x, 1)
 
 
 class Coefficients(NamedTuple):
     """Step 2: the coefficients of the homogenized equation."""
 
     samples: np.ndarray  # (X, dim, dim): a* at the nodes x
-    weights: Callable  # of the nodes in an interpolation, see Correctors
+    weights: Interpolation  # of the nodes
     reaction: float  # r*
 
     def tensor(self, x):  # (n, dim) -> a* (n, dim, dim)
@@ -293,9 +294,9 @@ class Coefficients(NamedTuple):
         return self.tensor(x), self.divergence(x), self.reaction
 
 
-def homogenized_coefficients(problem, correctors, average):
-    """Step 2: a* at every node from the correctors' gradients, and r* = mean(r N)."""
-    y, nodes = cell_quadrature(problem.dim, problem.period), correctors.nodes
+def homogenized_coefficients(problem, correctors, average, count=None):
+    """Step 2: a* at every node from the correctors' gradients, and r* = mean(r N).  count: of midpoints, see Recipe."""
+    y, nodes = cell_quadrature(problem.dim, problem.period, count), correctors.nodes
     a = tensor_of(*at_nodes(problem.coefficient, nodes, y)).reshape(len(nodes), -1, problem.dim, problem.dim)
     chi, slopes = correctors.cells(y)
     if problem.reaction is None:
@@ -367,7 +368,7 @@ class Homogenized(NamedTuple):
     lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
     upper: np.ndarray  # (dim, dim): above it
     gap: float  # between the bounds, relative, in the direction where it is largest
-    quadrature: float  # what another quadrature changes in them, relative; 0 for images, but for those of a function
+    quadrature: float  # what another quadrature changes in them, relative; what an image of a function changes in means
     cells: Callable  # as in Correctors, of one node: y (n, dim) -> (1, dim, n), (1, dim, n, dim)
     recipe: str
 
@@ -456,7 +457,7 @@ def _way(coefficient, period, recipe, values):
         raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
     if phases:
         cell = nhpinn_interfaces.unit_cell(coefficient, dim, period)
-        return ("two phases", _by_interfaces, cell) if recipe == "sharp" else ("image", _by_image, cell)
+        return "two phases", _by_interfaces if recipe == "sharp" else _by_image, cell
     if not function:
         return "image", _by_pixels, image_of(coefficient, dim, values)
     check_periodic("coefficient", coefficient, dim, period)
@@ -497,7 +498,7 @@ def _by_sampling(field, period, why, unresolved=None):
     coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
     means = [*map(nhpinn_bounds.reuss_voigt, (coarse, fine)), nhpinn_bounds.scattered_means(field, dim)]
     pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
-    moved = max(nhpinn_bounds.relative_size(mine - other, other) for mine, other in pairs)
+    moved = max(fem.relative_size(mine - other, other) for mine, other in pairs)
     if unresolved and moved > 0.05:
         raise unresolved
     fine *= np.outer(period, period)
@@ -573,7 +574,8 @@ def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
     points = checked_points("points", points)
     check_executor(executor, coefficient)
-    of_x_alone = len(inspect.signature(coefficient).parameters) == 1
+    needed = [p for p in inspect.signature(coefficient).parameters.values() if p.default is p.empty]
+    of_x_alone = len(needed) == 1  # others may be values bound in a loop, as in lambda x, k=k: ...
     task = partial(_homogenize_one, coefficient, of_x_alone, dim or points.shape[1], options)
     found = list(counted(executor, task, points))
     progress()
@@ -609,22 +611,24 @@ def solve(
     Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
     no reaction; nothing fine is solved.  The head of nhpinn_bounds.py says how, and what is assumed.
     """
-    start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list | np.ndarray) else 0
+    start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
     check_solve(problem, recipe, tolerance, seed)
     check_executor(executor, coefficient)
     domain = tuple((float(low), float(high)) for low, high in box)
-    problem = problem._replace(domain=domain, period=tuple(map(float, np.broadcast_to(period, dim))))
-    cell = checked_cell(problem)
+    problem = problem._replace(domain=domain, eps=float(eps), period=tuple(map(float, np.broadcast_to(period, dim))))
+    cell, points = checked_cell(problem)
     if recipe == "adam":
         steps = adam_recipe(problem)
     else:
         steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor)
-    correctors, coefficients, u0 = nh_pinn(problem, steps, seed)
+    correctors, coefficients, u0 = nh_pinn(problem, steps._replace(points=points), seed)
     certificate = bounds = None
     if reaction is None:
         progress("certificate")
-        bounds = nhpinn_bounds.bounds_at(np.mean(domain, axis=1), correctors, *cell, tolerance)
+        centre = np.mean(domain, axis=1)
+        bounds = nhpinn_bounds.bounds_at(centre, correctors, *cell, tolerance)
+        warn_of_means(coefficients.tensor(centre[None])[0], bounds, tolerance)
         if initial is None:
             certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0)
     progress()
@@ -648,18 +652,31 @@ def warn_of_large(problem, correctors, certificate):
             )
 
 
+def warn_of_means(tensor, bounds, tolerance):
+    """Warns where the means of step 2 are others than those of the bounds, of more points."""
+    miss = fem.relative_size(tensor - bounds.tensor, bounds.tensor)
+    if miss > max(tolerance, bounds.error):
+        warn(
+            f"coefficient: the homogenized tensor differs by {miss:.2g} from the middle of its bounds, which are "
+            f"{bounds.error:.2g} apart, expected at most {tolerance:g}; it is steep within its cell"
+        )
+
+
 def checked_cell(problem):
-    """The coefficient at the centre of the box on the unit cell, its quadrature.  Raises ValueError if it jumps."""
+    """The coefficient at the centre of the box as a field on the unit cell, its means at scattered points, the
+    midpoints an axis that resolve it; those for step 2.  Raises ValueError if it, or the reaction, jumps."""
     cell = field = nhpinn_sharp.field_at(problem.coefficient, np.array(problem.period), np.mean(problem.domain, axis=1))
     name, reaction = "coefficient" if problem.reaction is None else "reaction", problem.reaction
     if reaction:  # the coefficient is constant
         size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
         field = lambda y: 2 + reaction(y * np.array(problem.period)) / size  # noqa: E731
     try:
-        return cell, *nhpinn_bounds.quadrature(field, problem.dim)
+        means, count = nhpinn_bounds.quadrature(field, problem.dim)
     except nhpinn_bounds.Unresolved as error:
-        sentence = "jumps in y, or varies too fast for any quadrature, expected a smooth one"
-        raise ValueError(f"{name}: {sentence}; what takes a TwoPhase or an image is homogenize") from error
+        sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
+        raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
+    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
+    return (cell, means, count), None if slow else nhpinn_bounds.fewest_points(field, problem.dim, means, count)
 
 
 class Solution(NamedTuple):
@@ -690,11 +707,12 @@ class Solution(NamedTuple):
 
     def flux(self, x, t=None):
         """That of the certificate, which balances the source but for the residual; a grad u where there is none."""
-        slope, x = self.gradient(x, t), np.asarray(x, dtype=float)
+        points = self._points(x, t)
         if self.certificate:
-            return self.certificate.flux(x)
+            return self.certificate.flux(points)
+        x = points[:, : self.problem.dim]
         a = tensor_of(lambda y: self.problem.coefficient(x, y), x / self.problem.eps)
-        return np.einsum("nij,nj->ni", a, slope)
+        return np.einsum("nij,nj->ni", a, self.gradient(x, t))
 
     def tensor(self, x):
         return self.coefficients.tensor(self._inside(x))
@@ -719,7 +737,10 @@ class Solution(NamedTuple):
             if t is not None:
                 raise ValueError(f"t: found {shown(t)}, expected none, since there is no time")
             return x
-        time = np.asarray(final if t is None else t, dtype=float)
+        try:
+            time = np.asarray(final if t is None else t, dtype=float)
+        except (TypeError, ValueError):
+            time = np.array(np.nan)
         if time.shape not in ((), x.shape[:1]) or not np.all((time >= 0) & (time <= final)):
             raise ValueError(f"t: found {shown(t)}, expected a time from 0 to {final:g}, or one a point")
         return np.column_stack([x, np.broadcast_to(time, len(x))])
@@ -777,6 +798,8 @@ def certify(solution, value, gradient):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
     if solution.certificate is None:
         raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
+    if solution.certificate.norm[1] == 0:
+        raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
     check_gradient(value, gradient, solution.problem)
     return nhpinn_bounds.certify(solution.certificate, value, gradient)
@@ -845,13 +868,25 @@ def fem_recipe(tolerance=1e-6, executor=None):
     """The same steps by finite elements, for comparison.  tolerance: of the interpolation in x."""
 
     def cells(problem, rng):
-        nodes, (elements, order) = nhpinn_sharp.slow_nodes(problem, tolerance), ELEMENTS[problem.dim]
+        nodes, (elements, order) = nhpinn_sharp.chebyshev_points(problem, tolerance), ELEMENTS[problem.dim]
         mesh = fem.cell_mesh(problem.dim, elements, problem.period, order)
         task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
-        cells = partial(element_cells, list(counted(executor, task, nodes.points)))
+        cells = partial(element_cells, list(counted(executor if len(nodes.points) > 1 else None, task, nodes.points)))
         return Correctors(cells, nodes.weights, nodes.points, problem.period)
 
-    return Recipe(cells, nhpinn_bounds.energy, element_equation)
+    return Recipe(cells, nhpinn_bounds.energy, element_equation, check_isotropic)
+
+
+def check_isotropic(problem):
+    """Raises ValueError for a tensor beside a reaction: elements have N of a number D alone."""
+    if problem.reaction is not None:
+        x = np.mean(problem.domain, axis=1)[None]
+        a = tensor_of(*at_nodes(problem.coefficient, x, 0 * x))[0]
+        if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
+            raise ValueError(
+                f"coefficient: found the tensor {shown(a.tolist())} beside a reaction, expected a number for "
+                "recipe='fem'; recipe='sharp' takes tensors"
+            )
 
 
 def element_correctors(coefficient, reaction, mesh, x):
@@ -918,9 +953,10 @@ def check_functions(problem):
     dim, domain, period = problem.dim, problem.domain, problem.period
     checked_values("source", problem.source, box_midpoints(domain, 4))
     if problem.initial is not None:
-        edge = grid(domain, 9)
-        sizes = np.abs(checked_values("initial", problem.initial, edge))
-        if (most := sizes[on_boundary(edge, domain)].max()) > 1e-8 * sizes.max():
+        edge, inside = grid(domain, 9), np.random.default_rng(0).uniform(*np.transpose(domain), (729, dim))
+        edge = edge[on_boundary(edge, domain)]
+        most, size = (np.abs(checked_values("initial", problem.initial, x)).max() for x in (edge, inside))
+        if most > 1e-8 * size:
             raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
     slow = depends_on_x(problem.coefficient, dim, domain, period)
     if slow and problem.slow is False:
@@ -929,7 +965,8 @@ def check_functions(problem):
         check_reaction(problem.reaction, dim, period)
         a = tensor_of(*at_nodes(problem.coefficient, np.array(domain)[None, :, 0], midpoints(dim, period, 7)))
         if slow or np.ptp(a, axis=0).max() > 1e-10 * np.abs(a).max():
-            raise ValueError("coefficient: a problem with a reaction needs a constant coefficient (appendix A)")
+            found = f"changes by {np.ptp(a, axis=0).max():.3g} in y{' and depends on x' * slow}"
+            raise ValueError(f"coefficient: found one that {found}, expected a constant beside a reaction (appendix A)")
 
 
 def check_reaction(reaction, dim, period):
@@ -1006,7 +1043,7 @@ def check_box(name, box, dim):
         bounds = np.zeros(0)
     fits = bounds.shape == (dim, 2) and bounds.dtype.kind in "iuf"
     if not (fits and np.all((bounds[:, 0] < bounds[:, 1]) & (np.abs(bounds).max() < LARGEST))):
-        raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high")
+        raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high, below {LARGEST:g}")
 
 
 def check_homogenize(dim, period, recipe, tolerance, seed):
@@ -1021,8 +1058,11 @@ def check_homogenize(dim, period, recipe, tolerance, seed):
 
 def check_cells_fit(problem):
     lengths = np.diff(problem.domain)[:, 0]
-    if np.any(problem.eps * np.broadcast_to(problem.period, problem.dim) > lengths * (1 + 1e-9)):
-        raise ValueError(f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths.min():g}")
+    cells = problem.eps * np.broadcast_to(problem.period, problem.dim) / lengths
+    if (worst := np.argmax(cells)) is not None and cells[worst] > 1 + 1e-9:
+        raise ValueError(
+            f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths[worst]:g} along axis {worst}"
+        )
 
 
 def check_executor(executor, coefficient):
@@ -1115,7 +1155,12 @@ def image_of(coefficient, dim, values=None):
             f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
             f"({dim}, {dim}) behind them"
         )
-    if image.shape == (dim, dim) and np.allclose(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
+    if (
+        values is None
+        and image.shape == (dim, dim)
+        and np.allclose(image, image.T)
+        and np.linalg.eigvalsh(image).min() > 0
+    ):
         raise ValueError(
             f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
             "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
@@ -1125,6 +1170,8 @@ def image_of(coefficient, dim, values=None):
 
 
 def _labelled(image, dim, values):
+    if not isinstance(values, Mapping):
+        raise TypeError(f"values: found {shown(values)}, expected a dictionary from labels to numbers or tensors")
     if image.ndim != dim or image.dtype.kind not in "biu":
         raise TypeError(
             f"coefficient: found {image.dtype} of shape {image.shape}, expected whole numbers or True and False on "

@@ -60,16 +60,16 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy import fft
 from scipy.interpolate import CubicHermiteSpline, make_interp_spline
-from scipy.linalg import LinAlgError, eigh
 
-from fem import gauss
-from nhpinn_networks import checked_values, midpoints, tensor_grid, tensor_of
+from fem import gauss, relative_size
+from nhpinn_networks import CELL_POINTS, checked_values, midpoints, tensor_grid, tensor_of
 
 # --- bounds of tensors ------------------------------------------------------------------------------
 
 COARSEST, FINEST = {1: 512, 2: 128, 3: 32}, {1: 8192, 2: 512, 3: 128}  # midpoints an axis, by dimension
 SHIFT = 0.31  # of points between the midpoints, in spacings
 RESOLVED = 1e-6  # means that differ by less have seen the same coefficient: where it jumps, they do not
+SAME = 1e-10  # means that differ by less are the same to step 2
 SCATTERED = 100_000  # points on no grid
 ROUNDING = 1e-14  # of a mean energy, relative
 
@@ -202,6 +202,19 @@ def scattered_means(field, dim):
     return reuss_voigt(tensor_of(field, y), (t * (1 - t)) ** 4)
 
 
+def miss(a, means):
+    """How far the harmonic and the arithmetic mean of a (n, d, d) are from others, relative."""
+    return max(relative_size(mine - other, other) for mine, other in zip(reuss_voigt(a), means, strict=True))
+
+
+def fewest_points(field, dim, means, most):
+    """Midpoints an axis, those of step 2 doubled until their means are those at scattered points, or `most`."""
+    count = CELL_POINTS[dim]
+    while count < most and miss(tensor_of(field, midpoints(dim, 1.0, count)), means) > SAME:
+        count *= 2
+    return min(count, most)
+
+
 def resolution(field, dim, means):
     """The number of midpoints an axis that resolve a field: their means agree with those at scattered points, and
     their trigonometric interpolant with the field between them.
@@ -211,8 +224,7 @@ def resolution(field, dim, means):
     count = COARSEST[dim]
     while count <= FINEST[dim]:
         a = tensor_of(field, midpoints(dim, 1.0, count))
-        pairs = zip(reuss_voigt(a), means, strict=True)
-        if max(relative_size(mine - other, other) for mine, other in pairs) <= RESOLVED:
+        if miss(a, means) <= RESOLVED:
             shift = SHIFT * np.arange(1, dim + 1) / count
             between = tensor_of(field, midpoints(dim, 1.0, count) + shift)
             if np.abs(shifted(a, count, shift) - between).max() <= 0.05 * np.ptp(a, axis=0).max() + 1e-9 * a.max():
@@ -276,14 +288,6 @@ def bounds_at(x, correctors, field, means, count, tolerance):
     chi = correctors.cells(midpoints(d, period, CELLS[d]))[0]
     chi = np.tensordot(correctors.weights(x[None])[0][0], chi, 1) / period[:, None]
     return in_cell(tensor_bounds(field, chi.reshape(d, *[CELLS[d]] * d), means, count, tolerance), period)
-
-
-def relative_size(difference, tensor):
-    """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; inf if tensor is not positive."""
-    try:
-        return float(np.abs(eigh(difference, tensor, eigvals_only=True)).max())
-    except LinAlgError:  # lost in rounding
-        return np.inf
 
 
 # --- one dimension: the homogenized coefficient is the harmonic mean, whether a jumps or not --------
@@ -437,7 +441,7 @@ def micro_tables(coefficient, correctors, period):
     for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
         chi = chi.reshape(d, *[m] * d)
         slopes = interpolated_slopes(chi, m) / period  # (j, n, k)
-        a = tensor_of(lambda p, x=x: coefficient(np.broadcast_to(x, p.shape), p), y)
+        a = tensor_of(lambda p, x=x: coefficient(0 * p + x, p), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
     lines = [fourier_line(m, p) for p in period]
@@ -771,7 +775,7 @@ def certify(certificate, value, gradient):
     | |v - w|_a - |u - w|_a | <= E: of the two the better one.
     """
     c, bounds = certificate.scales, []
-    parts = boundary_part(c.box, value, gradient)
+    parts = boundary_part(c, value, gradient)
     for count in GAUSS[len(c.box)]:
         part = integrals(c, count, parts)
         E, D, T, q = part.own, part.other, part.trace, min(part.own, part.trace)
@@ -782,17 +786,18 @@ def certify(certificate, value, gradient):
     return float(max(lower - change[0], 0) / most), float((upper + change[1]) / least) if least > 0 else np.inf
 
 
-def boundary_part(box, value, gradient):
+def boundary_part(c, value, gradient):
     """Points -> grad w and grad t, with t the linear blending of the boundary values of w."""
 
     def inner(x):
         return value(x), gradient(x)
 
-    for axis, (low, high) in enumerate(box):
+    for axis, (low, high) in enumerate(c.box):
         inner = partial(less_ends, inner, axis, low, high)
-    grid = tensor_grid([np.linspace(low, high, 33) for low, high in box])
-    sizes, edge = np.abs(value(grid)), np.any((grid == box[:, 0]) | (grid == box[:, 1]), axis=1)
-    if sizes[edge].max() <= 1e-12 * sizes.max():
+    axes = [panels(c, axis, GAUSS[len(c.box)][1])[0] for axis in range(len(c.box))]  # as dense as the integrals
+    faces = [tensor_grid([*axes[:i], ends, *axes[i + 1 :]]) for i, ends in enumerate(c.box)]
+    edge = np.abs(value(np.concatenate(faces))).max()
+    if edge <= 1e-12 * np.abs(value(tensor_grid([np.linspace(*ends, 33) for ends in c.box]))).max():
         return lambda x: (slope := gradient(x), 0 * slope)
     return lambda x: (slope := gradient(x), slope - inner(x)[1])
 
@@ -803,7 +808,7 @@ def less_ends(inner, axis, low, high, x):
     share, unit = (x[:, axis] - low) / (high - low), np.arange(x.shape[1]) == axis
     for end, part, slope in ((low, 1 - share, -1 / (high - low)), (high, share, 1 / (high - low))):
         face, where = np.unique(np.where(unit, end, x), axis=0, return_inverse=True)  # on a grid many fall together
-        edge, along = (values[where] for values in inner(face))
+        edge, along = (values[where.reshape(-1)] for values in inner(face))
         u -= part * edge
         g -= np.where(unit, slope * edge[:, None], part[:, None] * along)
     return u, g

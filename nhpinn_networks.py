@@ -62,7 +62,7 @@ def coordinate_jet(points, directions, b):
     return np.concatenate([value[..., None, :, :], directions, b[..., None, :, :]], axis=-3)
 
 
-def init_network(sizes, rng, batch=(), dtype=np.float64):
+def init_network(sizes, rng, batch=()):
     """A list of (W, b), W (*batch, m, k) normal with variance 1 / m, b (*batch, k).
 
     Biases are zero but in the first layer, where they are uniform in [-1, 1]: they spread the bends of
@@ -72,7 +72,7 @@ def init_network(sizes, rng, batch=(), dtype=np.float64):
     for layer, (m, k) in enumerate(pairwise(sizes)):
         W = rng.standard_normal((*batch, m, k)) / np.sqrt(m)
         b = rng.uniform(-1, 1, (*batch, k)) if layer == 0 else np.zeros((*batch, k))
-        params.append((W.astype(dtype), b.astype(dtype)))
+        params.append((W, b))
     return params
 
 
@@ -158,7 +158,8 @@ defvjp(_network_jet, _params_vjp, _jet_vjp, argnums=(0, 1))
 def _plain(*values):
     if any(map(isbox, values)):
         raise NotImplementedError(
-            "network_jet: has no derivatives of this order; expected one in the parameters, two in the points"
+            "network_jet: has no derivatives of this order; expected one in the parameters, of a jet or of a first "
+            "derivative in the points, or two in the points; to train on second derivatives take operator_jet"
         )
 
 
@@ -285,8 +286,7 @@ class Loss(NamedTuple):
     terms: tuple
 
     def __call__(self, params):
-        first, *others = (sum_of_parts(sum_of_squares, params, blocks(term, params)) for term in self.terms)
-        return sum(others, first)
+        return sum(sum_of_parts(sum_of_squares, params, blocks(term, params)) for term in self.terms)
 
 
 def residuals(params, term):
@@ -424,11 +424,37 @@ class Network(NamedTuple):
         return derivatives(lambda jet: network_jet(self.params, jet)[..., 0], points)
 
 
+class Interpolation(NamedTuple):
+    """x (n, dim) -> the weights (n, X) of the nodes of a tensor grid, and their gradients (n, X, dim)."""
+
+    lines: tuple  # one an axis: x (n,) -> the weights of its nodes (n, m), their slopes (n, m)
+
+    def __call__(self, x):
+        lines = [line(x[:, axis]) for axis, line in enumerate(self.lines)]
+
+        def product(along=None):
+            total = np.ones((len(x), 1))
+            for axis, line in enumerate(lines):
+                total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
+            return total
+
+        return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
+
+
+def one_node(dim):
+    """The Interpolation of what does not depend on x."""
+    return Interpolation((alone,) * dim)
+
+
+def alone(x):
+    return np.ones((len(x), 1)), np.zeros((len(x), 1))
+
+
 class Correctors(NamedTuple):
     """The solutions of all cell problems: chi_j(x, y), eq. (9), or N(y), eq. (A.2), by whatever recipe."""
 
     cells: Callable  # y (n, dim) -> values (X, J, n) with zero mean over the cell, gradients (X, J, n, dim); periodic
-    weights: Callable  # x (n, dim) -> weights of the nodes (n, X) in an interpolation, their gradients (n, X, dim)
+    weights: Interpolation  # of the nodes
     nodes: np.ndarray  # (X, dim): the slow points x whose cell problems were solved
     period: float | tuple
 
@@ -441,23 +467,6 @@ class Correctors(NamedTuple):
             np.einsum("nx,xjnd->jnd", weights, chi_y),
             np.einsum("nxd,xjn->jnd", slopes, chi),
         )
-
-
-def one_node(x):
-    """The `weights` of correctors that do not depend on x."""
-    return np.ones((len(x), 1)), np.zeros((len(x), 1, x.shape[1]))
-
-
-def product_weights(lines):
-    """The `weights` of a tensor grid of nodes at n points, from w (n, m) and its slope (n, m) of every axis."""
-
-    def product(along=None):
-        total = np.ones((len(lines[0][0]), 1))
-        for axis, line in enumerate(lines):
-            total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
-        return total
-
-    return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
 
 
 # --- points -----------------------------------------------------------------------------------------
@@ -480,13 +489,16 @@ def midpoints(dim, period, count):
 
 
 def box_midpoints(bounds, count):
-    """The same of a box."""
+    """The midpoints of count ** dim equal boxes of a box ((low, high), ...): (count ** dim, dim)."""
     return tensor_grid([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
 
 
-def cell_quadrature(dim, period):
-    """The points of means over the cell."""
-    return midpoints(dim, period, {1: 64, 2: 64, 3: 20}[dim])
+CELL_POINTS = {1: 64, 2: 64, 3: 20}  # an axis
+
+
+def cell_quadrature(dim, period, count=None):
+    """The midpoints over which step 2 takes its means, where nothing else is said."""
+    return midpoints(dim, period, count or CELL_POINTS[dim])
 
 
 def on_boundary(points, bounds):
@@ -521,9 +533,9 @@ def periodic_pairs(dim, period, count, layers):
 
 # --- a user's functions, checked, and their derivatives ---------------------------------------------
 #
-# A coefficient is a function of points (n, dim) that returns (n,), a scalar, or (n, dim, dim), a symmetric positive
-# definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says so:
-# the argument, what was found, what was expected.  So does a user's function that raises: the sentence is a
+# A coefficient is a function of points (n, dim) that returns (n,), for a scalar, or (n, dim, dim), for a symmetric
+# positive definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says
+# so: the argument, what was found, what was expected.  So does a user's function that raises: the sentence is a
 # ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
 
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
@@ -544,7 +556,7 @@ OURS = ("nhpinn", "nhpinn_networks", "nhpinn_sharp", "nhpinn_bounds", "nhpinn_in
 
 
 def warn(sentence):
-    """A warning at the user's line: the last one that was called from outside of these modules."""
+    """A warning that shows the user's line: that of the nearest caller outside of these modules."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__") in OURS:
         frame, level = frame.f_back, level + 1
@@ -603,7 +615,7 @@ def check_elliptic(a, place):
     """
     finite = np.isfinite(a).all(axis=(1, 2))
     if not np.all(finite):
-        raise ValueError(f"coefficient: not finite at {place(np.argmin(finite))}")
+        raise ValueError(f"coefficient: not finite at {place(np.argmin(finite))}, expected real numbers")
     skew = np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))
     if np.any(skew):
         raise ValueError(f"coefficient: the tensor is not symmetric at {place(np.argmax(skew))}; expected a_ij = a_ji")
@@ -614,7 +626,7 @@ def check_elliptic(a, place):
         worst = np.argmin(least / largest) if least.min() >= SMALLEST else least.argmin()
         raise ValueError(
             f"coefficient: not elliptic, its least eigenvalue is {least[worst]:.6g} at {place(worst)}; "
-            "expected a positive definite coefficient everywhere"
+            f"expected a positive definite one, at least {max(SMALLEST, 1e-12 * largest[worst]):.3g} there"
         )
 
 
@@ -665,9 +677,10 @@ def differentiation(name):
 
 
 def at_nodes(coefficient, nodes, y):
-    """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of y alone, and those y (X n, dim)."""
+    """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of those X n points alone, n of each x,
+    and the points (X n, dim)."""
     x = np.repeat(nodes, len(y), axis=0)
-    return lambda y: coefficient(x.copy(), y), np.tile(y, (len(nodes), 1))
+    return lambda points: coefficient(x.copy(), points), np.tile(y, (len(nodes), 1))
 
 
 def check_periodic(name, function, dim, period, count=7, copies=1):
@@ -675,7 +688,8 @@ def check_periodic(name, function, dim, period, count=7, copies=1):
 
     copies: how many times over the function takes the points, see `at_nodes`.
     """
-    points = np.tile(midpoints(dim, period, count), (copies, 1))
+    points = midpoints(dim, period, count) + 0.0137 * np.asarray(period)  # a sine may vanish at all midpoints
+    points = np.tile(points, (copies, 1))
     values = called(name, function, points)
     for axis, length in enumerate(np.broadcast_to(period, dim)):
         jump = np.abs(called(name, function, points + length * np.eye(dim)[axis]) - values).max()
@@ -708,8 +722,11 @@ def check_resolved(field, points, spacing, copies=1):
             )
 
 
-def depends_on_x(coefficient, dim, domain, period):
-    """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box."""
+def depends_on_x(coefficient, dim, domain, period, known=None):
+    """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box;
+    `known` where that is not None."""
+    if known is not None:
+        return known
     count = {1: 16, 2: 7, 3: 4}[dim]
     low, high = np.transpose(domain)
     nodes = low + (high - low) * np.random.default_rng(0).uniform(size=(64, dim))

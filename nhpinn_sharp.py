@@ -16,7 +16,8 @@ linear in the network: the least residual is found by one factorisation, without
 The hidden layer is random and fixed as in extreme learning machines (Huang, Zhu, Siew 2006); for equations PIELM
 (Dwivedi, Srinivasan 2020), local extreme learning machines (Dong, Li 2021) and the random feature method (Chen, Chi, E,
 Yang 2022).  Ours: bounds that decide, one set of features for all x, the lifts, slopes of all sizes, the slabs, and the
-estimate of the error of an equation: A0 = m diag(mean a_ii) is the largest such operator below a.  The residual r at
+estimate of the error of an equation.  A0 = -m d_i( mean(a_ii) d_i ), where m is the least eigenvalue of a relative to
+the diagonal matrix of the means, is the largest operator of that form below -d_i(a_ij d_j).  The residual r at
 midpoints, which the fit has not seen, is expanded in sines, the eigenfunctions of A0 with eigenvalues l_k.  The error
 solves L e = r, |r_k| / l_k estimates it, and is the error where a and c are constant; in time, e_k' + l_k e_k = r_k.
 Divided by |u| the estimate has no units.
@@ -33,7 +34,9 @@ from scipy.special import erf, erfc, ive
 
 from nhpinn_bounds import Bounds, closest, inverse, quadrature, tensor_bounds
 from nhpinn_networks import (
+    MANY,
     Correctors,
+    Interpolation,
     affine,
     as_tensor,
     box_midpoints,
@@ -45,7 +48,6 @@ from nhpinn_networks import (
     grid,
     midpoints,
     operator_jet,
-    product_weights,
     tanh_jet,
     tensor_and_divergence,
     tensor_grid,
@@ -235,18 +237,29 @@ def solve_cells(problem, tolerance, rng, mapped=map):
     which may be the map of an executor.
     """
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
-    nodes = slow_nodes(problem, tolerance)
+    nodes = chebyshev_points(problem, tolerance)
     x, weights = nodes.points, nodes.weights
     if problem.reaction is not None:
         found = reaction_cell(problem, period, tolerance, rng)
+        warn_of_cells(found, tolerance)
         return Correctors(all_cells(found, found.C[:, None], period), weights, x, problem.period)
     hardest = max((field_at(problem.coefficient, period, each) for each in x), key=lambda field: contrast(field, dim))
     found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if len(x) > 1 else tolerance**2), rng)
+    warn_of_cells(found, tolerance)
     C = found.C[:, None]
     if len(x) > 1:
         task = partial(solve_at, problem.coefficient, period, found.features, found.points)
         C = np.stack(list(mapped(task, x)), axis=1)
     return Correctors(all_cells(found, period * C, period), weights, x, problem.period)
+
+
+def warn_of_cells(found, tolerance):
+    if found.error > tolerance:
+        warn(
+            f"cell problems: their error is about {found.error:.2g} with {len(found.C)} random features, expected at "
+            f"most {tolerance:g}; what is steep within its cell is what features follow slowly: try recipe='fem' or a "
+            "larger tolerance"
+        )
 
 
 def field_at(coefficient, period, x):
@@ -268,7 +281,7 @@ def contrast(field, dim):
 def reaction_cell(problem, period, tolerance, rng):
     """The corrector N of a reaction, eq. (A.2), by as few features as bring its residual, at points that are not those
     of the fit, below the tolerance."""
-    dim, field = problem.dim, field_at(problem.coefficient, period, np.zeros(problem.dim))
+    dim, field = problem.dim, field_at(problem.coefficient, period, np.mean(problem.domain, axis=1))
 
     def attempt(features, count):
         y, between = midpoints(dim, 1.0, count), midpoints(dim, 1.0, count + 1)
@@ -300,9 +313,9 @@ class Chebyshev(NamedTuple):
         axes = [low + (high - low) * (chebyshev.chebpts1(n) + 1) / 2 for (low, high), n in zip(*self, strict=True)]
         return tensor_grid(axes)
 
-    def weights(self, x):
-        """w (n, X) and its gradients (n, X, dim), so that w @ (values at the points) interpolates at x (n, dim)."""
-        return product_weights([self._line(axis, x[:, axis]) for axis in range(x.shape[1])])
+    @property
+    def weights(self):
+        return Interpolation(tuple(partial(self._line, axis) for axis in range(len(self.counts))))
 
     def _line(self, axis, x):
         """The cardinal polynomials of one axis and their derivatives: (n, count) each."""
@@ -315,27 +328,22 @@ class Chebyshev(NamedTuple):
         return chebyshev.chebvander(t, count - 1) @ cardinal, slopes
 
 
-def slow_nodes(problem, tolerance):
-    """Chebyshev points of x: one for a coefficient that does not depend on it."""
-    slow = problem.slow
-    if slow is None:
-        slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
-    return chebyshev_points(problem, tolerance) if slow else Chebyshev(tuple(problem.domain), (1,) * problem.dim)
-
-
 def chebyshev_points(problem, tolerance):
-    """As many points an axis as bring the coefficient and its inverse, on lines through the box, to the tolerance.
+    """As many points an axis as bring the coefficient and its inverse, on lines through the box, to the tolerance; the
+    centre of the box for a coefficient that does not depend on x.
 
     Where that makes more cell problems than MOST_NODES, to the least larger one in reach, with a warning.  Raises
     ValueError where that would be more than COARSE.
     """
+    if not depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow):
+        return Chebyshev(tuple(problem.domain), (1,) * problem.dim)
     decays, wanted = [decay(problem, axis) for axis in range(problem.dim)], max(tolerance / 10, 1e-13)
     for level in wanted * 10.0 ** np.arange(15):
-        counts = [int(np.flatnonzero(sizes > level)[-1]) + 1 for sizes in decays]
+        counts = [int(np.flatnonzero(sizes > level).max(initial=0)) + 1 for sizes in decays]
         resolved = all(count <= 0.9 * len(sizes) for count, sizes in zip(counts, decays, strict=True))
         if resolved and np.prod(counts) <= MOST_NODES:
             break
-    if level > COARSE:
+    if level > max(wanted, COARSE):
         raise ValueError(
             "coefficient: oscillates or jumps in x, beside its fast variable y; expected one that varies slowly in x: "
             f"{MOST_NODES} cell problems resolve it to {10 * level:.1g} alone"
@@ -364,7 +372,7 @@ def decay(problem, axis):
 # --- equations on a box -----------------------------------------------------------------------------
 
 FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
-SMALL = 1e-2  # an error from which on it is seen how fast it falls
+SMALL = 1e-2  # below this error, two doublings of the features in a row that gain less than a factor of 4 are the last
 FEATURES_IN_TIME = {1: (40, 80, 160, 320), 2: (150, 300), 3: (300,)}
 CHECKS = {1: 1024, 2: 64, 3: 20}  # midpoints an axis of the box: a bump of width 0.02 is seen in one and two dimensions
 
@@ -411,16 +419,16 @@ def solve_equation(problem, coefficients, tolerance, rng):
     The features double until the estimate of the relative error in L2 (at the final time) is below the tolerance, or,
     small already, falls slowly, as in corners that no lift fits; a warning says where it was not reached.
     """
-    solve, counts, best, slow = solve_stationary, FEATURES, None, 0
+    solve, counts, best, stalled = solve_stationary, FEATURES, None, 0
     if problem.initial is not None:
         solve, counts = solve_in_time, FEATURES_IN_TIME
     for count in counts[problem.dim]:
         found = solve(problem, coefficients, box_features(problem.domain, count, rng))
-        slow = slow + 1 if best and best.error < SMALL and found.error > best.error / 4 else 0
+        stalled = stalled + 1 if best and best.error < SMALL and found.error > best.error / 4 else 0
         best = found if best is None or not found.error > best.error else best
         if best.error <= tolerance:
             return best
-        if slow == 2:
+        if stalled == 2:
             break
     warn(
         f"homogenized equation: the relative error of its solution is about {best.error:.2g} with "
@@ -467,7 +475,7 @@ def bubble_jet(domain, jet):
 def columns(problem, coefficients, features, x):
     """Values of bubble * features and -d_i(a_ij d_j) + c of them at points x (n, dim): two (n, N)."""
     parts = []
-    for p in np.array_split(x, -(-len(x) // 1024)):
+    for p in np.array_split(x, -(-len(x) // MANY)):
         a, b, c = coefficients(p)
         jet = operator_jet(p, a, b)
         out = product_jet(bubble_jet(problem.domain, jet), features.jet(jet))
@@ -502,7 +510,8 @@ def fit_points(problem, features):
 
 
 def known(problem, coefficients, lift, x, t=None):
-    """The lift, and what it leaves of the source: f - (d_t - d_i(a_ij d_j) + c) lift, at points x and one time t."""
+    """The lift, and the source that it leaves for bubble * features, at points x and one time t:
+    f - (d_t - d_i(a_ij d_j) + c) lift."""
     a, b, c = coefficients(x)
     f = checked_values("source", problem.source, x)
     if t is not None:
@@ -527,9 +536,9 @@ def eigenvalues(problem, coefficients, y):
     """Those of -m d_i(mean(a_ii) d_i) + min c, the largest such operator below -d_i(a_ij d_j) + c; order of `sines`."""
     a, _, c = coefficients(y)
     D = np.mean(np.einsum("nii->ni", a), axis=0)
-    least, k = np.linalg.eigvalsh(a / np.sqrt(D[:, None] * D)).min(), np.arange(1, CHECKS[problem.dim] + 1)
-    waves = [least * d * (k * np.pi / (high - low)) ** 2 for d, (low, high) in zip(D, problem.domain, strict=True)]
-    return tensor_grid(waves).sum(axis=1) + np.min(c)
+    m, k = np.linalg.eigvalsh(a / np.sqrt(D[:, None] * D)).min(), np.arange(1, CHECKS[problem.dim] + 1)
+    lines = [m * d * (k * np.pi / (high - low)) ** 2 for d, (low, high) in zip(D, problem.domain, strict=True)]
+    return tensor_grid(lines).sum(axis=1) + np.min(c)
 
 
 def missed_source(problem, y, rates):
@@ -547,9 +556,10 @@ def missed_source(problem, y, rates):
 
 # --- in time ----------------------------------------------------------------------------------------
 #
-# In a slab c is a polynomial of the time s in (0, 1), and the equation holds at the Radau points s_i, the last of which
-# is 1.  With D the derivatives of Lagrange's polynomials, D = T diag(l) T^-1, slab by slab
-#     sum_j D_ij V c_j / h + A c_i = f_i      becomes      (l_j V / h + A) (T^-1 c)_j = (T^-1 f)_j
+# In a slab of length h, c = start + d(s) with a polynomial d of s in (0, 1), d(0) = 0, and the equation holds at the
+# Radau points s_i, the last of which is 1.  With D_ij the derivative at s_i of the polynomial that is 1 at s_j and 0 at
+# the other points and at 0, D = T diag(l) T^-1,
+#     sum_j D_ij V d_j / h + A d_i = f_i - A start   becomes   (l_j V / h + A) (T^-1 d)_j = (T^-1 (f - A start))_j
 
 STAGES, RATIO = 5, 0.5
 
@@ -574,8 +584,8 @@ def solve_in_time(problem, coefficients, features):
             f = np.stack([known(problem, coefficients, lift, x, t + h * each)[1] for each in s])
             g = np.stack([known(problem, coefficients, lift, y, t + h * (z + 1) / 2)[1] for z in nodes])
         c = to_series @ np.vstack([start, start + solve(root * (f - A @ start))])
-        rate = legendre.legvander(nodes, STAGES - 1) @ legendre.legder(c) * 2 / h
-        r = g - rate @ V_y.T - legendre.legvander(nodes, STAGES) @ c @ A_y.T
+        velocity = legendre.legvander(nodes, STAGES - 1) @ legendre.legder(c) * 2 / h
+        r = g - velocity @ V_y.T - legendre.legvander(nodes, STAGES) @ c @ A_y.T
         error = grown(error, np.stack([sines(each, dim) for each in r]), rates * h, h, nodes, gauss)
         start = c.sum(axis=0)
         series.append(c)
@@ -711,7 +721,7 @@ def layer_jet(x, t, a):
     )
 
 
-def parabolic_lift(problem, coefficients, features, C, frozen):
+def parabolic_lift(problem, coefficients, features, start, frozen):
     """In one dimension, what the solution does at the ends near t = 0 where the initial value breaks the equation.
 
     At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: s times `layer_jet`.  At
@@ -720,17 +730,17 @@ def parabolic_lift(problem, coefficients, features, C, frozen):
     if problem.dim != 1:
         return no_lift
     ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
-    rates = coefficients(ends)[0][:, 0, 0] / (high - low) ** 2
-    operator = columns(problem, coefficients, features, ends)[1] @ C
+    scaled_a = coefficients(ends)[0][:, 0, 0] / (high - low) ** 2
+    operator = columns(problem, coefficients, features, ends)[1] @ start
     strength = checked_values("source", problem.source, ends) - operator
-    return partial(ends_jet, problem.domain, ends, strength, rates, frozen)
+    return partial(ends_jet, problem.domain, ends, strength, scaled_a, frozen)
 
 
-def ends_jet(domain, ends, strength, rates, frozen, jet):
+def ends_jet(domain, ends, strength, scaled_a, frozen, jet):
     """The sum of what both ends add, of s (2,) and of a over the length squared (2,)."""
     total, t = 0.0, jet[..., 1] * (jet[0, :, 1] <= frozen)
     t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
-    for end, s, rate in zip(ends, strength, rates, strict=True):
+    for end, s, a in zip(ends, strength, scaled_a, strict=True):
         x = next(distances(domain, end, jet))
-        total = total + s * product_jet(cutoff(x), layer_jet(x, t, rate))
+        total = total + s * product_jet(cutoff(x), layer_jet(x, t, a))
     return total

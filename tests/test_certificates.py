@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import fem
+import nhpinn
 import nhpinn_bounds as certificates
 from nhpinn_networks import Correctors, one_node, tensor_grid
 from nhpinn_sharp import Chebyshev
@@ -51,7 +53,7 @@ def homogenized(p, elements=None, noise=0.0):
     """Correctors, a* and u0 by finite elements; noise: of the correctors, relative to the period."""
     dim, period = len(p.domain), np.broadcast_to(p.period, len(p.domain))
     chebyshev = Chebyshev(tuple(p.domain), ({1: 12, 2: 4, 3: 3}[dim],) * dim)
-    nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node)
+    nodes, weights = (chebyshev.points, chebyshev.weights) if p.slow else (np.zeros((1, dim)), one_node(dim))
     mesh = fem.Mesh(
         tuple((0.0, length) for length in period),
         elements or {1: 32, 2: 8, 3: 4}[dim],
@@ -210,3 +212,28 @@ def test_the_reconstruction_itself_has_the_bound_of_the_certificate(larger_cells
     lower, upper = certificates.certify(c, *(lambda x, k=k: c.reconstruction(x)[k] for k in (0, 1)))
     assert lower == 0
     assert upper == pytest.approx(c.error, rel=1e-3)
+
+
+def wave_source(x):
+    return np.sin(3 * x[:, 0]) + x[:, 1]
+
+
+def test_a_candidate_that_vanishes_between_its_zeros_on_the_boundary_is_not_taken_for_zero_there():
+    u = nhpinn.solve(lambda x, y: 2 + anp.sin(TAU * y[:, 0]), wave_source, [(0, 1), (0, 1)], 1 / 4)
+    one, other = (lambda x: np.cos(np.pi * x[:, 0])), (lambda x: np.sin(32 * np.pi * x[:, 1]))
+
+    def value(x):
+        return 0.1 * one(x) * other(x)
+
+    def gradient(x):
+        slopes = -np.pi * np.sin(np.pi * x[:, 0]) * other(x), 32 * np.pi * one(x) * np.cos(32 * np.pi * x[:, 1])
+        return 0.1 * np.stack(slopes, axis=-1)
+
+    found = certificates.boundary_part(u.certificate.scales, value, gradient)(np.array([[0.3, 0.51]]))[1]
+    assert np.abs(found).max() > 1
+
+
+def test_a_solution_that_is_zero_has_no_relative_errors():
+    u = nhpinn.solve(lambda x, y: 2 + anp.sin(TAU * y[:, 0]), lambda x: 0 * x[:, 0], [(0, 1)], 1 / 4)
+    with pytest.raises(ValueError, match="solution: found one that is zero"):
+        nhpinn.certify(u, lambda x: x[:, 0] * (1 - x[:, 0]), lambda x: 1 - 2 * x)

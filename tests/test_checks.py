@@ -202,7 +202,7 @@ def test_fields_of_a_problem(name, field, value):
 
 def test_a_reaction_needs_a_constant_coefficient():
     problem = PROBLEMS["reaction10"]._replace(coefficient=lambda x, y: 2 + 0.1 * anp.sin(y[:, 0]))
-    with pytest.raises(ValueError, match=r"coefficient: .* needs a constant coefficient"):
+    with pytest.raises(ValueError, match=r"coefficient: found one that changes .* expected a constant"):
         method(problem)
 
 
@@ -271,3 +271,29 @@ def test_a_masked_picture_is_refused_with_labels_and_without(values):
     picture = np.ma.masked_equal([[1, 2, 3], [3, 1, 1]], 2)
     with pytest.raises(ValueError, match="coefficient: found masked pixels"):
         nhpinn.homogenize(picture, 2, values=values)
+
+
+def test_labels_settle_what_a_small_picture_is():
+    found = nhpinn.homogenize([[1, 0], [0, 1]], 2, values={0: 1.0, 1: 4.0}, tolerance=0.5)
+    assert np.all(np.linalg.eigvalsh(found.upper - 2 * np.eye(2)) >= 0)  # the checkerboard has the geometric mean
+    assert np.all(np.linalg.eigvalsh(2 * np.eye(2) - found.lower) >= 0)
+
+
+@pytest.mark.parametrize("values", [5.0, [1.0, 2.0]])
+def test_values_are_a_dictionary(values):
+    with pytest.raises(TypeError, match="values: found .*expected a dictionary"):
+        nhpinn.homogenize([[0, 1]], 2, values=values)
+
+
+def test_nodes_of_the_papers_recipe_are_checked():
+    with pytest.raises(ValueError, match="nodes: found 1, expected an integer of at least 2"):
+        nhpinn.paper_recipe(CELL, SOLUTION, nodes=1).check(PROBLEMS["slow1d"])
+    with pytest.raises(ValueError, match="points: found 2.5"):
+        nhpinn.paper_recipe(CELL, SOLUTION._replace(points=2.5)).check(PROBLEMS["slow1d"])
+
+
+def test_an_image_of_two_phases_is_one_warning():
+    phases = nhpinn.TwoPhase(lambda y: 0.3 - anp.sqrt(anp.sum((y - 0.5) ** 2, axis=1)), 1000.0, 1.0)
+    with pytest.warns(UserWarning) as said:
+        nhpinn.homogenize(phases, 2, recipe="fem")
+    assert len(said) == 1

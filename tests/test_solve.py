@@ -362,6 +362,8 @@ def test_a_coefficient_at_many_points_is_what_each_is_alone():
     np.testing.assert_array_equal([each.tensor for each in many[0]], [each.tensor for each in many[1]])
     images = nhpinn.homogenize_at(lambda x: np.array([[1.0, 1.0], [1.0 + x[0], 1.0 + x[0]]]), [[1.0, 0.0]])
     np.testing.assert_allclose(images[0].tensor, np.diag([4 / 3, 1.5]), rtol=1e-9)
+    (bound,) = nhpinn.homogenize_at(lambda x, k=2.0: np.array([[1.0, 1.0], [k + x[0], k + x[0]]]), [[0.0, 0.0]])
+    np.testing.assert_allclose(bound.tensor, np.diag([4 / 3, 1.5]), rtol=1e-9)
 
 
 def test_long_work_speaks_on_terminals_alone_and_can_be_interrupted(monkeypatch, capsys):
@@ -381,6 +383,52 @@ def test_long_work_speaks_on_terminals_alone_and_can_be_interrupted(monkeypatch,
 
     with pytest.raises(KeyboardInterrupt):
         solved(source=impatient)
+
+
+# Problems at the edge --------------------------------------------------------------------------------
+
+
+def test_a_large_tolerance_is_no_reason_to_refuse_a_slow_coefficient():
+    for tolerance in (0.05, 30.0):
+        assert solved(slowly, tolerance=tolerance).error < 1.5
+
+
+@pytest.mark.parametrize("recipe", ["sharp", "fem"])
+def test_a_narrow_valley_of_the_coefficient_is_seen_by_all_means(recipe):
+    u = solved(lambda x, y: 1.01 + anp.sin(TAU * y[:, 0]), recipe=recipe)
+    exact = np.sqrt(1.01**2 - 1)
+    assert abs(u.tensor([[0.5]])[0, 0, 0] - exact) <= 1e-5 * exact  # 64 midpoints alone: 2e-4
+
+
+@pytest.mark.parametrize("recipe", ["sharp", "adam", "fem"])
+def test_a_coefficient_is_not_evaluated_outside_of_the_box(recipe, monkeypatch):
+    monkeypatch.setattr(nhpinn, "cell_training", lambda dim: TRAINING)
+
+    def coefficient(x, y):
+        assert np.all((x >= 1) & (x <= 2))
+        return waves(x, y)
+
+    assert solved(coefficient, box=[(1.0, 2.0)], recipe=recipe).tensor([[1.5]]) > 1.5
+
+
+TRAINING = nhpinn.Training((8,), 21, (0.1, 0.45, 0.45), rate=2e-3, epochs=2, layers=2)
+
+
+def test_functions_that_vanish_where_they_are_looked_at():
+    timed = {"coefficient": constant, "initial": lambda x: np.sin(8 * np.pi * x[:, 0]), "final_time": 1e-3}
+    assert solved(box=[(0.0, 1.0)], **timed) is not None
+    assert solved(constant, reaction=lambda y: np.sin(7 * TAU * y[:, 0])) is not None
+
+
+def test_elements_take_no_tensor_beside_a_reaction():
+    tensor = lambda x, y: np.diag([1.0, 4.0]) + 0 * y[:, :1, None]  # noqa: E731
+    with pytest.raises(ValueError, match=r"coefficient: found the tensor .* beside a reaction"):
+        solved(tensor, reaction=wave, box=BOX[2], recipe="fem")
+
+
+def test_elements_need_no_executor_for_one_cell_problem():
+    with ProcessPoolExecutor(1) as executor:
+        assert solved(constant, reaction=lambda y: wave(y), recipe="fem", executor=executor) is not None
 
 
 # Wrong input -----------------------------------------------------------------------------------------
@@ -420,6 +468,8 @@ WRONG = {
     "box: found": {"box": [(1, 0)]},
     "box: found .*1 to 3 pairs": {"box": [(0, 1)] * 4},
     "period: found": {"period": (1.0, 1.0)},
+    "box: found .*below 1e.100": {"box": [(0, 1e150)]},
+    "box: found array": {"box": np.array(1.0)},
 }
 
 
@@ -445,6 +495,7 @@ def test_wrong_points_times_and_candidates(known):
         (lambda: u([[0.5]], 1.0), "t: found 1.0, expected none"),
         (lambda: timed([[0.5]], 2.0), "t: found 2.0, expected a time from 0 to 1"),
         (lambda: timed([[0.5]], [0.1, 0.2]), "t: found"),
+        (lambda: timed([[0.5]], "now"), "t: found 'now', expected a time from 0 to 1"),
         (lambda: nhpinn.certify(timed, source, source), "solution: found one with time"),
         (lambda: nhpinn.certify(u, source, source), "gradient: returned shape"),
         (lambda: nhpinn.certify(u, lambda x: x, lambda x: x), "value: returned shape"),
