@@ -4,10 +4,10 @@
     reaction-diffusion   u_t - D u_xx + r(x/eps) u / eps = f,  u = initial at t = 0, u = 0 at the ends
 
 A `Problem` is an equation and nothing else.  Functions take points (n, dim) and return (n,) (a coefficient may also
-return a tensor (n, dim, dim)); coefficients and initial values are written with autograd.numpy, because the method
-differentiates them.  An `Experiment` is what is done with it: settings of the trainings, and the numbers that the
-paper prints.  Beside each setting stands its source: a figure or table of the paper, or "ours" where the paper is
-silent.  To add a problem, write a file with a Problem in it (examples/problem_file.py) and call run_all.py --problem.
+return a tensor (n, dim, dim)); coefficients are written with autograd.numpy, because the method differentiates
+them.  An `Experiment` is what is done with it: settings of the trainings, and the numbers that the paper prints.
+Beside each setting stands its source: a figure or table of the paper, or "ours" where the paper is silent.  To add a
+problem, write a file with a Problem in it (examples/problem_file.py) and call run_all.py --problem.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class Problem(NamedTuple):
     eps: float
     coefficient: Callable  # a(x, y), periodic in y
     source: Callable  # f(x)
-    period: float = 1.0
+    period: float | tuple = 1.0  # of y: a number, or one an axis
     slow: bool | None = False  # True: a depends on x as well; None: to be found out
     reaction: Callable | None = None  # r(y), with mean zero
     initial: Callable | None = None  # u at t = 0; None: no time derivative

@@ -12,8 +12,8 @@ import autograd.numpy as np
 
 from problems import Problem, experiment
 
-layers = Problem(
-    name="layers",
+slanted = Problem(
+    name="slanted",
     title="slanted layers on a rectangle",
     dim=2,
     domain=((0.0, 2.0), (0.0, 1.0)),
@@ -21,4 +21,4 @@ layers = Problem(
     coefficient=lambda x, y: 3 + 2 * np.sin(2 * np.pi * (y[:, 0] + y[:, 1])),
     source=lambda x: 1.0 + 0 * x[:, 0],
 )
-fast = experiment(layers._replace(name="fast", title="the same, trained less"), cell={"epochs": 1000}, test_points=51)
+fast = experiment(slanted._replace(name="fast", title="the same, trained less"), cell={"epochs": 1000}, test_points=51)

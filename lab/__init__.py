@@ -6,7 +6,8 @@ training      trainings recorded, saved and continued
 averages, minimisers   what a loss sees: averaged over the cells, and minimised exactly
 tasks         all methods as one table                           own       problems of one's own, from a file
 runner        tasks in processes                                 files     results and checkpoints on disk
-tables, panels, figures, claims, report, page.html, overview     what is shown, from saved results alone
+tables, panels, figures, claims, report, page.html     what is shown, from saved results alone
+overview      the picture of the README, of networks trained anew
 published     what the documents show: docs/results/, CLAIMS.md, the tables of the pages
 command       the command line of run_all.py
 """

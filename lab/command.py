@@ -74,10 +74,16 @@ def parse(argv):
         args.experiments = own.known(args.problem)
     except ValueError as error:
         parser.error(f"--problem: {error}")
+    pictures = {drawing.name for drawing in figures.drawings(EXPERIMENTS)}
+    if taken := pictures & (args.experiments.keys() - EXPERIMENTS.keys()):
+        parser.error(f"--problem: name: found {min(taken)!r}, which is a picture's, expected another name")
+    args.problem = [str(Path(path).resolve()) for path in args.problem]  # workers have folders of their own
     names = [name for name in args.experiments if not args.problem or name not in EXPERIMENTS]
     methods = [name for name, method in tasks.METHODS.items() if args.studies or not method.study]
     args.only = chosen(parser, "--only", "problem", args.only or names, args.experiments)
     args.methods = chosen(parser, "--methods", "method", args.methods or methods, tasks.METHODS)
+    if not any(tasks.applies(method, args.experiments[name]) for method in args.methods for name in args.only):
+        parser.error(f"--methods: found {' '.join(args.methods)}, expected one that applies to {' '.join(args.only)}")
     args.command = shlex.join(["python", "run_all.py", *argv])
     return parser, args
 
@@ -250,7 +256,7 @@ def write_report(args, saved, results, shown, judged):
     except ImportError:
         print("no pictures: they need matplotlib (pip install matplotlib)")
     files.write(args.out / "report.html", report.page(shown, list(results.values()), judged, drawn, skipped))
-    print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as PNG and SVG")
+    print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as SVG")
 
 
 # ---------------------------------------------------------------------------------------------------

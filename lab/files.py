@@ -64,7 +64,7 @@ def reduced(result, dim):
         return result
     kept = light(result) | {"least": {}}
     if "command" in result:
-        kept["command"] = re.sub(r" --out ('[^']*'|\S+)", "", result["command"])
+        kept["command"] = re.sub(r" ('--out=[^']*'|--out[ =]('[^']*'|\S+))", "", result["command"])
     if result.get("history") and "clock" in result:
         kept["clock"] = {name: seconds[-1:] for name, seconds in result["clock"].items()}
     for history in result.get("history", {}).values():
@@ -217,7 +217,7 @@ def alike(a, b):
 
 
 def checkpoint_path(stem, name):
-    return stem.with_name(f"{stem.name}-{name}.npz")
+    return stem.with_name(f"{stem.name}-{name.replace('*', 'x')}.npz")  # not every system has names with *
 
 
 def progress_path(stem):
@@ -233,5 +233,5 @@ def progress(stem):
 
 
 def remove_checkpoints(stem):
-    for path in stem.parent.glob(checkpoint_path(stem, "*").name):
+    for path in stem.parent.glob(f"{stem.name}-*.npz"):
         path.unlink(missing_ok=True)

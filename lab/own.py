@@ -11,6 +11,8 @@ import sys
 import traceback
 from pathlib import Path
 
+import numpy as np
+
 import nhpinn
 from lab.settings import split
 from lab.training import Options, check_options
@@ -39,15 +41,16 @@ def load(path):
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     except Exception as error:  # whatever the file's own code raises
-        raise ValueError(f"{path}, line {line_of(error, path)}: {error}") from error
+        raise ValueError(f"{path}, line {line_of(error, path)}: {str(error) or type(error).__name__}") from error
     finally:
         sys.path[:] = sys_path
-    found = {}
+    found, records = {}, {}
     for variable, value in values.items():
-        if not isinstance(value, (Problem, Experiment)) or id(value) in map(id, found.values()):
+        if not isinstance(value, (Problem, Experiment)):
             continue
         try:
             own = checked(value)
+            check_name(own.problem.name, value, records)
         except (ValueError, TypeError) as error:
             where = lines_of(text, variable)
             line = where.get(str(error).split(":")[0], where.get("", 1))
@@ -57,6 +60,18 @@ def load(path):
     if not found:
         raise ValueError(f"{path}: found no Problem and no Experiment, expected at least one")
     return found
+
+
+def check_name(name, value, records):
+    """Raises ValueError for another record of the name; two variables may have one, and an Experiment has its Problem.
+
+    records: {name: (Problem, Experiment or None)} of those before, to which this one is added.
+    """
+    problem, made = (value, None) if isinstance(value, Problem) else (value.problem, value)
+    before, made_before = records.get(name, (problem, None))
+    if before is not problem or (made and made_before and made is not made_before):
+        raise ValueError(f"name: found {name!r} twice, expected a name of its own for each problem")
+    records[name] = problem, made or made_before
 
 
 def checked(value):
@@ -70,7 +85,7 @@ def checked(value):
     if problem.slow is None:
         slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
         problem = problem._replace(slow=slow)
-    period = tuple(problem.period) if isinstance(problem.period, list) else problem.period
+    period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
     problem = problem._replace(domain=tuple(map(tuple, problem.domain)), period=period, **methods)  # hashable
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
@@ -97,8 +112,8 @@ def check_part(part, given, problem):
 
 
 def line_of(error, path):
-    """The last line of the file that was at work when the error came."""
-    if isinstance(error, SyntaxError):
+    """The last line of the file that was at work when the error came; that of a module is not."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return lines[-1] if lines else 1

@@ -121,7 +121,7 @@ def keep_at(stem, earlier, spent, end, part_done):
     """A function that gives the training.Checkpoint of each training of a task by the training's name.
 
     A checkpoint holds what the task has spent() so far; one that is loaded adds that to `earlier`.  Once the event
-    `end` is set, the next call of `save` is the last thing that this process does.  Every second part_done({training:
+    `end` is set, the next call of `save` is the last thing that this process does.  Once a second part_done({training:
     epochs}) is written for who waits.
     """
     epochs, told = {}, 0.0
@@ -229,7 +229,7 @@ def _different(saved, found, name=""):
 def run_tasks(stems, executors, announce, problem_files=()):
     """Run tasks, one at a time on each executor; stems: {task: path of its checkpoints, see run_task, or None}.
 
-    announce(task, result, tasks at work) is called as each ends, and with None in every second in which none does.  A
+    announce(task, result, tasks at work) is called as each ends, and with None once a second while none does.  A
     process that dies takes down its executor, whose only task has then another try in a new process.
     """
     waiting, free, running, ended, died = list(reversed(stems)), list(range(len(executors))), {}, SimpleQueue(), set()
@@ -308,7 +308,8 @@ def executors_for(spec, jobs, count):
     try:
         yield executors
     except BaseException:  # Ctrl-C, or a result that cannot be written: no reason to wait
-        end_processes()
+        if spec == "local":
+            end_processes()
         raise
     finally:
         for executor in set(executors):

@@ -2,7 +2,10 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MethodWrapperType
 from typing import NamedTuple
 
 import numpy as np
@@ -39,13 +42,17 @@ REST = {"fem": (1e6, 1e7), "sharp": (1e6, 5e6), "law": (1e7, 2e7), "sweep": (2e6
 
 
 def applies(method, experiment):
-    """Whether a method says something about a problem; the studies are written for a(y) without time."""
-    problem = experiment.problem
-    if method == "plain":
-        return experiment.plain is not None
-    if METHODS[method].study:
-        return not problem.slow and problem.reaction is None and (problem.dim > 1 or method != "robustness")
-    return True
+    """Whether a method says something about a problem; studies are written for a(y), and `losses` for a scalar one."""
+    problem, x = experiment.problem, experiments.centre(experiment.problem)[None]
+    dim, timed = problem.dim, problem.initial is not None
+    of_y_alone = not problem.slow and problem.reaction is None
+    return {
+        "plain": experiment.plain is not None,
+        "law": dim + timed <= 2,  # its splines are a tensor product, time is one axis more
+        "losses": of_y_alone and not timed and dim < 3 and np.ndim(problem.coefficient(x, x)) == 1,
+        "layers": of_y_alone,
+        "robustness": of_y_alone and dim > 1,
+    }.get(method, True)
 
 
 def plan(chosen, methods, seeds, budget):
@@ -101,7 +108,8 @@ def settings_hash(task, experiment):
     trainings = [training(experiment, part, task) for part in METHODS[task.method].parts]
     others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
     data = others | {"problem": experiment.problem._asdict()}
-    modules = [experiments] + ([averages, studies] if METHODS[task.method].run.__module__ == studies.__name__ else [])
+    of_study = METHODS[task.method].run.__module__ == studies.__name__
+    modules = [experiments, *([averages, studies] if of_study else [])]
     text = json.dumps([task, data, trainings, *map(constants, modules)], default=described)
     return files.digest(text)[:8]
 
@@ -113,10 +121,16 @@ def constants(module):
 
 
 def described(value):
-    """A function by its source and what it has from outside; a number of numpy."""
+    """A function by its source and what it has from outside; numbers of numpy; nothing by its address in memory."""
     if inspect.isfunction(value):
         return [inspect.getsource(value), inspect.getclosurevars(value).nonlocals]
-    return value.item() if isinstance(value, np.generic) else repr(value)
+    if inspect.ismethod(value):
+        return [value.__qualname__, getattr(value.__self__, "__dict__", {})]
+    if isinstance(value, MethodWrapperType):  # what own.checked makes of a partial
+        return [value.__self__]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else re.sub(r" at 0x\w+", "", repr(value))
 
 
 def saved(folder, known):

@@ -39,7 +39,7 @@ class Checkpoint(NamedTuple):
     """Where a training keeps its state, a dictionary of arrays and plain data, in case it is interrupted."""
 
     load: Callable  # the state at the start -> the state to go on from, which has the same keys
-    save: Callable  # (state, finished): called before every epoch and at the end; may keep it or not
+    save: Callable  # (state, finished): called after every epoch but the last, and at the end; may keep it or not
 
 
 NO_CHECKPOINT = Checkpoint(lambda start: start, lambda state, finished: None)

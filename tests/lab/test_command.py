@@ -28,7 +28,7 @@ def call(*arguments, timeout=600):
 
 @pytest.fixture(scope="module", params=[("const1d",), pytest.param((*PROBLEMS,), marks=pytest.mark.slow)])
 def smoke(request, tmp_path_factory):
-    """One run of every code path on some problems, and what it wrote."""
+    """One run of every method but the studies on some problems, and what it wrote."""
     out, jobs = tmp_path_factory.mktemp("smoke"), min(len(request.param), 2)
     return call("--budget", "smoke", "--no-figures", "--only", *request.param, "--jobs", jobs, "--out", out), out
 
@@ -182,6 +182,7 @@ def test_seeds_are_averaged(tmp_path):
         (["--only", "nonsense"], "--only: unknown problem 'nonsense'. Known: const1d"),
         (["--methods", "clasical"], "--methods: unknown method 'clasical'; did you mean 'classical'?"),
         (["--verify", "not/there"], "--verify: found no results in 'not/there', expected a folder that --out has"),
+        (["--only", "const1d", "--methods", "plain"], "--methods: found plain, expected one that applies to const1d"),
         (["--problem", "not/there.py"], "cannot be read (No such file or directory)"),
     ],
 )

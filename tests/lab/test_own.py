@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_trust import InThisProcess
 
@@ -35,8 +36,8 @@ def problem_file(folder, text):
 
 def test_the_example_is_a_problem_and_an_experiment_whose_settings_replace_ours():
     found = own.load(ROOT / "examples" / "problem_file.py")
-    assert list(found) == ["layers", "fast"]
-    assert found["fast"].cell == {**found["layers"].cell, "epochs": 1000} and found["fast"].test_points == 51
+    assert list(found) == ["slanted", "fast"]
+    assert found["fast"].cell == {**found["slanted"].cell, "epochs": 1000} and found["fast"].test_points == 51
 
 
 def test_defaults_suit_every_dimension_with_time_and_without():
@@ -56,7 +57,7 @@ def test_everything_runs_on_a_problem_of_ones_own(tmp_path, monkeypatch):
     rows = json.loads((out / "summary.json").read_text())
     assert {row["problem"] for row in rows} == {"mine"} and {row["paper"] for row in rows} == {None}
     assert {row["quantity"] for row in rows} >= {"e1", "e2", "e3", "e4", "e_a", "chi1", "classical", "transfer"}
-    assert (out / "figures" / "mine.png").exists() and 'id="problem-mine"' in (out / "report.html").read_text()
+    assert (out / "figures" / "mine.svg").exists() and 'id="problem-mine"' in (out / "report.html").read_text()
 
 
 def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_path):
@@ -89,11 +90,79 @@ def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_pat
         (MINE, MINE + 'b = experiment(mine, cell={"weights": (1, 1, 1)})\n', "line 13: weights: found"),
         (MINE, MINE + "b = experiment(mine, tolerance=-1)\n", "line 13: tolerance: found -1"),
         (MINE, MINE + "b = experiment(mine, cells={})\n", "line 13: .*cells"),
+        (MINE, MINE + MINE.replace("mine =", "b ="), "line 14: name: found 'mine' twice"),
+        (MINE, MINE + "b, c = experiment(mine), experiment(mine)\n", "name: found 'mine' twice"),
+        (MINE, MINE + "assert mine.eps > 1\n", "line 13: AssertionError"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_with_its_line_and_field(old, new, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         own.known([problem_file(tmp_path, MINE.replace(old, new))])
+
+
+def test_a_syntax_error_of_a_module_has_the_line_that_imports_it(tmp_path):
+    (tmp_path / "broken_beside.py").write_text("\n" * 40 + "x = (\n")
+    with pytest.raises(ValueError, match=r"mine.py, line 13: .*broken_beside.py, line 41"):
+        own.load(problem_file(tmp_path, MINE + "import broken_beside\n"))
+
+
+def test_a_record_may_have_two_variables_and_an_experiment_stands_for_its_problem(tmp_path):
+    found = own.load(problem_file(tmp_path, MINE + "b = experiment(mine, test_points=11)\nc, d = mine, b\n"))
+    assert list(found) == ["mine"] and found["mine"].test_points == 11
+
+
+@pytest.mark.parametrize("period", ["np.array([1.0, 2.0])", "[1.0, 2.0]"])
+def test_a_period_an_axis_is_a_tuple_and_every_way_to_periodicity_takes_it(period, tmp_path):
+    text = MINE.replace("dim=1", f"dim=2, period={period}").replace("domain=(", "domain=((0.0, 1.0), ")
+    text = text.replace("y[:, 0])", "y[:, 0]) * np.sin(np.pi * y[:, 1])")
+    found = own.load(problem_file(tmp_path, text))["mine"]
+    assert hash(found.problem) and found.problem.period == (1.0, 2.0)
+    cell = {**found.cell, "points": 8, "hidden": (4,), "layers": 1}
+    result = tasks.METHODS["layers"].run(found._replace(cell=cell), Task("mine", "layers", 0, "smoke"))
+    assert len(result["study"]) == 8 and all(np.isfinite(row["chi1"]) for row in result["study"])
+
+
+def test_functions_are_named_by_what_they_are_and_not_by_their_address(tmp_path):
+    """A partial, an object that is called, and a partial of an object."""
+    head = "from functools import partial\n\nclass A:\n    def __init__(self, c):\n        self.c = c\n"
+    head += "    def __call__(self, x, y):\n        return 2 + self.c * np.sin(2 * np.pi * y[:, 0])\n\n"
+    head += "def scaled(c, x, y):\n    return A(c)(x, y)\n\n"
+    call, names = "lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0])", []
+    for c in (0.5, 0.7):
+        for made in (f"partial(scaled, {c})", f"A({c})", f"partial(A({c}))"):
+            path, kept = problem_file(tmp_path, head + MINE.replace(call, made)), []
+            for _ in range(2):
+                kept.append(own.load(path)["mine"]._replace(file=""))
+            one, other = (tasks.name_of(Task("mine", "fem", 0, "smoke"), found) for found in kept)
+            assert one == other
+            names.append(one)
+    assert len(set(names[:2] + names[3:5])) == 4
+
+
+def test_a_coefficient_has_to_be_defined_in_the_box_alone(tmp_path):
+    text = MINE.replace("(0.0, 1.0)", "(1.0, 2.0)").replace("2 + np.sin", "2 + np.where(x[:, 0] < 0.5, 9, 0) + np.sin")
+    found = own.load(problem_file(tmp_path, text))["mine"].problem
+    assert experiments.fem_coefficients(found, 16).samples == pytest.approx(np.sqrt(3))
+
+
+def test_a_box_without_an_interior(tmp_path):
+    """No test point is a period away from the boundary."""
+    found = own.load(problem_file(tmp_path, MINE.replace("eps=0.125", "eps=0.6")))["mine"]
+    quantities = tasks.METHODS["fem"].run(found, Task("mine", "fem", 0, "smoke"))["quantities"]
+    assert {"h1", "e1_corrected"} < set(quantities) and all(map(np.isfinite, quantities.values()))
+    sweep = tasks.METHODS["sweep"].run(found, Task("mine", "sweep", 0, "smoke"))
+    assert len(sweep["study"]) == 1 and sweep["rates"] == {}
+
+
+def test_the_command_knows_where_the_file_is_and_refuses_the_name_of_a_picture(tmp_path, monkeypatch, capsys):
+    problem_file(tmp_path, MINE)
+    monkeypatch.chdir(tmp_path)
+    args = command.parse(["--problem", "mine.py"])[1]
+    assert args.problem == [str(tmp_path / "mine.py")] and args.command.endswith("--problem mine.py")
+    problem_file(tmp_path, MINE.replace('name="mine"', 'name="layers"'))
+    with pytest.raises(SystemExit):
+        command.parse(["--problem", "mine.py"])
+    assert "--problem: name: found 'layers', which is a picture's" in capsys.readouterr().err
 
 
 def test_a_function_may_be_an_object_that_cannot_be_hashed(tmp_path):

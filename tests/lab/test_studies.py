@@ -134,6 +134,32 @@ def test_more_unknowns_than_points_are_refused():
         studies.predicted(EXPERIMENTS["const1d"], True, 6)
 
 
+def test_a_scale_too_fine_for_the_points_leaves_the_prediction_at_them_out():
+    whole = EXPERIMENTS["const1d"]
+    fine = whole._replace(problem=whole.problem._replace(domain=((0.0, 1.0),), eps=0.01))
+    result = studies.run_law(fine, Task("const1d", "law", 0, "smoke"))
+    assert list(result["quantities"]) == ["classical_predicted"]
+    assert [row["elements a period"] for row in result["resolution"]] == [0.5]
+
+
+def test_methods_run_where_they_are_written_for():
+    """A tensor has no energy by one square, time and three dimensions no splines of the law."""
+    plane = EXPERIMENTS["elliptic2d"]
+    anisotropic = lambda x, y: anp.exp(anp.sin(TAU * y[:, 0]))[:, None, None] * np.eye(2)  # noqa: E731
+
+    def studied(**change):
+        changed = plane._replace(problem=plane.problem._replace(**change))
+        return {name for name, method in tasks.METHODS.items() if method.study or name == "law"} & {
+            name for name in tasks.METHODS if tasks.applies(name, changed)
+        }
+
+    assert studied() == {"law", "losses", "layers", "robustness"}
+    assert studied(coefficient=anisotropic) == {"law", "layers", "robustness"}
+    assert studied(initial=anp.sin) == studied(dim=3, domain=((0, 1),) * 3) == {"layers", "robustness"}
+    line = {"dim": 1, "domain": ((0, 1),), "coefficient": PROBLEMS["const1d"].coefficient}
+    assert studied(slow=True) == {"law"} and studied(**line) == {"law", "losses", "layers"}
+
+
 @cache
 def potential(name, solve=experiments.solve_fem):
     """The solution of Poisson's equation, which the losses have in common."""
@@ -236,6 +262,8 @@ def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else(
 
     assert loss(lambda y: np.sin(TAU * y[:, 0]) * np.cos(TAU * y[:, 1])) == pytest.approx(0, abs=1e-20)
     assert loss(lambda y: y[:, 0] * (1 - y[:, 0])) == pytest.approx(0.7 * 2**2 / 2)  # on one axis of two
+    term = studies.slope_term(faces, np.array([0.01, 0.03]), 0.7)  # other distances, the same slopes
+    assert loss(lambda y: y[:, 1] * (1 - y[:, 1])) == pytest.approx(0.7 * 2**2 / 2)
 
 
 @pytest.mark.parametrize("way", studies.OTHER_WAYS)

@@ -50,6 +50,21 @@ def longer(epochs):
     return f'settings.BUDGETS["smoke"] = settings.BUDGETS["smoke"]._replace(epochs={epochs}, batch=32)'
 
 
+def test_checkpoints_have_names_that_every_system_takes(tmp_path):
+    path = files.checkpoint_path(tmp_path / "task", "derivatives * h")
+    files.save_state(path, {}, [0, 0], ["", ""])
+    assert path.name == "task-derivatives x h.npz"
+    files.remove_checkpoints(tmp_path / "task")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_cluster_says_nothing_of_processes_here(monkeypatch, capsys):
+    monkeypatch.setattr(runner, "connect_dask", lambda address: InThisProcess())
+    with pytest.raises(KeyboardInterrupt), runner.executors_for("dask:there", 1, 1):
+        raise KeyboardInterrupt
+    assert not capsys.readouterr().err
+
+
 def script(folder, *lines):
     path = folder / "script.py"
     path.write_text(SCRIPT.format("\n".join(lines)))
