@@ -193,7 +193,8 @@ def _tensor(a, shape):
 def _checked(a, shape, where="at a quadrature point"):
     """A coefficient (n,) or (n, dim, dim) at points of this shape, if it is symmetric and positive definite."""
     a, expected = np.asarray(a, dtype=float), "expected a symmetric positive definite coefficient"
-    if a.shape not in (scalar := shape[:1], tensor := (*shape, shape[1])):
+    scalar, tensor = shape[:1], (*shape, shape[1])
+    if a.shape not in (scalar, tensor):
         raise ValueError(
             f"coefficient: returned shape {a.shape} at points of shape {shape}, expected {scalar} or {tensor}"
         )

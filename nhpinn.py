@@ -32,7 +32,6 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import pairwise
 from numbers import Integral, Real
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -58,6 +57,7 @@ from nhpinn_networks import (
     box_midpoints,
     called,
     cell_quadrature,
+    centre,
     check_elliptic,
     check_periodic,
     check_resolved,
@@ -230,7 +230,7 @@ def paper_recipe(cell, homogenized, nodes=None, train=train):
 def slow_nodes(problem, count):
     """The points x whose cell problems are solved: a grid, or the centre if x plays no part.  (X, dim)"""
     slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
-    return grid(problem.domain, count) if slow else np.mean(problem.domain, axis=1)[None]
+    return grid(problem.domain, count) if slow else centre(problem.domain)[None]
 
 
 def solve_cells(problem, training, rng, nodes, train=train):
@@ -496,9 +496,8 @@ def _by_sampling(field, period, why, unresolved=None):
     dim = len(period)
     counts = PIXELS[dim] // 2, PIXELS[dim]
     coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
-    means = [*map(nhpinn_bounds.reuss_voigt, (coarse, fine)), nhpinn_bounds.scattered_means(field, dim)]
-    pairs = [pair for rules in pairwise(means) for pair in zip(*rules, strict=True)]
-    moved = max(fem.relative_size(mine - other, other) for mine, other in pairs)
+    others = nhpinn_bounds.reuss_voigt(fine), nhpinn_bounds.scattered_means(field, dim)
+    moved = max(map(nhpinn_bounds.means_apart, (coarse, fine), others))
     if unresolved and moved > 0.05:
         raise unresolved
     fine *= np.outer(period, period)
@@ -617,6 +616,7 @@ def solve(
     check_executor(executor, coefficient)
     domain = tuple((float(low), float(high)) for low, high in box)
     problem = problem._replace(domain=domain, eps=float(eps), period=tuple(map(float, np.broadcast_to(period, dim))))
+    problem = problem._replace(slow=depends_on_x(coefficient, dim, domain, problem.period))
     cell, points = checked_cell(problem)
     if recipe == "adam":
         steps = adam_recipe(problem)
@@ -626,9 +626,8 @@ def solve(
     certificate = bounds = None
     if reaction is None:
         progress("certificate")
-        centre = np.mean(domain, axis=1)
-        bounds = nhpinn_bounds.bounds_at(centre, correctors, *cell, tolerance)
-        warn_of_means(coefficients.tensor(centre[None])[0], bounds, tolerance)
+        bounds = nhpinn_bounds.bounds_at(centre(domain), correctors, *cell, tolerance)
+        warn_of_means(coefficients.tensor(centre(domain)[None])[0], bounds, tolerance)
         if initial is None:
             certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0)
     progress()
@@ -665,7 +664,7 @@ def warn_of_means(tensor, bounds, tolerance):
 def checked_cell(problem):
     """The coefficient at the centre of the box as a field on the unit cell, its means at scattered points, the
     midpoints an axis that resolve it; those for step 2.  Raises ValueError if it, or the reaction, jumps."""
-    cell = field = nhpinn_sharp.field_at(problem.coefficient, np.array(problem.period), np.mean(problem.domain, axis=1))
+    cell = field = nhpinn_sharp.field_at(problem.coefficient, np.array(problem.period), centre(problem.domain))
     name, reaction = "coefficient" if problem.reaction is None else "reaction", problem.reaction
     if reaction:  # the coefficient is constant
         size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
@@ -675,7 +674,7 @@ def checked_cell(problem):
     except nhpinn_bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
         raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
-    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
+    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
     return (cell, means, count), None if slow else nhpinn_bounds.fewest_points(field, problem.dim, means, count)
 
 
@@ -754,11 +753,11 @@ class Solution(NamedTuple):
         return reconstruct(self.problem, value, slope[:, :d], second[:, :d, :d], expansion)
 
     def __str__(self):
-        p, c, centre = self.problem, self.certificate, np.mean(self.problem.domain, axis=1)[None]
+        p, c, x = self.problem, self.certificate, centre(self.problem.domain)
         count = len(self.correctors.nodes) * (p.dim if p.reaction is None else 1)
-        tensor = lines_of(self.tensor(centre)[0], " " * 16)
+        tensor = lines_of(self.tensor(x[None])[0], " " * 16)
         text = f"solution by {self.recipe} in {self.seconds:.1f} s, eps = {p.eps:g}, cell problems: {count}"
-        text += f"\ntensor          {tensor}  at {centre[0]}"
+        text += f"\ntensor          {tensor}  at {x}"
         if self.bounds:
             text += f"\nits bounds      {self.bounds.error:.2g} apart, relative, quadrature included"
         if p.reaction is not None:
@@ -815,8 +814,8 @@ def progress(text=""):
 
 
 def counted(executor, task, items):
-    """map(task, items) by an executor, if there is one."""
-    for k, result in enumerate((executor.map if executor else map)(task, items), 1):
+    """map(task, items), by an executor if there is one, and more than one item."""
+    for k, result in enumerate((executor.map if executor and len(items) > 1 else map)(task, items), 1):
         progress(f"cell problem {k} of {len(items)}")
         yield result
 
@@ -871,7 +870,7 @@ def fem_recipe(tolerance=1e-6, executor=None):
         nodes, (elements, order) = nhpinn_sharp.chebyshev_points(problem, tolerance), ELEMENTS[problem.dim]
         mesh = fem.cell_mesh(problem.dim, elements, problem.period, order)
         task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
-        cells = partial(element_cells, list(counted(executor if len(nodes.points) > 1 else None, task, nodes.points)))
+        cells = partial(element_cells, list(counted(executor, task, nodes.points)))
         return Correctors(cells, nodes.weights, nodes.points, problem.period)
 
     return Recipe(cells, nhpinn_bounds.energy, element_equation, check_isotropic)
@@ -880,7 +879,7 @@ def fem_recipe(tolerance=1e-6, executor=None):
 def check_isotropic(problem):
     """Raises ValueError for a tensor beside a reaction: elements have N of a number D alone."""
     if problem.reaction is not None:
-        x = np.mean(problem.domain, axis=1)[None]
+        x = centre(problem.domain)[None]
         a = tensor_of(*at_nodes(problem.coefficient, x, 0 * x))[0]
         if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
             raise ValueError(
@@ -1059,7 +1058,8 @@ def check_homogenize(dim, period, recipe, tolerance, seed):
 def check_cells_fit(problem):
     lengths = np.diff(problem.domain)[:, 0]
     cells = problem.eps * np.broadcast_to(problem.period, problem.dim) / lengths
-    if (worst := np.argmax(cells)) is not None and cells[worst] > 1 + 1e-9:
+    worst = np.argmax(cells)
+    if cells[worst] > 1 + 1e-9:
         raise ValueError(
             f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths[worst]:g} along axis {worst}"
         )

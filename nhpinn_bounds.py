@@ -203,7 +203,7 @@ def scattered_means(field, dim):
     return reuss_voigt(tensor_of(field, y), (t * (1 - t)) ** 4)
 
 
-def miss(a, means):
+def means_apart(a, means):
     """How far the harmonic and the arithmetic mean of a (n, d, d) are from others, relative."""
     return max(relative_size(mine - other, other) for mine, other in zip(reuss_voigt(a), means, strict=True))
 
@@ -211,7 +211,7 @@ def miss(a, means):
 def fewest_points(field, dim, means, most):
     """Midpoints an axis, those of step 2 doubled until their means are those at scattered points, or `most`."""
     count = CELL_POINTS[dim]
-    while count < most and miss(tensor_of(field, midpoints(dim, 1.0, count)), means) > SAME:
+    while count < most and means_apart(tensor_of(field, midpoints(dim, 1.0, count)), means) > SAME:
         count *= 2
     return min(count, most)
 
@@ -225,7 +225,7 @@ def resolution(field, dim, means):
     count = COARSEST[dim]
     while count <= FINEST[dim]:
         a = tensor_of(field, midpoints(dim, 1.0, count))
-        if miss(a, means) <= RESOLVED:
+        if means_apart(a, means) <= RESOLVED:
             shift = SHIFT * np.arange(1, dim + 1) / count
             between = tensor_of(field, midpoints(dim, 1.0, count) + shift)
             if np.abs(shifted(a, count, shift) - between).max() <= 0.05 * np.ptp(a, axis=0).max() + 1e-9 * a.max():

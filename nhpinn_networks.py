@@ -501,6 +501,11 @@ def cell_quadrature(dim, period, count=None):
     return midpoints(dim, period, count or CELL_POINTS[dim])
 
 
+def centre(bounds):
+    """The centre of a box (dim,), where what does not depend on x is evaluated: 0 may lie outside."""
+    return np.mean(bounds, axis=1)
+
+
 def on_boundary(points, bounds):
     """Which points (n, d) of a box lie on its boundary: (n,)."""
     low, high = np.transpose(bounds)

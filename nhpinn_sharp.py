@@ -40,6 +40,7 @@ from nhpinn_networks import (
     affine,
     as_tensor,
     box_midpoints,
+    centre,
     checked_values,
     depends_on_x,
     derivatives,
@@ -254,6 +255,7 @@ def solve_cells(problem, tolerance, rng, mapped=map):
 
 
 def warn_of_cells(found, tolerance):
+    """Warns where no attempt at the cell problems has met the tolerance."""
     if found.error > tolerance:
         warn(
             f"cell problems: their error is about {found.error:.2g} with {len(found.C)} random features, expected at "
@@ -281,7 +283,7 @@ def contrast(field, dim):
 def reaction_cell(problem, period, tolerance, rng):
     """The corrector N of a reaction, eq. (A.2), by as few features as bring its residual, at points that are not those
     of the fit, below the tolerance."""
-    dim, field = problem.dim, field_at(problem.coefficient, period, np.mean(problem.domain, axis=1))
+    dim, field = problem.dim, field_at(problem.coefficient, period, centre(problem.domain))
 
     def attempt(features, count):
         y, between = midpoints(dim, 1.0, count), midpoints(dim, 1.0, count + 1)

@@ -411,8 +411,8 @@ def eps_does_not_matter(found, *names):
             raise Missing(f"{name} sweep with more than one eps")
         e1 = [rows[e]["e1"] for e in eps]
         rates.append(np.log(e1[0] / e1[-1]) / np.log(eps[0] / eps[-1]))
-        order, (most, least) = f"order {rates[-1]:.2f}", (f"1/{1 / eps[i]:g}" for i in (0, -1))
-        evidence.append(f"{name} {e1[0]:.2g} to {e1[-1]:.2g} from eps = {most} to {least} ({order})")
+        scales = f"from eps = 1/{1 / eps[0]:g} to 1/{1 / eps[-1]:g}"
+        evidence.append(f"{name} {e1[0]:.2g} to {e1[-1]:.2g} {scales} (order {rates[-1]:.2f})")
     return verdict_of([rate > 0 for rate in rates]), "e1: " + "; ".join(evidence)
 
 

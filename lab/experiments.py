@@ -27,7 +27,7 @@ import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
 from lab.settings import few, stream, training
 from lab.training import final_averages, no_checkpoints, recorder
-from nhpinn_networks import Correctors, grid, midpoints, network, one_node, value_and_gradient
+from nhpinn_networks import Correctors, centre, grid, midpoints, network, one_node, value_and_gradient
 from nhpinn_sharp import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
@@ -40,11 +40,6 @@ HOMOGENIZED_ELEMENTS = {1: 32, 2: 32, 3: 8}  # along the longest axis; of the fi
 STEPS = 2000  # in time
 CELL_CONVERGENCE = [(order, n) for order in (1, 2, 4, 8) for n in (4, 8, 16, 32) if order * n <= 64]
 ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
-
-
-def centre(problem):
-    """The centre of the box (dim,), where a coefficient that does not depend on x is evaluated: 0 may lie outside."""
-    return np.mean(problem.domain, axis=1)
 
 
 def test_axes(experiment):
@@ -121,7 +116,7 @@ def at_slow_point(problem, x):
 def fem_coefficients(problem, cell_elements):
     """The homogenized coefficients by finite elements."""
     dim, period, r = problem.dim, problem.period, 0.0
-    points, weights = centre(problem)[None], one_node(dim)
+    points, weights = centre(problem.domain)[None], one_node(dim)
     if problem.slow:  # interpolated: there are too many points to solve a cell problem at each
         nodes = chebyshev_points(problem, 1e-10)
         points, weights = nodes.points, nodes.weights
@@ -133,7 +128,7 @@ def fem_coefficients(problem, cell_elements):
 
 
 def fem_reaction_corrector(problem, mesh):
-    x = centre(problem)[None]
+    x = centre(problem.domain)[None]
     return fem.reaction_corrector(problem.reaction, float(problem.coefficient(x, x)[0]), mesh)
 
 
@@ -224,7 +219,7 @@ class CellReference(NamedTuple):
 def cell_reference(problem):
     axes = cell_grid(problem)
     names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
-    return CellReference(names, fem.tensor_grid(axes), cell_fields(problem, centre(problem)).on_grid(*axes).T)
+    return CellReference(names, fem.tensor_grid(axes), cell_fields(problem, centre(problem.domain)).on_grid(*axes).T)
 
 
 def corrector_errors(problem, inputs=lambda y: y):
@@ -288,7 +283,7 @@ def cell_convergence(problem, task):
     reference, axes, rows, seconds = cell_reference(problem), cell_grid(problem), [], []
     for order, elements in few(CELL_CONVERGENCE, task):
         start = time.perf_counter()
-        field = cell_fields(problem, centre(problem), elements, order)
+        field = cell_fields(problem, centre(problem.domain), elements, order)
         seconds.append(time.perf_counter() - start)
         rows.append({"order": order, "elements": elements, **reference.errors(field.on_grid(*axes).T)})
     return rows, {"cells": seconds}

@@ -22,7 +22,7 @@ from lab.minimisers import exact_minimiser, feature_count
 from lab.settings import averages_are_trained, few, stream
 from lab.settings import training as settings_of
 from lab.training import final_averages
-from nhpinn_networks import Loss, Term, init_network, midpoints, network, on_boundary, operator_jet
+from nhpinn_networks import Loss, Term, centre, init_network, midpoints, network, on_boundary, operator_jet
 from nhpinn_sharp import waves
 
 # ---------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def predicted_by(experiment, name):
         return predicted(experiment)
     problem = experiment.problem
     y = midpoints(problem.dim, problem.period, 64)
-    a = problem.coefficient(np.broadcast_to(experiments.centre(problem), y.shape), y)
+    a = problem.coefficient(np.broadcast_to(centre(problem.domain), y.shape), y)
     m, V = np.mean(1 / a), np.var(1 / a)
     k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
     v = experiments.solve_fem(problem, lambda x: np.full(len(x), k), lambda x: np.full(len(x), c), 48)
@@ -379,7 +379,7 @@ def cell_history(problem, settings, options, seed, checkpoint, way=None):
         return start  # the correctors themselves are not asked for
 
     rng = np.random.default_rng(seed).spawn(2)[0]
-    nhpinn.solve_cells(problem, settings, rng, experiments.centre(problem)[None], train)
+    nhpinn.solve_cells(problem, settings, rng, centre(problem.domain)[None], train)
     return found[0]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from lab import averages, experiments, files, minimisers, settings, studies
 from lab.settings import BUDGETS, Task, averages_are_trained, training
+from nhpinn_networks import centre
 
 
 class Method(NamedTuple):
@@ -43,7 +44,7 @@ REST = {"fem": (1e6, 1e7), "sharp": (1e6, 5e6), "law": (1e7, 2e7), "sweep": (2e6
 
 def applies(method, experiment):
     """Whether a method says something about a problem; studies are written for a(y), and `losses` for a scalar one."""
-    problem, x = experiment.problem, experiments.centre(experiment.problem)[None]
+    problem, x = experiment.problem, centre(experiment.problem.domain)[None]
     dim, timed = problem.dim, problem.initial is not None
     of_y_alone = not problem.slow and problem.reaction is None
     return {

@@ -15,7 +15,8 @@ settings.load_profile("project")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """The whole suite runs in two processes where there is pytest-xdist; tests picked by name in this one."""
-    everything = config.args_source == config.ArgsSource.TESTPATHS and not hasattr(config, "workerinput")
-    if everything and getattr(config.option, "numprocesses", 0) is None:
+    """The whole suite runs in two processes where there is pytest-xdist, but for --pdb; tests picked by name in one."""
+    whole = config.args_source == config.ArgsSource.TESTPATHS and not config.option.usepdb
+    worker = hasattr(config, "workerinput")  # must not start workers of its own
+    if whole and not worker and getattr(config.option, "numprocesses", 0) is None:
         config.option.numprocesses, config.option.dist = 2, "loadfile"
