@@ -33,9 +33,9 @@ Layers.  At a face x_n = const u0 is zero, so is all of grad u0 but d_n u0, and 
 With h_m the hat functions of some knots at distances up to one period, or half the box, from the face, and t_l
 trigonometric functions of the other coordinates of y, the layers of v are combinations of eps h_m chi_n d_n u0 and
 eps h_m t_l d_n u0, those of s have phi_kin, for every k < i, in the place of chi_n; h_0 chi_n d_n u0 has the factor -1
-in v, and h_0 t_l none.  The factors
-minimise (1) over a sample of the face: small least squares.  In one dimension there are no layers: u0 is changed by
-c_0 + c_1 z, (a* z')' = 0, such that u0 + eps chi u0' is 0 at both ends, and s by a constant.
+in v, and h_0 t_l none.  The factors minimise (1) over a sample of the face: small least squares.  In one dimension
+there are no layers: u0 is changed by c_0 + c_1 z, (a* z')' = 0, such that u0 + eps chi u0' is 0 at both ends, and s by
+a constant.
 
 The unknown norm of u is at least  (f, v) / |v|_a  and  |v|_a - E,  at most  |s'|_1/a  and  |v|_a + E.
 
@@ -362,11 +362,8 @@ KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in period
 HARMONICS = {2: 2, 3: 1}  # of the layers along a face
 CELLS = {1: 257, 2: 49, 3: 21}  # points an axis of the correctors' Fourier series, odd
 WAVES = 1e-12  # of a period, and of a period times a: smaller waves of chi, and of phi, are rounding
-NODES = {
-    1: (129, 513, 1e-7),
-    2: (49, 97, 1e-5),
-    3: (25, 49, 1e-5),
-}  # of u0's spline an axis: first, most, until it errs by
+# Nodes an axis of u0's spline: at first, at most, and the error that is small enough
+NODES = {1: (129, 513, 1e-7), 2: (49, 97, 1e-5), 3: (25, 49, 1e-5)}
 GAUSS = {1: (12, 16), 2: (4, 6), 3: (3, 4)}  # points a panel: of the check, of the bounds
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
 BLOCK, NUMBERS = 20_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
@@ -584,7 +581,7 @@ def fields_of(c, p):
     return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
 
 
-def fine(c, x):
+def fine_tensor(c, x):
     """a(x, x / eps) at points (n, d)."""
     return tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
 
@@ -609,7 +606,7 @@ def face_layer(c, axis, side):
     term, slope = layer_terms(c, p, axis)
     slope = tapered(hat, change, axis, term[:, :, None], slope[:, :, :, None])[1]  # (d, 1 + pairs, kinds, knots, n)
     (d, n), (kinds, knots) = flux.T.shape, slope.shape[2:4]
-    a = fine(c, x)
+    a = fine_tensor(c, x)
     root = np.linalg.cholesky(a)
     back, root = (np.moveaxis(m, 0, -1) * np.sqrt(reduce(np.kron, weights)) for m in (np.linalg.inv(root), root))
     v = -np.einsum("jin,jkmn->ikmn", root, slope[:, 0])  # of each term, a^(-1/2)(s - a grad v) sqrt(weight)
@@ -686,7 +683,7 @@ def integrals(c, count, candidate=None):
         order = np.arange(np.prod([len(x) for x in axes])).reshape([len(x) for x in axes])
         order = np.moveaxis(order, k, -1).reshape(-1, len(axes[k]))  # line by line
         v, slope, s, r, x = (values[order.ravel()] for values in fields(c, axes, True))
-        a, f, w = fine(c, x), c.source(x), reduce(np.kron, weights)[order]
+        a, f, w = fine_tensor(c, x), c.source(x), reduce(np.kron, weights)[order]
         R, end = antiderivative(r.reshape(order.shape), weights[k], count, end if d == 1 else 0.0)
         other, trace = (slope, 0 * slope) if candidate is None else candidate(x)
         sums[:3] += [np.einsum("n,ni,nij,nj", w.ravel(), z, a, z, optimize=True) for z in (slope - other, trace, slope)]
@@ -782,7 +779,7 @@ def mean_flux(c):
     """In one dimension, the constant which makes (1) least if s has it in addition."""
     x, w = panels(c, 0, GAUSS[1][0])
     _, slope, s, _, points = fields(c, [x])
-    a = fine(c, points)[:, 0, 0]
+    a = fine_tensor(c, points)[:, 0, 0]
     return -np.sum(w * (s[:, 0] / a - slope[:, 0])) / np.sum(w / a)
 
 
