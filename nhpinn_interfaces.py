@@ -28,7 +28,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
-from nhpinn_bounds import Bounds, closest, relative_size
+from fem import relative_size
+from nhpinn_bounds import Bounds, closest
 from nhpinn_networks import (
     POROUS,
     check_periodic,

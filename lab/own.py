@@ -50,28 +50,29 @@ def load(path):
             continue
         try:
             own = checked(value)
-            check_name(own.problem.name, value, records)
+            name = own.problem.name
+            records[name] = of_one_name(value, records.get(name))
         except (ValueError, TypeError) as error:
             where = lines_of(text, variable)
             line = where.get(str(error).split(":")[0], where.get("", 1))
             raise ValueError(f"{path}, line {line}: {error}") from error
-        if own.problem.name not in found or isinstance(value, Experiment):  # an Experiment stands for its Problem
-            found[own.problem.name] = own._replace(file=text)
+        if name not in found or isinstance(value, Experiment):  # an Experiment stands for its Problem
+            found[name] = own._replace(file=text)
     if not found:
         raise ValueError(f"{path}: found no Problem and no Experiment, expected at least one")
     return found
 
 
-def check_name(name, value, records):
-    """Raises ValueError for another record of the name; two variables may have one, and an Experiment has its Problem.
+def of_one_name(value, before):
+    """(Problem, Experiment or None): a record joined with what was found of its name before.
 
-    records: {name: (Problem, Experiment or None)} of those before, to which this one is added.
+    Raises ValueError for another record; two variables may have the same, and an Experiment has its Problem.
     """
     problem, made = (value, None) if isinstance(value, Problem) else (value.problem, value)
-    before, made_before = records.get(name, (problem, None))
-    if before is not problem or (made and made_before and made is not made_before):
-        raise ValueError(f"name: found {name!r} twice, expected a name of its own for each problem")
-    records[name] = problem, made or made_before
+    problem_before, made_before = before or (problem, None)
+    if problem_before is not problem or (made and made_before and made is not made_before):
+        raise ValueError(f"name: found {problem.name!r} twice, expected a name of its own for each problem")
+    return problem, made or made_before
 
 
 def checked(value):

@@ -17,7 +17,7 @@ ABOVE = {  # module -> those of ours that it may import
     "problems": (),
     "nhpinn_bounds": ("nhpinn_networks", "fem"),
     "nhpinn_sharp": ("nhpinn_networks", "nhpinn_bounds"),
-    "nhpinn_interfaces": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp"),
+    "nhpinn_interfaces": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp", "fem"),
     "nhpinn": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp", "nhpinn_interfaces", "fem"),
     "run_all": ("lab",),
 }
