@@ -6,12 +6,14 @@
     tensor      a*_ij = mean( a_ij + a_ik d_k chi_j )
 
 With B and D_i the sparse matrices that take nodal values to values and to derivatives at the quadrature
-points, and w the quadrature weights, every matrix is a product:
+points, and w the quadrature weights, every matrix of the first two is a product:
 
     stiffness  sum_ij D_i^T diag(w a_ij) D_j        mass  B^T diag(w c) B        load  B^T (w f)
 
 and B, D_i are Kronecker products of their one-dimensional counterparts.  Elements are Lagrange elements
-of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smooth solutions.
+of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smooth solutions.  Cell problems are solved
+without a matrix, by conjugate gradients that Fourier transforms precondition, and give two-sided bounds of a*: the
+second half of the file.
 
 Functions given by the user take points (n, dim) and return (n,) or, for a coefficient, (n, dim, dim).
 """

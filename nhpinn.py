@@ -556,7 +556,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
         raise ValueError(f"rate: {error}") from error
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
-    bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.quadrature(field, dim), tolerance)
+    bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.means_and_midpoints(field, dim), tolerance)
     y = cell_quadrature(dim, 1.0)
     tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
     return _scaled_back(bounds._replace(tensor=tensor, cells=cells), period, "adam")
@@ -670,7 +670,7 @@ def checked_cell(problem):
         size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
         field = lambda y: 2 + reaction(y * np.array(problem.period)) / size  # noqa: E731
     try:
-        means, count = nhpinn_bounds.quadrature(field, problem.dim)
+        means, count = nhpinn_bounds.means_and_midpoints(field, problem.dim)
     except nhpinn_bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
         raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error

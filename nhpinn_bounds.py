@@ -91,7 +91,7 @@ class Bounds(NamedTuple):
 
 
 def in_cell(bounds, period):
-    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see `on_unit_cell`."""
+    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see `nhpinn_sharp.on_unit_cell`."""
     lower, tensor, upper = (np.outer(period, period) * part for part in bounds[:3])
     return bounds._replace(lower=lower, tensor=tensor, upper=upper)
 
@@ -245,7 +245,7 @@ def shifted(a, count, shift):
     return fft.ifftn(fft.fftn(values, axes=axes) * turn[..., None], axes=axes).real.reshape(a.shape)
 
 
-def quadrature(field, dim):
+def means_and_midpoints(field, dim):
     """The means of a field on the unit cell, and the midpoints an axis that resolve it."""
     means = scattered_means(field, dim)
     return means, resolution(field, dim, means)
@@ -524,7 +524,7 @@ def hats(c, axis, side, x):
     return inside * hat(s)[:, :-1].T, sign * inside * hat(s, 1)[:, :-1].T
 
 
-def waves(c, axis, x):
+def face_waves(c, axis, x):
     """Products of 1, cos, sin of coordinates other than axis, a few a period: (kinds, n), gradients (d, kinds, n)."""
     n, d = x.shape
     value, slope = np.ones((1, n)), np.zeros((d, 1, n))
@@ -541,7 +541,7 @@ def waves(c, axis, x):
 
 def layer_terms(c, p, axis):
     """What a face's hats are multiplied by: (1 + pairs, kinds, n), and gradients (d, 1 + pairs, kinds, n)."""
-    value, slope = waves(c, axis, p.x)
+    value, slope = face_waves(c, axis, p.x)
     g, H = p.slope[axis], p.second[:, axis, None, None]
     term, change = (
         np.broadcast_to(z, (*z.shape[:-3], len(p.terms), *z.shape[-2:]))
@@ -720,8 +720,8 @@ def antiderivative(r, weights, count, start):
 def certificate(problem, correctors, coefficients, u0):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
-    problem, correctors, coefficients: records of nhpinn.py; u0: a function whose first result at points (n, dim) are
-    values.
+    problem, correctors, coefficients: records of nhpinn.py and nhpinn_networks.py; u0: a function whose first result at
+    points (n, dim) are values.
     """
     box, eps = np.array(problem.domain, dtype=float), problem.eps
     d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)

@@ -32,7 +32,7 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import fft, linalg
 from scipy.special import erf, erfc, ive
 
-from nhpinn_bounds import Bounds, closest, inverse, quadrature, tensor_bounds
+from nhpinn_bounds import Bounds, closest, inverse, means_and_midpoints, tensor_bounds
 from nhpinn_networks import (
     MANY,
     Correctors,
@@ -163,7 +163,7 @@ class Found(NamedTuple):
 def homogenize_cell(field, dim, tolerance, rng):
     """The correctors of a field on the unit cell and the bounds of its homogenized tensor, by as few features as meet
     the tolerance: Found, the best one if none does.  Raises ValueError for a field that no grid in reach resolves."""
-    means, count = quadrature(field, dim)
+    means, count = means_and_midpoints(field, dim)
 
     def attempt(features, points):
         C = correctors_of(field, features, points)

@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     initial: Callable | None = None  # u at t = 0; None: no time derivative
     final_time: float = 1.0
     effective: Callable | None = None  # closed form of a*: x -> (n,)
-    effective_reaction: float | None = None  # closed form of r*
+    effective_reaction: float | None = None  # closed form of r*, for the tests
 
 
 class Experiment(NamedTuple):

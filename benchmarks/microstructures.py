@@ -200,10 +200,10 @@ memory is what comes on top of that of the libraries.
 
 {images}
 
-In seconds of one processor, which two threads share, 512 x 512 pixels take two, 64³ voxels three to four, 128³ half a
-minute and a gigabyte, 256³ five minutes and eight gigabytes.  Elements are refined inside the pixels up to 600,000
-unknowns, so that large images have one a voxel, and no further once that does not help: at corners where phases of
-contrast 1e4 meet no refinement in reach does.
+In seconds of one processor, which two threads share, 512 x 512 pixels take one to two, 64³ voxels three to four (a
+contrast of 1e4 three times as long), 128³ half a minute and a gigabyte, 256³ five minutes and eight gigabytes.
+Elements are refined inside the pixels up to 600,000 unknowns, so that large images have one a voxel, and no further
+once that does not help: at corners where phases of contrast 1e4 meet no refinement in reach does.
 """
 
 

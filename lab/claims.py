@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lab import files, tables
+from lab.panels import in_words
 from problems import EXPERIMENTS, PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
@@ -110,11 +111,6 @@ def ours(found, quantity, *names):
     """The same of several problems."""
     words = quantity.replace("_plain", " without oversampling")
     return f"{words}, ours (paper): " + listed(names, lambda name: beside_paper(found, name, quantity))
-
-
-def singular(label):
-    """A label of the study `layers`, as English has it."""
-    return label.replace("1 layers", "1 layer")
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -290,7 +286,7 @@ def oversampling_helps(found, name):
     evidence = (
         "; ".join(ours(found, q, name) for q in ("chi1", "chi1_plain", "chi2", "chi2_plain"))
         + ". chi1 by way to periodicity: "
-        + "; ".join(f"{singular(label)} {row['chi1']:.2g}" for label, row in rows.items())
+        + "; ".join(f"{in_words(label)} {row['chi1']:.2g}" for label, row in rows.items())
         + ". Values on faces leave the jump of the normal derivative free; a layer of oversampling asks for it times h"
     )
     return verdict_of([factor > GREATLY for factor in gain.values()]), evidence

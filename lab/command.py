@@ -49,7 +49,7 @@ def parser_of_options():
         help="where tasks run: local (processes here, the default), dask:ADDRESS (a dask cluster), mpi (under mpiexec)",
     )
     add("--out", default="results", metavar="DIR", help="results (default: results/)")
-    add("--studies", action="store_true", help="also losses, layers and robustness: half an hour of one core more")
+    add("--studies", action="store_true", help="also losses, layers and robustness: with --budget paper, half an hour of one core more")
     add("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     add("--no-figures", action="store_true", help="write no pictures and no report")
     add("--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")

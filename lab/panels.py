@@ -39,7 +39,14 @@ WORDS = {  # what the results call otherwise
     "periodicity": "what asks for periodicity",
     "layers": "layers of oversampling",
     "minimiser": "minimised by",
+    "1 layers": "1 layer",
+    "features": "periodic inputs",  # a label of the study `layers`
 }
+
+
+def in_words(name):
+    return WORDS.get(name, name)
+
 
 # ---------------------------------------------------------------------------------------------------
 # Results
@@ -251,9 +258,9 @@ def effective(axes, experiment, results, order):
 def error_in_time(axes, experiment, results):
     """The first corrector's error against time: a line for adam, dots for sharp and for finite elements."""
     seconds = np.mean(at(results, "adam", "clock", "cell"), axis=0)
-    band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", "chi1")), VERMILION, "NH-PINN, adam")
+    band(axes, seconds, np.stack(at(results, "adam", "history", "cell", "errors", "chi1")), BLUE, "NH-PINN, adam")
     sharp = at(results, "sharp", "seconds_by_part", "cell"), at(results, "sharp", "quantities", "chi1")
-    axes.plot(*sharp, "o", color=BLUE, label="NH-PINN, sharp")
+    axes.plot(*sharp, "o", color=SKY, label="NH-PINN, sharp")
     elements = [row["chi1"] for row in saved(results, "fem", "cells")[0]]
     axes.plot(at(results, "fem", "clock", "cells")[0], elements, "x", color=BLACK, label="finite elements")
     axes.set(xlabel="seconds", ylabel="relative L2 error", title="error of corrector χ₁ against time", xscale="log")
@@ -282,9 +289,10 @@ def study(axes, experiment, results, method, across, quantities, where=()):
     places = list(dict.fromkeys(row[across] for row in rows))
     for i, (quantity, color, marker) in enumerate(zip(quantities, (BLUE, VERMILION), "o^", strict=False)):
         x = [places.index(row[across]) + 0.2 * i - 0.1 for row in rows]
-        axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=WORDS.get(quantity, quantity))
-    axes.set_xticks(range(len(places)), places, rotation=30 if max(len(str(p)) for p in places) > 3 else 0)
-    axes.set(xlabel=WORDS[across], ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
+        axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=in_words(quantity))
+    ticks = [in_words(place) for place in places]
+    axes.set_xticks(range(len(ticks)), ticks, rotation=30 if max(len(str(tick)) for tick in ticks) > 3 else 0)
+    axes.set(xlabel=in_words(across), ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
     seeds = f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed"
     axes.set_title(f"{where[1]}, {seeds}" if where else f"errors, {seeds}")
     log_scale(axes)
@@ -320,6 +328,6 @@ def against_eps(axes, experiments, found, method, quantity, trained=None, order=
         most = max(np.mean(values) / e**order for line in lines.values() for e, values in line.items())
         axes.plot(eps, 1.5 * most * eps**order, color=GREY, ls=":", lw=0.9, label=f"slope {order:g}")
         log_scale(axes)
-    axes.set(xscale="log", xlabel="ε", ylabel="relative L2 error", title=WORDS.get(quantity, quantity))
+    axes.set(xscale="log", xlabel="ε", ylabel="relative L2 error", title=in_words(quantity))
     axes.set_xticks(eps, [f"1/{1 / e:.0f}" for e in eps])
     axes.set_xticks([], minor=True)

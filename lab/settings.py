@@ -38,7 +38,7 @@ BUDGETS = {
         40,
         2,
         400,
-        "the paper's epochs where they take seconds, fewer elsewhere; at most 256 random equation points in each",
+        "the paper's epochs where they take seconds, fewer elsewhere; at most 256 equation points, drawn at random, an epoch",
     ),
     "paper": Budget(1, NO_LIMIT, None, 20, 1, inf, "the paper's points and epochs"),
 }

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lab.panels import in_words
 from lab.tasks import METHODS
 
 
@@ -64,7 +65,7 @@ OWN_ERRORS = ("e1", "e2", "e3", "e_a", "chi1", "chi2", "N")  # of NH-PINN: the s
 OVERVIEW = {"classical": "classical", "classical_certified": "its certificate", "transfer": "transfer", "e1": "e1"}
 OVERVIEW |= {"e3": "e3", "e4": "e4", "chi1": "χ₁ or N", "certified": "certified"}  # quantity -> head of its column
 NOTE = (
-    "adam is the paper's recipe, sharp ours, e4 by finite elements. After a number: < below the paper's, > above it, "
+    "adam is the paper's recipe, sharp ours, e4, by finite elements, a part of e1. After a number: < below the paper's, > above it, "
     "~ within a tenth of it (for what is not an error of NH-PINN). Certified: guaranteed in the energy norm, for "
     "the classical PINN from both sides, for NH-PINN from above."
 )
@@ -130,7 +131,8 @@ def overview(by_problem, experiments):
         paper, corrector = experiments[name].paper, "N" if experiments[name].problem.reaction else "chi1"
         quantities = [corrector if quantity == "chi1" else quantity for quantity in OVERVIEW]
         cells = {"paper": [digits(paper[q]) if q in paper else "" for q in quantities]}
-        for recipe in ("adam", "sharp"):
+        ran = {row["recipe"] for row in rows}
+        for recipe in [r for r in ("adam", "sharp") if r in ran] or ["fem"]:
             found = {row["quantity"]: row for row in rows if row["recipe"] == recipe or row["quantity"] == "e4"}
             cells[recipe] = [cell(found, q, lambda row: digits(row["value"])) for q in quantities]
         filled = [[recipe, *line] for recipe, line in cells.items() if any(line)]
@@ -272,7 +274,7 @@ def study_table(title, results):
     lines = []
     for label, found in by_label.items():
         means = [mean_of([row[n] for row in found]) if n in found[0] else "" for n in names]
-        lines.append([*(f"{dict(label).get(head, '')}" for head in heads), *means])
+        lines.append([*(f"{in_words(dict(label).get(head, ''))}" for head in heads), *means])
     if rates := next((result["rates"] for result in results if "rates" in result), None):
         lines.append(["rate", *[""] * (len(heads) - 1), *(f"{rates[n]:.2f}" if n in rates else "" for n in names)])
     return Table(title, [QUANTITIES.get(name, name.replace("_", " ")) for name in (*heads, *names)], lines)

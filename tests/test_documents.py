@@ -16,7 +16,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 def commands_of(text):
     """Commands of Python in code, in lines of their own or in a sentence, without what follows a # or a pipe."""
-    lines = re.findall(r"^(?:\$ )?(python .*)$", text, re.M) + re.findall(r"`(python [^`]*)`", text)
+    lines = re.findall(r"^\s*(?:\$ )?(python .*)$", text, re.M) + re.findall(r"`(python [^`]*)`", text)
     return sorted({re.split(r"\s+#|\s*[|>]|\s+&", line)[0].strip() for line in lines})
 
 
@@ -47,6 +47,13 @@ def test_the_reading_order_has_every_module_and_about_its_lines():
     assert {name for name, _ in rows} == {path.name for path in ROOT.glob("*.py")} - {"run_all.py"}
     for name, lines in rows:
         assert int(lines) == pytest.approx(len((ROOT / name).read_text(encoding="utf-8").splitlines()), rel=0.1), name
+
+
+def test_the_results_are_small_and_of_one_clean_commit(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (commit,) = {result["commit"] for result in published.load(published.FOLDER).values()}
+    assert commit != "unknown" and not commit.endswith("dirty")
+    assert sum(path.stat().st_size for path in published.FOLDER.rglob("*") if path.is_file()) < 300_000
 
 
 def test_the_numbers_of_the_documents_are_those_of_the_results(monkeypatch):
