@@ -622,7 +622,7 @@ def _check_cell(mesh, components=1, sampled=True):
         raise ValueError(f"mesh: {found} need {need:.1f} GiB, expected at most {0.9 * have:.1f} of this machine")
 
 
-class Bounds(NamedTuple):
+class ElementBounds(NamedTuple):
     """lower <= a* <= upper, as symmetric matrices."""
 
     lower: np.ndarray  # (dim, dim)
@@ -638,7 +638,7 @@ GRADING = 0.15  # of the cuts towards the sides of a voxel, at whose corners fie
 
 
 def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, size=600_000):
-    """Two-sided bounds of the homogenized tensor: Bounds.
+    """Two-sided bounds of the homogenized tensor: ElementBounds.
 
     coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
     refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
@@ -663,7 +663,7 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, siz
         _check_cell(mesh, dim if dim == 3 else 1, sampled=False)
         upper, lower, fields = _sandwich(s, mesh)
         gaps.append(_distance(upper, lower))
-        found = Bounds(lower, _between(upper, lower), upper, gaps[-1], 0.0, Field(mesh, _nodal(fields[0])))
+        found = ElementBounds(lower, _between(upper, lower), upper, gaps[-1], 0.0, Field(mesh, _nodal(fields[0])))
     return found
 
 
@@ -686,7 +686,8 @@ def _bounds_of_function(coefficient, mesh):
     finer = mesh._replace(gauss=mesh.order + 3)
     upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields)
     doubt = max(_distance(upper, rough[0]), _distance(lower, rough[1]))
-    return Bounds(lower, _between(upper, lower), upper, _distance(upper, lower), doubt, Field(mesh, _nodal(fields[0])))
+    field = Field(mesh, _nodal(fields[0]))
+    return ElementBounds(lower, _between(upper, lower), upper, _distance(upper, lower), doubt, field)
 
 
 def _between(upper, lower):

@@ -38,7 +38,6 @@ from typing import NamedTuple
 
 import numpy as np
 from autograd import value_and_grad
-from scipy.interpolate import CubicSpline
 
 import fem
 import nhpinn_bounds
@@ -49,10 +48,12 @@ from nhpinn_networks import (
     LARGEST,
     POROUS,
     SMALLEST,
+    CellNetworks,
     Correctors,
     Interpolation,
     Loss,
     Network,
+    at_node,
     at_nodes,
     box_midpoints,
     called,
@@ -71,10 +72,9 @@ from nhpinn_networks import (
     on_boundary,
     one_node,
     pair_term,
-    periodic_pairs,
     shown,
+    spline_weights,
     tensor_and_divergence,
-    tensor_grid,
     tensor_of,
     unflatten,
     value_and_gradient,
@@ -89,7 +89,7 @@ class Training(NamedTuple):
     """How one network, or one batch of networks, is trained.  Weights sum to one, as in eq. (3)."""
 
     hidden: tuple  # widths of the hidden layers
-    points: int  # grid points per axis, both ends included
+    points: int  # grid points an axis, both ends included
     weights: tuple  # (equation, periodic, oversampling) or (equation, boundary, initial), in this order
     rate: float  # learning rate of Adam at the first epoch
     epochs: int
@@ -143,6 +143,30 @@ def train(name, loss, params, training, rng):
 # --- the losses -------------------------------------------------------------------------------------
 
 
+def periodic_pairs(dim, period, count, layers):
+    """Pairs of points one period apart on the grid of a cell, section 4.1 of the paper.
+
+    For every axis i: the count ** (dim - 1) points of the face y_i = 0 with those of y_i = period, and for
+    each of the `layers` oversampling layers l on each side, y_i = -l h with period - l h and
+    y_i = period + l h with l h, where h = period / (count - 1).
+    -> faces (2, dim * count ** (dim - 1), dim), ghosts (2, 2 * layers * dim * count ** (dim - 1), dim)
+    """
+    period = np.broadcast_to(period, dim)
+
+    def pairs(steps):
+        """For every axis and number of steps h: the points at y_axis = step h, and their images one period further."""
+        near, far = [], []
+        for axis in range(dim):
+            across = [np.linspace(0, length, count) for length in period]
+            for step in steps:
+                across[axis] = np.array([step * period[axis] / (count - 1)])
+                near.append(fem.tensor_grid(across))
+                far.append(near[-1] + period * np.eye(dim)[axis])
+        return np.reshape([near, far], (2, -1, dim))
+
+    return pairs([0.0]), pairs([side * layer for layer in range(1, layers + 1) for side in (-1, 1)])
+
+
 def cell_loss(dim, period, training, y, a, b, f):
     """Eq. (12) with the sums of section 4.1, of all cell problems d_i(a_ij d_j chi) + f = 0 together.
 
@@ -192,7 +216,7 @@ class Recipe(NamedTuple):
     average: Callable  # a (n, dim, dim), gradients of the correctors (dim, n, dim) -> a* (dim, dim)
     equation: Callable  # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives
     check: Callable = lambda problem: None  # raises ValueError for settings that do not suit the problem
-    points: int | None = None  # midpoints an axis of the means in step 2; None: those of `cell_quadrature`
+    count: int | None = None  # of midpoints an axis, of the means in step 2; None: those of `cell_quadrature`
 
 
 def nh_pinn(problem, recipe, seed):
@@ -201,28 +225,28 @@ def nh_pinn(problem, recipe, seed):
     recipe.check(problem)
     cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
     correctors = recipe.cells(problem, cell_rng)  # step 1
-    coefficients = homogenized_coefficients(problem, correctors, recipe.average, recipe.points)  # step 2
+    coefficients = homogenized_coefficients(problem, correctors, recipe.average, recipe.count)  # step 2
     u0 = recipe.equation(problem, coefficients, equation_rng)  # step 3
     return correctors, coefficients, u0
 
 
-def paper_recipe(cell, homogenized, nodes=None, train=train):
+def paper_recipe(cell, homogenized, nodes_an_axis=None, train=train):
     """The paper's: networks trained by Adam.  cell, homogenized: Training of steps 1 and 3.
 
-    nodes: points x an axis whose cell problems are solved, if the coefficient depends on x; None: those of step 3.
+    nodes_an_axis: points x whose cell problems are solved, if the coefficient depends on x; None: those of step 3.
     """
-    nodes = nodes or homogenized.points
+    count = homogenized.points if nodes_an_axis is None else nodes_an_axis
 
     def cells(problem, rng):
-        return solve_cells(problem, cell, rng, slow_nodes(problem, nodes), train)
+        return solve_cells(problem, cell, rng, slow_nodes(problem, count), train)
 
     def equation(problem, coefficients, rng):
         return solve_equation(problem, coefficients, homogenized, rng, train=train)
 
     def check(problem):
         check_equation_training(homogenized, problem.dim, problem.initial is not None)
-        check_integer("nodes", nodes, 2, 10**4)
-        check_cell_training(cell, problem.dim, len(slow_nodes(problem, nodes)))
+        check_integer("nodes_an_axis", count, 2, 10**4)
+        check_cell_training(cell, problem.dim, len(slow_nodes(problem, count)))
 
     return Recipe(cells, average_of_flux, equation, check)
 
@@ -251,30 +275,6 @@ def solve_cells(problem, training, rng, nodes, train=train):
     params = train("cell", cell_loss(dim, period, training, y, a, b, f), start, training, rng)
     mean = value_and_gradient(params, cell_quadrature(dim, period))[0].mean(-1)
     return Correctors(CellNetworks(params, period, mean), spline_weights(nodes), nodes, period)
-
-
-class CellNetworks(NamedTuple):
-    """The `cells` of Correctors by a batch of networks; y is reduced to the first cell."""
-
-    params: list  # of (W, b) with leading axes (X, J)
-    period: float | tuple
-    mean: np.ndarray  # (X, J): of the networks over the cell
-
-    def __call__(self, y):
-        value, slope = value_and_gradient(self.params, y % self.period)
-        return value - self.mean[..., None], slope
-
-
-def spline_weights(nodes):
-    """Cubic splines through a tensor grid of nodes (X, dim)."""
-    if len(nodes) == 1:
-        return one_node(nodes.shape[1])
-    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
-    return Interpolation(tuple(partial(value_and_slope, spline) for spline in splines))
-
-
-def value_and_slope(spline, x):
-    return spline(x), spline(x, 1)
 
 
 class Coefficients(NamedTuple):
@@ -416,7 +416,7 @@ def homogenize(
     recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
     (finite elements; of a TwoPhase those of an image of it); images have finite elements in any case.
     tolerance: of the gap of the bounds and what their quadrature adds; None: 1e-6 for functions, 1e-4 for a TwoPhase,
-    1e-2 for images and for adam.
+    1e-2 for images and for adam; images of functions and of a TwoPhase have 1e-2 at best.
 
     The bounds hold for any correctors; a warning says where they stay further apart than the tolerance.  Raises
     ValueError or TypeError for a coefficient outside the theory and for bad settings.
@@ -483,7 +483,7 @@ def _by_features(coefficient, period, tolerance, seed):
     try:
         found = nhpinn_sharp.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
     except nhpinn_bounds.Unresolved as error:
-        return _by_sampling(field, period, "it jumps; a TwoPhase has exact interfaces", error)
+        return _by_sampling(field, period, tolerance, "it jumps; a TwoPhase has exact interfaces", error)
     cells = nhpinn_sharp.all_cells(found, found.C[:, None], np.ones(dim))
     return _scaled_back(found.bounds._replace(cells=cells), period, "sharp")
 
@@ -491,8 +491,11 @@ def _by_features(coefficient, period, tolerance, seed):
 PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
 
 
-def _by_sampling(field, period, why, unresolved=None):
-    """The bounds of an image of a field on the unit cell.  Raises `unresolved` if half the pixels show another one."""
+def _by_sampling(field, period, tolerance, why, unresolved=None):
+    """The bounds of an image of a field on the unit cell, which no tolerance brings closer than those of images are.
+
+    Raises `unresolved` if half the pixels show another one.
+    """
     dim = len(period)
     counts = PIXELS[dim] // 2, PIXELS[dim]
     coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
@@ -504,7 +507,7 @@ def _by_sampling(field, period, why, unresolved=None):
     if np.array_equal(fine, fine[:, :1, :1] * np.eye(dim)):  # a number in every pixel is quicker
         fine = fine[:, 0, 0]
     image = fine.reshape(*[counts[1]] * dim, *fine.shape[1:])
-    found = _by_pixels(image, period, TOLERANCES["image"], 0)
+    found = _by_pixels(image, period, max(tolerance, TOLERANCES["image"]), 0)
     warn(
         f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, "
         f"{found.gap:.2g} apart; its means are {moved:.2g} from those of the coefficient; {why}"
@@ -538,7 +541,7 @@ def _by_interfaces(cell, period, tolerance, seed):
 
 
 def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
-    return _by_sampling(partial(coefficient_of, cell), period, why)
+    return _by_sampling(partial(coefficient_of, cell), period, tolerance, why)
 
 
 def _by_training(coefficient, period, tolerance, seed, **settings):
@@ -557,8 +560,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     cells, count = correctors.cells, nhpinn_bounds.CELLS[dim]
     chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
     bounds = nhpinn_bounds.tensor_bounds(field, chi, *nhpinn_bounds.means_and_midpoints(field, dim), tolerance)
-    y = cell_quadrature(dim, 1.0)
-    tensor = average_of_flux(tensor_of(field, y), cells(y)[1][0])  # the paper's, which the bounds need not contain
+    tensor = scale * homogenized_coefficients(problem, correctors, average_of_flux).samples[0]  # maybe out of bounds
     return _scaled_back(bounds._replace(tensor=tensor, cells=cells), period, "adam")
 
 
@@ -582,8 +584,7 @@ def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
 
 
 def _homogenize_one(coefficient, of_x_alone, dim, options, x):
-    at_x = coefficient(x) if of_x_alone else (lambda y: coefficient(np.tile(x, (len(y), 1)), y))
-    return homogenize(at_x, dim, **options)
+    return homogenize(coefficient(x) if of_x_alone else at_node(coefficient, x), dim, **options)
 
 
 # --- the door: an equation of one's own -------------------------------------------------------------
@@ -617,16 +618,17 @@ def solve(
     domain = tuple((float(low), float(high)) for low, high in box)
     problem = problem._replace(domain=domain, eps=float(eps), period=tuple(map(float, np.broadcast_to(period, dim))))
     problem = problem._replace(slow=depends_on_x(coefficient, dim, domain, problem.period))
-    cell, points = checked_cell(problem)
+    field, means, midpoints_an_axis = smooth_field(problem)
+    count = None if problem.slow else nhpinn_bounds.fewest_points(field, dim, means, midpoints_an_axis)
     if recipe == "adam":
         steps = adam_recipe(problem)
     else:
         steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor)
-    correctors, coefficients, u0 = nh_pinn(problem, steps._replace(points=points), seed)
+    correctors, coefficients, u0 = nh_pinn(problem, steps._replace(count=count), seed)
     certificate = bounds = None
     if reaction is None:
         progress("certificate")
-        bounds = nhpinn_bounds.bounds_at(centre(domain), correctors, *cell, tolerance)
+        bounds = nhpinn_bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(domain)[None])[0], bounds, tolerance)
         if initial is None:
             certificate = nhpinn_bounds.certificate(problem, correctors, coefficients, u0)
@@ -661,21 +663,20 @@ def warn_of_means(tensor, bounds, tolerance):
         )
 
 
-def checked_cell(problem):
-    """The coefficient at the centre of the box as a field on the unit cell, its means at scattered points, the
-    midpoints an axis that resolve it; those for step 2.  Raises ValueError if it, or the reaction, jumps."""
-    cell = field = nhpinn_sharp.field_at(problem.coefficient, np.array(problem.period), centre(problem.domain))
+def smooth_field(problem):
+    """What shows that a problem is smooth in y, a field on the unit cell: the coefficient at the centre of the box, or
+    beside a reaction, where that is constant, 2 and more of the reaction.  -> the field, its means at scattered points,
+    the midpoints an axis that resolve it.  Raises ValueError if it jumps."""
+    field = nhpinn_sharp.field_at(problem.coefficient, np.array(problem.period), centre(problem.domain))
     name, reaction = "coefficient" if problem.reaction is None else "reaction", problem.reaction
-    if reaction:  # the coefficient is constant
+    if reaction:
         size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
         field = lambda y: 2 + reaction(y * np.array(problem.period)) / size  # noqa: E731
     try:
-        means, count = nhpinn_bounds.means_and_midpoints(field, problem.dim)
+        return field, *nhpinn_bounds.means_and_midpoints(field, problem.dim)
     except nhpinn_bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
         raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
-    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
-    return (cell, means, count), None if slow else nhpinn_bounds.fewest_points(field, problem.dim, means, count)
 
 
 class Solution(NamedTuple):
@@ -710,7 +711,7 @@ class Solution(NamedTuple):
         if self.certificate:
             return self.certificate.flux(points)
         x = points[:, : self.problem.dim]
-        a = tensor_of(lambda y: self.problem.coefficient(x, y), x / self.problem.eps)
+        a = nhpinn_bounds.fine_tensor(self.problem, x)
         return np.einsum("nij,nj->ni", a, self.gradient(x, t))
 
     def tensor(self, x):
@@ -775,7 +776,7 @@ class Solution(NamedTuple):
         import matplotlib.pyplot as plt
 
         axes = [np.linspace(*pair, count) for pair in self.problem.domain[:2]]
-        x = tensor_grid(axes + [[np.mean(pair)] for pair in self.problem.domain[2:]])
+        x = fem.tensor_grid(axes + [[np.mean(pair)] for pair in self.problem.domain[2:]])
         figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         for panel, name, function in zip(panels, ("u", "homogenized"), (self, self.homogenized), strict=True):
             if len(axes) == 1:
@@ -849,7 +850,7 @@ def adam_recipe(problem):
     weights = (1 / 7, 5 / 7, 1 / 7) if timed else (0.01, 0.99)
     points = ({1: 41, 2: 15, 3: 8} if timed else {1: 101, 2: 21, 3: 11})[dim]
     equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
-    steps = paper_recipe(cell_training(dim), equation, nodes={1: 33, 2: 5, 3: 3}[dim], train=train_aloud)
+    steps = paper_recipe(cell_training(dim), equation, {1: 33, 2: 5, 3: 3}[dim], train=train_aloud)
     x = grid(problem.domain, {1: 4001, 2: 101, 3: 31}[dim])
     if any(np.any(f(x)) for f in (problem.source, problem.initial) if f):
         return steps
@@ -879,8 +880,8 @@ def fem_recipe(tolerance=1e-6, executor=None):
 def check_isotropic(problem):
     """Raises ValueError for a tensor beside a reaction: elements have N of a number D alone."""
     if problem.reaction is not None:
-        x = centre(problem.domain)[None]
-        a = tensor_of(*at_nodes(problem.coefficient, x, 0 * x))[0]
+        x = centre(problem.domain)
+        a = tensor_of(at_node(problem.coefficient, x), x[None])[0]
         if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
             raise ValueError(
                 f"coefficient: found the tensor {shown(a.tolist())} beside a reaction, expected a number for "
@@ -890,11 +891,15 @@ def check_isotropic(problem):
 
 def element_correctors(coefficient, reaction, mesh, x):
     """The correctors at one x (dim,), or N: a Field."""
-    field = lambda y: coefficient(0 * y + x, y)  # noqa: E731
     if reaction is None:
-        return fem.correctors(field, mesh)[0]
-    N, _ = fem.reaction_corrector(reaction, tensor_of(field, np.zeros((1, len(x))))[0, 0, 0], mesh)
+        return fem.correctors(at_node(coefficient, x), mesh)[0]
+    N, _ = fem.reaction_corrector(reaction, diffusion(coefficient, x), mesh)
     return N._replace(nodal=N.nodal[:, None])
+
+
+def diffusion(coefficient, x):
+    """D: a constant coefficient that is a number."""
+    return tensor_of(at_node(coefficient, x), x[None])[0, 0, 0]
 
 
 def element_cells(fields, y):

@@ -62,8 +62,8 @@ from numpy.polynomial import legendre
 from scipy import fft
 from scipy.interpolate import CubicHermiteSpline, make_interp_spline
 
-from fem import gauss, relative_size
-from nhpinn_networks import CELL_POINTS, checked_values, midpoints, tensor_grid, tensor_of
+from fem import gauss, relative_size, tensor_grid
+from nhpinn_networks import CELL_POINTS, at_node, checked_values, midpoint_axes, midpoints, tensor_of
 
 # --- bounds of tensors ------------------------------------------------------------------------------
 
@@ -91,7 +91,8 @@ class Bounds(NamedTuple):
 
 
 def in_cell(bounds, period):
-    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see `nhpinn_sharp.on_unit_cell`."""
+    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see on_unit_cell in
+    nhpinn_sharp.py."""
     lower, tensor, upper = (np.outer(period, period) * part for part in bounds[:3])
     return bounds._replace(lower=lower, tensor=tensor, upper=upper)
 
@@ -469,7 +470,7 @@ def micro_tables(coefficient, correctors, period, eps):
     for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
         chi = chi.reshape(d, *[m] * d)
         slopes = interpolated_slopes(chi, m) / period  # (j, n, k)
-        a = tensor_of(lambda p, x=x: coefficient(0 * p + x, p), y)
+        a = tensor_of(at_node(coefficient, x), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
         sizes.append(period.max() * np.repeat([1.0] + [np.abs(a).max()] * (len(tables[-1]) - 1), d))
@@ -736,7 +737,7 @@ def certificate(problem, correctors, coefficients, u0):
         c = c._replace(layers=tuple(face_layer(c, axis, side) for axis in range(d) for side in (0, 1)))
         c = c._replace(along=best_axis(c))
     coarse, fine = (integrals(c, count) for count in GAUSS[d])
-    return judged(c, coarse, fine)
+    return from_integrals(c, coarse, fine)
 
 
 def macro_nodes(box, count):
@@ -786,14 +787,14 @@ def mean_flux(c):
 def best_axis(c):
     """The axis along which the integrals of r have the least deviation from their means, summed over lines."""
     count = {2: 64, 3: 16}[len(c.box)]
-    r = fields(c, [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in c.box], True)[3]
+    r = fields(c, midpoint_axes(c.box, count), True)[3]
     sizes, r = [], r.reshape([count] * len(c.box))
     for axis, (low, high) in enumerate(c.box):
         sizes.append((high - low) * np.std(np.cumsum(r, axis=axis), axis=axis).sum())
     return int(np.argmin(sizes))
 
 
-def judged(c, coarse, fine):
+def from_integrals(c, coarse, fine):
     """The bounds from the finer integrals; by how much they differ from the coarser ones is added."""
     errors, norms = [], []
     for part in (coarse, fine):

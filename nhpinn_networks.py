@@ -17,6 +17,9 @@ to its parameters and its points.
 
 A network is a list of pairs (W, b).  Both may carry leading axes: a batch of networks, evaluated and trained
 together.  Points are (n, d), jets (..., channels, n, width).
+
+Further down: what is made of trained networks, the correctors among it, points, and what is checked of a user's
+functions.
 """
 
 import math
@@ -24,6 +27,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -34,6 +38,9 @@ from autograd import make_vjp, value_and_grad
 from autograd.extend import defvjp, primitive
 from autograd.numpy.numpy_vjps import unbroadcast
 from autograd.tracer import getval, isbox
+from scipy.interpolate import CubicSpline
+
+from fem import tensor_grid
 
 ROWS = 128  # of a matrix product: OpenBLAS multiplies small matrices in place, 1.2 times as fast as large ones
 BLOCK_BYTES = 4608  # of a block of points, one number each: a block's arrays stay in the cache
@@ -424,6 +431,18 @@ class Network(NamedTuple):
         return derivatives(lambda jet: network_jet(self.params, jet)[..., 0], points)
 
 
+class CellNetworks(NamedTuple):
+    """The `cells` of Correctors by a batch of networks; y is reduced to the first cell."""
+
+    params: list  # of (W, b) with leading axes (X, J)
+    period: float | tuple
+    mean: np.ndarray  # (X, J): of the networks over the cell
+
+    def __call__(self, y):
+        value, slope = value_and_gradient(self.params, y % self.period)
+        return value - self.mean[..., None], slope
+
+
 class Interpolation(NamedTuple):
     """x (n, dim) -> the weights (n, X) of the nodes of a tensor grid, and their gradients (n, X, dim)."""
 
@@ -450,6 +469,18 @@ def alone(x):
     return np.ones((len(x), 1)), np.zeros((len(x), 1))
 
 
+def spline_weights(nodes):
+    """Cubic splines through a tensor grid of nodes (X, dim)."""
+    if len(nodes) == 1:
+        return one_node(nodes.shape[1])
+    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
+    return Interpolation(tuple(partial(value_and_slope, spline) for spline in splines))
+
+
+def value_and_slope(spline, x):
+    return spline(x), spline(x, 1)
+
+
 class Correctors(NamedTuple):
     """The solutions of all cell problems: chi_j(x, y), eq. (9), or N(y), eq. (A.2), by whatever recipe."""
 
@@ -472,11 +503,6 @@ class Correctors(NamedTuple):
 # --- points -----------------------------------------------------------------------------------------
 
 
-def tensor_grid(axes):
-    """All points of a tensor grid, the last axis running fastest: axes (m_1,), ... -> (m_1 ... m_d, d)."""
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-
-
 def grid(bounds, count):
     """A uniform grid with both ends on every axis: bounds ((low, high), ...), `count` an axis -> (count ** d, d)."""
     counts = np.broadcast_to(count, len(bounds))
@@ -490,7 +516,11 @@ def midpoints(dim, period, count):
 
 def box_midpoints(bounds, count):
     """The midpoints of count ** dim equal boxes of a box ((low, high), ...): (count ** dim, dim)."""
-    return tensor_grid([low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds])
+    return tensor_grid(midpoint_axes(bounds, count))
+
+
+def midpoint_axes(bounds, count):
+    return [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds]
 
 
 CELL_POINTS = {1: 64, 2: 64, 3: 20}  # an axis
@@ -510,30 +540,6 @@ def on_boundary(points, bounds):
     """Which points (n, d) of a box lie on its boundary: (n,)."""
     low, high = np.transpose(bounds)
     return np.any((points == low) | (points == high), axis=1)
-
-
-def periodic_pairs(dim, period, count, layers):
-    """Pairs of points one period apart on the grid of a cell, section 4.1 of the paper.
-
-    For every axis i: the count ** (dim - 1) points of the face y_i = 0 with those of y_i = period, and for
-    each of the `layers` oversampling layers l on each side, y_i = -l h with period - l h and
-    y_i = period + l h with l h, where h = period / (count - 1).
-    -> faces (2, dim * count ** (dim - 1), dim), ghosts (2, 2 * layers * dim * count ** (dim - 1), dim)
-    """
-    period = np.broadcast_to(period, dim)
-
-    def pairs(steps):
-        """For every axis and number of steps h: the points at y_axis = step h, and their images one period further."""
-        near, far = [], []
-        for axis in range(dim):
-            across = [np.linspace(0, length, count) for length in period]
-            for step in steps:
-                across[axis] = np.array([step * period[axis] / (count - 1)])
-                near.append(tensor_grid(across))
-                far.append(near[-1] + period * np.eye(dim)[axis])
-        return np.reshape([near, far], (2, -1, dim))
-
-    return pairs([0.0]), pairs([side * layer for layer in range(1, layers + 1) for side in (-1, 1)])
 
 
 # --- a user's functions, checked, and their derivatives ---------------------------------------------
@@ -568,10 +574,10 @@ def warn(sentence):
     warnings.warn(sentence, stacklevel=level)
 
 
-def called(name, function, points, *others):
-    """function(points, ...), a user's function: a real array, or a ValueError that names it."""
+def called(name, function, points):
+    """function(points), a user's function: a real array, or a ValueError that names it."""
     try:
-        values = function(points.copy(), *others)  # a function that changes its argument changes nothing here
+        values = function(points.copy())  # a function that changes its argument changes nothing here
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{name}: raised {text}, at points of shape {points.shape}") from error
@@ -681,6 +687,11 @@ def differentiation(name):
         raise TypeError(f"{name}: could not be differentiated ({error}); {sentence}") from error
 
 
+def at_node(coefficient, x):
+    """The coefficient at one x (m,) as a function of y."""
+    return lambda y: coefficient(np.tile(x, (len(y), 1)), y)
+
+
 def at_nodes(coefficient, nodes, y):
     """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of those X n points alone, n of each x,
     and the points (X n, dim)."""
@@ -728,8 +739,8 @@ def check_resolved(field, points, spacing, copies=1):
 
 
 def depends_on_x(coefficient, dim, domain, period, known=None):
-    """Whether a(x, y), which is checked for its shape and its period as well, differs between points x of the box;
-    `known` where that is not None."""
+    """Whether a(x, y) differs between points x of the box, at samples whose shape and period are checked as well;
+    `known`, and no check, where that is not None."""
     if known is not None:
         return known
     count = {1: 16, 2: 7, 3: 4}[dim]

@@ -32,6 +32,7 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import fft, linalg
 from scipy.special import erf, erfc, ive
 
+from fem import tensor_grid
 from nhpinn_bounds import Bounds, closest, inverse, means_and_midpoints, tensor_bounds
 from nhpinn_networks import (
     MANY,
@@ -39,6 +40,7 @@ from nhpinn_networks import (
     Interpolation,
     affine,
     as_tensor,
+    at_node,
     box_midpoints,
     centre,
     checked_values,
@@ -51,7 +53,6 @@ from nhpinn_networks import (
     operator_jet,
     tanh_jet,
     tensor_and_divergence,
-    tensor_grid,
     tensor_of,
     warn,
 )
@@ -154,7 +155,7 @@ class Found(NamedTuple):
     """What an attempt has found for a field on the unit cell."""
 
     features: Features
-    points: int  # an axis
+    count: int  # points an axis
     C: np.ndarray  # (N, J)
     error: float
     bounds: Bounds | None = None
@@ -165,19 +166,18 @@ def homogenize_cell(field, dim, tolerance, rng):
     the tolerance: Found, the best one if none does.  Raises ValueError for a field that no grid in reach resolves."""
     means, count = means_and_midpoints(field, dim)
 
-    def attempt(features, points):
-        C = correctors_of(field, features, points)
-        chi = (features.jet(midpoints(dim, 1.0, points)[None])[0] @ C).T.reshape(dim, *[points] * dim)
+    def attempt(features, n):
+        C = correctors_of(field, features, n)
+        chi = (features.jet(midpoints(dim, 1.0, n)[None])[0] @ C).T.reshape(dim, *[n] * dim)
         bounds = tensor_bounds(field, chi, means, count, tolerance)
-        return Found(features, points, C, bounds.error, bounds)
+        return Found(features, n, C, bounds.error, bounds)
 
-    return grown_until(tolerance, attempt, dim, rng)
+    return closest(attempts(attempt, dim, rng), tolerance)
 
 
-def grown_until(tolerance, attempt, dim, rng):
-    """Found by attempt(features, points an axis), with more and more of both."""
-    sizes = ATTEMPTS[dim]
-    return closest((attempt(periodic_features(dim, n, scale, rng), points) for n, points, scale in sizes), tolerance)
+def attempts(attempt, dim, rng):
+    """attempt(features, points an axis), with more and more of both."""
+    return (attempt(periodic_features(dim, n, scale, rng), count) for n, count, scale in ATTEMPTS[dim])
 
 
 def correctors_of(field, features, count):
@@ -226,7 +226,7 @@ class Cells(NamedTuple):
 
 def all_cells(found, C, period):
     """Cells with the features of Found and C (N, X, J)."""
-    features = found.features.jet(midpoints(len(period), 1.0, found.points)[None])[0]
+    features = found.features.jet(midpoints(len(period), 1.0, found.count)[None])[0]
     return Cells(found.features, C, np.tensordot(features.mean(axis=0), C, 1), period)
 
 
@@ -249,7 +249,7 @@ def solve_cells(problem, tolerance, rng, mapped=map):
     warn_of_cells(found, tolerance)
     C = found.C[:, None]
     if len(x) > 1:
-        task = partial(solve_at, problem.coefficient, period, found.features, found.points)
+        task = partial(solve_at, problem.coefficient, period, found.features, found.count)
         C = np.stack(list(mapped(task, x)), axis=1)
     return Correctors(all_cells(found, period * C, period), weights, x, problem.period)
 
@@ -266,7 +266,7 @@ def warn_of_cells(found, tolerance):
 
 def field_at(coefficient, period, x):
     """The coefficient at one x (dim,) as a function on the unit cell."""
-    return on_unit_cell(lambda y: coefficient(0 * y + x, y), period)
+    return on_unit_cell(at_node(coefficient, x), period)
 
 
 def solve_at(coefficient, period, features, count, x):
@@ -293,7 +293,7 @@ def reaction_cell(problem, period, tolerance, rng):
         miss = (jet[-1] @ C)[:, 0] - r_between
         return Found(features, count, C, relative(np.linalg.norm(miss), np.linalg.norm(r_between)))
 
-    return grown_until(tolerance, attempt, dim, rng)
+    return closest(attempts(attempt, dim, rng), tolerance)
 
 
 # --- coefficients that vary slowly: interpolation in x ----------------------------------------------

@@ -3,11 +3,12 @@
     elliptic            -d_i( a_ij(x, x/eps) d_j u ) = f                    u = 0 on the boundary
     reaction-diffusion   u_t - D u_xx + r(x/eps) u / eps = f,  u = initial at t = 0, u = 0 at the ends
 
-A `Problem` is an equation and nothing else.  Functions take points (n, dim) and return (n,) (a coefficient may also
-return a tensor (n, dim, dim)); coefficients are written with autograd.numpy, because the method differentiates
-them.  An `Experiment` is what is done with it: settings of the trainings, and the numbers that the paper prints.
-Beside each setting stands its source: a figure or table of the paper, or "ours" where the paper is silent.  To add a
-problem, write a file with a Problem in it (examples/problem_file.py) and call run_all.py --problem.
+A `Problem` is an equation, with its name and the closed forms that are known.  Functions take points (n, dim) and
+return (n,) (a coefficient may also return a tensor (n, dim, dim)); coefficients are written with autograd.numpy,
+because the method differentiates them.  An `Experiment` is what is done with it: settings of the trainings, and the
+numbers that the paper prints.  Beside each setting stands its source: a figure or table of the paper, or "ours" where
+the paper is silent.  To add a problem, write a file with a Problem in it (examples/problem_file.py) and call run_all.py
+--problem.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ class Problem(NamedTuple):
     coefficient: Callable  # a(x, y), periodic in y
     source: Callable  # f(x)
     period: float | tuple = 1.0  # of y: a number, or one an axis
-    slow: bool | None = False  # True: a depends on x as well; None: to be found out
+    slow: bool | None = None  # True: a depends on x as well; None: to be found out
     reaction: Callable | None = None  # r(y), with mean zero
     initial: Callable | None = None  # u at t = 0; None: no time derivative
     final_time: float = 1.0
@@ -129,6 +130,7 @@ const1d = Problem(
     eps=1 / 8,
     coefficient=const1d_coefficient,
     source=sine,
+    slow=False,
     effective=lambda x: np.sqrt(3.75) + 0 * x[:, 0],
 )
 of_const1d = Experiment(
@@ -155,6 +157,7 @@ elliptic2d = Problem(
     eps=1 / 8,
     coefficient=elliptic2d_coefficient,
     source=lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]),
+    slow=False,
 )
 of_elliptic2d = Experiment(
     elliptic2d,
@@ -253,6 +256,7 @@ reaction10 = Problem(
     coefficient=lambda x, y: 2.0 + 0 * y[:, 0],
     source=lambda x: np.sin(2 * PI * x[:, 0]),
     period=2 * PI,
+    slow=False,
     reaction=lambda y: np.cos(y[:, 0]),
     initial=sine,  # ours: it meets the boundary condition
     final_time=1.0,  # ours

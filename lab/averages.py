@@ -26,7 +26,7 @@ class Splines(NamedTuple):
     order: int = 4  # polynomial degree
 
 
-class Field(NamedTuple):
+class Spline(NamedTuple):
     """One spline."""
 
     splines: Splines
@@ -69,7 +69,7 @@ def averaged_minimiser(gram, derivatives, sides, splines, rules=None):
     """The spline u that minimises  int sum_kl G_kl(x) c_k c_l dx + sides,  c = (d_k u for k in derivatives, 1).
 
     With G = mean_y l l^T the integrand is the mean over y of the square of sum_k l_k(x, y) d_k u(x) + l_K(x, y).
-    gram: points (n, dim) -> (n, K + 1, K + 1), symmetric.  derivatives: K tuples as in `Field.on_grid`.
+    gram: points (n, dim) -> (n, K + 1, K + 1), symmetric.  derivatives: K tuples as in `Spline.on_grid`.
     rules: (points, weights) of the integral for every axis, such as the points of a sampled loss; None: Gauss points.
     """
     axes, weights = zip(*(rules or _rules(splines)), strict=True)
@@ -83,7 +83,7 @@ def averaged_minimiser(gram, derivatives, sides, splines, rules=None):
         trace, points, weights = _trace(splines, side.axis, side.end)
         A = A + side.weight * trace.T @ sparse.diags_array(weights) @ trace
         load = load + side.weight * trace.T @ (weights * side.values(points))
-    return Field(splines, spsolve(A.tocsc(), load, permc_spec="MMD_AT_PLUS_A"))
+    return Spline(splines, spsolve(A.tocsc(), load, permc_spec="MMD_AT_PLUS_A"))
 
 
 def _trace(splines, axis, end):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lab import files, tables
-from lab.panels import in_words
+from lab.panels import Missing, in_words
 from problems import EXPERIMENTS, PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
@@ -27,11 +27,7 @@ REACTIONS = ("reaction10", "reaction50")
 FOUR = ("elliptic2d", "slow1d", *REACTIONS)  # the problems of section 5
 
 
-class Missing(Exception):
-    """A result that a claim needs is not among those saved."""
-
-
-class Found(NamedTuple):
+class Results(NamedTuple):
     """Saved results: rows of summary.json by (problem, quantity, recipe), and all results by (problem, method)."""
 
     rows: dict
@@ -74,7 +70,7 @@ class Found(NamedTuple):
 
 class Claim(NamedTuple):
     place: str  # in the paper; OURS: what holds in the place of a claim, or besides
-    judge: Callable  # Found, *problems -> verdict, evidence; its docstring is the claim
+    judge: Callable  # Results, *problems -> verdict, evidence; its docstring is the claim
     problems: tuple
     figures: str  # names of pictures that run_all.py draws
 
@@ -493,13 +489,13 @@ CLAIMS = (
 
 
 def gather(results):
-    """Found, from results by task."""
+    """Results, from those by task."""
     rows = {(row["problem"], row["quantity"], row["recipe"]): row for row in tables.summarize(results, EXPERIMENTS)}
     by_method = {}
     for task, result in results.items():
         small = files.reduced(result, PROBLEMS[task.problem].dim)
         by_method.setdefault((task.problem, task.method), []).append(small)
-    return Found(rows, by_method)
+    return Results(rows, by_method)
 
 
 def judged(claim, found):

@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def parser_of_options():
         help="where tasks run: local (processes here, the default), dask:ADDRESS (a dask cluster), mpi (under mpiexec)",
     )
     add("--out", default="results", metavar="DIR", help="results (default: results/)")
-    add("--studies", action="store_true", help="also losses, layers and robustness: with --budget paper, half an hour of one core more")
+    add("--studies", action="store_true", help="also losses, layers, robustness: half an hour under --budget paper")
     add("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     add("--no-figures", action="store_true", help="write no pictures and no report")
     add("--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")
@@ -206,10 +207,15 @@ def run(args):
     if missing:
         folder.mkdir(exist_ok=True)
         with runner.executors_for(args.executor, args.jobs, len(missing)) as executors:
-            runner.run_tasks(missing, executors, announce, args.problem)
+            runner.run_tasks({t: job(args, t, stem) for t, stem in missing.items()}, executors, announce)
         with suppress(OSError):  # not empty: a failed task can go on from what is there
             folder.rmdir()
     return conclude(args, names, {task: results[task] for task in planned}, len(missing), time.perf_counter() - start)
+
+
+def job(args, task, stem=None):
+    """A task as a function without arguments; a process that runs it knows the command's problems from their files."""
+    return partial(runner.run_task, task, stem, args.problem)
 
 
 def conclude(args, names, results, ran, seconds):
@@ -286,7 +292,7 @@ def verify(args):
 
     if known:
         with runner.executors_for(args.executor, args.jobs, len(tenth)) as executors:
-            runner.run_tasks({known[i]: None for i in tenth}, executors, announce, args.problem)
+            runner.run_tasks({known[i]: job(args, known[i]) for i in tenth}, executors, announce)
     return 1 if differing or not known else 0
 
 

@@ -16,7 +16,7 @@ A method is a function of (experiment, task, checkpoints) that returns a diction
 """
 
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +25,19 @@ import fem
 import nhpinn
 import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
-from lab.settings import few, stream, training
+from lab.settings import few, settings_of, stream
 from lab.training import final_averages, no_checkpoints, recorder
-from nhpinn_networks import Correctors, centre, grid, midpoints, network, one_node, value_and_gradient
+from nhpinn_networks import (
+    Correctors,
+    at_node,
+    centre,
+    grid,
+    midpoints,
+    network,
+    one_node,
+    spline_weights,
+    value_and_gradient,
+)
 from nhpinn_sharp import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
@@ -107,11 +117,6 @@ def fine_values(experiment, refinement=1.0):
     return reference(experiment.problem, refinement)[0].on_grid(*test_axes(experiment))
 
 
-def at_slow_point(problem, x):
-    """The coefficient of the cell problem at the slow point x: a function of y."""
-    return lambda y: problem.coefficient(np.broadcast_to(np.asarray(x, dtype=float), y.shape), y)
-
-
 @lru_cache(maxsize=8)
 def fem_coefficients(problem, cell_elements):
     """The homogenized coefficients by finite elements."""
@@ -121,15 +126,11 @@ def fem_coefficients(problem, cell_elements):
         nodes = chebyshev_points(problem, 1e-10)
         points, weights = nodes.points, nodes.weights
     options = {"period": period, "order": ORDER}
-    samples = [fem.homogenized_tensor(at_slow_point(problem, x), dim, cell_elements, **options) for x in points]
+    samples = [fem.homogenized_tensor(at_node(problem.coefficient, x), dim, cell_elements, **options) for x in points]
     if problem.reaction is not None:
-        r = fem_reaction_corrector(problem, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
+        mesh = fem.cell_mesh(dim, cell_elements, period, ORDER)
+        r = fem.reaction_corrector(problem.reaction, nhpinn.diffusion(problem.coefficient, points[0]), mesh)[1]
     return nhpinn.Coefficients(np.stack(samples), weights, r)
-
-
-def fem_reaction_corrector(problem, mesh):
-    x = centre(problem.domain)[None]
-    return fem.reaction_corrector(problem.reaction, float(problem.coefficient(x, x)[0]), mesh)
 
 
 def homogenized_solution(problem, tensor, r, refinement=1.0):
@@ -144,21 +145,13 @@ def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):
     Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector.
     """
     mesh = fem.cell_mesh(problem.dim, elements, problem.period, order)
-    if problem.reaction is not None:
-        field = fem_reaction_corrector(problem, mesh)[0]
-        return field._replace(nodal=field.nodal[:, None])
-    return fem.correctors(at_slow_point(problem, x), mesh)[0]
+    return nhpinn.element_correctors(problem.coefficient, problem.reaction, mesh, x)
 
 
 def fem_correctors(problem, nodes):
     """The correctors at the slow points `nodes` (X, dim), by finite elements."""
-    fields = [cell_fields(problem, x) for x in nodes]
-
-    def cells(y):
-        jets = [field.at(y) for field in fields]
-        return np.stack([value.T for value, _, _ in jets]), np.stack([np.swapaxes(slope, 0, 1) for _, slope, _ in jets])
-
-    return Correctors(cells, nhpinn.spline_weights(nodes), nodes, problem.period)
+    cells = partial(nhpinn.element_cells, [cell_fields(problem, x) for x in nodes])
+    return Correctors(cells, spline_weights(nodes), nodes, problem.period)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -189,7 +182,7 @@ def corrected_errors(experiment, fine, homogenized, correctors):
 
 def relative_errors(values, references):
     """{name: error} of values against each reference."""
-    return {name: fem.relative_error(values, reference) for name, reference in references.items()}
+    return {name: fem.relative_error(values, known) for name, known in references.items()}
 
 
 def solution_errors(experiment, references, factor=1.0):
@@ -230,14 +223,14 @@ def corrector_errors(problem, inputs=lambda y: y):
     """
     if problem.slow:
         return None
-    reference = cell_reference(problem)
-    points = inputs(reference.points)
+    exact = cell_reference(problem)
+    points = inputs(exact.points)
     inside = inputs(midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim]))  # for the mean
 
     def errors(params):
         dtype = params[0][0].dtype
         values = network(params, points.astype(dtype))[0]
-        return reference.errors(values - network(params, inside.astype(dtype))[0].mean(-1, keepdims=True))
+        return exact.errors(values - network(params, inside.astype(dtype))[0].mean(-1, keepdims=True))
 
     return errors
 
@@ -280,12 +273,12 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
 
 def cell_convergence(problem, task):
     """Finite elements on the cell problem, what networks have to be compared with: errors, {"cells": seconds}."""
-    reference, axes, rows, seconds = cell_reference(problem), cell_grid(problem), [], []
+    exact, axes, rows, seconds = cell_reference(problem), cell_grid(problem), [], []
     for order, elements in few(CELL_CONVERGENCE, task):
         start = time.perf_counter()
         field = cell_fields(problem, centre(problem.domain), elements, order)
         seconds.append(time.perf_counter() - start)
-        rows.append({"order": order, "elements": elements, **reference.errors(field.on_grid(*axes).T)})
+        rows.append({"order": order, "elements": elements, **exact.errors(field.on_grid(*axes).T)})
     return rows, {"cells": seconds}
 
 
@@ -344,7 +337,7 @@ def run_sharp(experiment, task, checkpoints=no_checkpoints):
 def run_adam(experiment, task, checkpoints=no_checkpoints):
     """The three steps by the paper's recipe, and transfer learning."""
     problem = experiment.problem
-    trainings = {part: training(experiment, part, task) for part in ("cell", "homogenized", "classical")}
+    trainings = {part: settings_of(experiment, part, task) for part in ("cell", "homogenized", "classical")}
     options = {part: options for part, (_, options) in trainings.items()} | {"transfer": trainings["classical"][1]}
     (cell, _), (homogenized, _), (classical, _) = trainings.values()
     errors, histories = {"cell": corrector_errors(problem)}, {}
@@ -364,7 +357,7 @@ def run_adam(experiment, task, checkpoints=no_checkpoints):
 
 def run_plain(experiment, task, checkpoints=no_checkpoints):
     """Cell problems without oversampling, under the best settings found without."""
-    problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "plain", task)
+    problem, histories, (settings, options) = experiment.problem, {}, settings_of(experiment, "plain", task)
     rng, _ = np.random.default_rng(stream(task, "nhpinn")).spawn(2)  # the start of the oversampled run
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
     train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
@@ -376,7 +369,7 @@ def run_plain(experiment, task, checkpoints=no_checkpoints):
 
 def run_classical(experiment, task, checkpoints=no_checkpoints):
     """The PINN on the multiscale equation."""
-    problem, histories, (settings, options) = experiment.problem, {}, training(experiment, "classical", task)
+    problem, histories, (settings, options) = experiment.problem, {}, settings_of(experiment, "classical", task)
     u = fine_values(experiment)
     rng = np.random.default_rng(stream(task, "classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lab import panels
+from lab import files, panels
 
 PANEL = (3.5, 1.75)  # inches: width of a panel, the column of a journal, and height of its axes
 MARGINS, LEGEND_ROW = (0.78, 0.46, 0.17, 0.25), 0.19  # around the axes (left, bottom, right, top), inches
@@ -167,7 +167,6 @@ def draw(results, experiments, folder):
     import matplotlib
 
     found, drawn, skipped = panels.by_problem(results), [], []
-    folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for drawing in drawings(experiments):
             try:
@@ -229,5 +228,5 @@ def save(figures, path):
     beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(texts))
     size = f'width="{len(texts) * width}pt" height="{height}pt" viewBox="0 0 {len(texts) * width} {height}"'
     whole = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n' + "".join(beside) + "</svg>\n"
-    path.write_text(whole, encoding="utf-8")
+    files.write(path, whole)
     return texts

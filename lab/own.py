@@ -82,7 +82,8 @@ def checked(value):
         raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
     nhpinn.check_problem(problem)
     nhpinn.check_cells_fit(problem)
-    nhpinn.checked_cell(problem)
+    nhpinn.check_isotropic(problem)
+    nhpinn.check_smooth(problem)
     slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}

@@ -9,13 +9,15 @@ is nothing to draw.
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from nhpinn_networks import grid
+
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # Okabe and Ito: distinct with every
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#666666"  # kind of colour vision
 COLORS = (GREEN, ORANGE, PURPLE, SKY, BLACK)
 
 
 class Missing(Exception):
-    """Results that a picture needs are not there."""
+    """Results that a picture or a claim needs are not there."""
 
 
 # Errors during trainings: the quantity that each ends in -> label, color, method, training.
@@ -199,15 +201,14 @@ def reconstruction(axes, experiment, results, distance):
 def coefficient(axes, experiment, results):
     """a(x, x/eps), or r(x/eps), on the domain; in 2D as an image."""
     problem = experiment.problem
-    lines = [np.linspace(*ends, 4000 if problem.dim == 1 else 240) for ends in problem.domain]
-    x = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, problem.dim)
+    x = grid(problem.domain, 4000 if problem.dim == 1 else 240)
     name = "a(x, x/ε)" if problem.slow else "a(x/ε)" if problem.reaction is None else "r(x/ε)"
     values = problem.coefficient(x, x / problem.eps) if problem.reaction is None else problem.reaction(x / problem.eps)
     title = f"{'coefficient' if problem.reaction is None else 'reaction'} {name}, ε = 1/{1 / problem.eps:.0f}"
     if problem.dim == 2:
         image(axes, problem, values, title)
     else:
-        axes.plot(lines[0], values, color=BLACK, lw=0.7)
+        axes.plot(x[:, 0], values, color=BLACK, lw=0.7)
         axes.set(xlabel="x", ylabel=name, title=title)
 
 

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from lab import claims, files, tables, tasks
-from lab.panels import in_words
+from lab.panels import Missing, in_words
 from lab.settings import BUDGETS
 from problems import EXPERIMENTS, PROBLEMS
 
@@ -72,7 +72,7 @@ def documents(folder):
     def written(place):
         try:
             return place[1] + TABLES[place[2]](found) + place[3]
-        except claims.Missing as missing:
+        except Missing as missing:
             return place[1] + f"No result saved for {missing}.\n" + place[3]
 
     return {

@@ -226,18 +226,18 @@ def _different(saved, found, name=""):
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_tasks(stems, executors, announce, problem_files=()):
-    """Run tasks, one at a time on each executor; stems: {task: path of its checkpoints, see run_task, or None}.
+def run_tasks(jobs, executors, announce):
+    """Run tasks, one at a time on each executor; jobs: {task: function without arguments, such as one of run_task}.
 
     announce(task, result, tasks at work) is called as each ends, and with None once a second while none does.  A
     process that dies takes down its executor, whose only task has then another try in a new process.
     """
-    waiting, free, running, ended, died = list(reversed(stems)), list(range(len(executors))), {}, SimpleQueue(), set()
+    waiting, free, running, ended, died = list(reversed(jobs)), list(range(len(executors))), {}, SimpleQueue(), set()
     try:
         while waiting or running:
             while waiting and free:
                 task, slot = waiting.pop(), free.pop()
-                future = submit(executors, slot, task, stems[task], problem_files)
+                future = submit(executors, slot, jobs[task])
                 running[future] = task, slot
                 future.add_done_callback(ended.put)
             try:
@@ -262,13 +262,13 @@ def run_tasks(stems, executors, announce, problem_files=()):
             future.cancel()
 
 
-def submit(executors, slot, *arguments):
+def submit(executors, slot, job):
     with interrupts_held_back():
         try:
-            return executors[slot].submit(run_task, *arguments)
+            return executors[slot].submit(job)
         except BrokenProcessPool:  # the process died between two tasks
             executors[slot] = new_process()
-            return executors[slot].submit(run_task, *arguments)
+            return executors[slot].submit(job)
 
 
 def outcome(future):

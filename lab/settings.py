@@ -38,7 +38,7 @@ BUDGETS = {
         40,
         2,
         400,
-        "the paper's epochs where they take seconds, fewer elsewhere; at most 256 equation points, drawn at random, an epoch",
+        "the paper's epochs where they take seconds, fewer elsewhere; an epoch sees 256 random equation points at most",
     ),
     "paper": Budget(1, NO_LIMIT, None, 20, 1, inf, "the paper's points and epochs"),
 }
@@ -57,7 +57,7 @@ def split(given):
     return Training(**{name: value for name, value in given.items() if name not in options}), Options(**options)
 
 
-def training(experiment, part, task):
+def settings_of(experiment, part, task):
     """Training and Options of one part of an experiment under the task's budget."""
     (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
     options = options._replace(batch=budget.batch, every=budget.every)

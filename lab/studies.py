@@ -19,10 +19,20 @@ import nhpinn
 from lab import averages, experiments, training
 from lab.experiments import of_trainings
 from lab.minimisers import exact_minimiser, feature_count
-from lab.settings import averages_are_trained, few, stream
-from lab.settings import training as settings_of
+from lab.settings import averages_are_trained, few, settings_of, stream
 from lab.training import final_averages
-from nhpinn_networks import Loss, Term, centre, init_network, midpoints, network, on_boundary, operator_jet
+from nhpinn_networks import (
+    Loss,
+    Term,
+    at_node,
+    centre,
+    init_network,
+    midpoint_axes,
+    midpoints,
+    network,
+    on_boundary,
+    operator_jet,
+)
 from nhpinn_sharp import waves
 
 # ---------------------------------------------------------------------------------------------------
@@ -50,7 +60,7 @@ REFINEMENT = {1: 1.0, 2: 0.25, 3: 0.5}  # of fine solutions, for errors of order
 
 
 def derivatives_in(problem):
-    """The derivatives of u in the multiscale equation, as in `averages.Field.on_grid`; time is the last axis."""
+    """The derivatives of u in the multiscale equation, as in `averages.Spline.on_grid`; time is the last axis."""
     dim = range(problem.dim)
     timed = [(problem.dim,)] if problem.initial else []
     return [(i, j) for i in dim for j in dim] + [(j,) for j in dim] + timed + ([()] if problem.reaction else [])
@@ -84,7 +94,7 @@ def shifted(problem, shift):
 
 
 def classical_minimiser(experiment, elements, sampled=False):
-    """The minimiser of the loss of the classical PINN over functions that do not oscillate: averages.Field.
+    """The minimiser of the loss of the classical PINN over functions that do not oscillate: averages.Spline.
 
     Averaged over y, on a mesh fine enough to be exact; or the loss as it is, sampled at its points, over splines with
     so few elements that they cannot follow the fast variable.  Where there is time, it is the last axis.
@@ -119,18 +129,18 @@ def at_eps(experiment, eps):
 def scales(experiment, task):
     """The eps of a study: those that leave an interior, a period away from the boundary, of a period at least."""
     fitting = [eps for eps in EPS if min(experiments.periods(at_eps(experiment, eps).problem)) >= 3]
-    return few(fitting, task, lambda eps: cells(at_eps(experiment, eps).problem) ** experiment.problem.dim)
+    return few(fitting, task, lambda eps: cells_an_axis(at_eps(experiment, eps).problem) ** experiment.problem.dim)
 
 
-def cells(problem):
-    """The number of cells along the first axis."""
-    return round(experiments.periods(problem)[0])
+def cells_an_axis(problem):
+    """The number of cells along the axis that has most."""
+    return round(experiments.periods(problem).max())
 
 
-def predicted(experiment, sampled=False, a_period=1.0):
-    """Values of the minimiser on the test grid, at the final time; if sampled, with a_period elements a cell."""
-    problem = experiment.problem
-    elements = round(a_period * cells(problem)) if sampled else max(32, round(1.5 / problem.eps))
+def predicted(experiment, a_period=None):
+    """The minimiser on the test grid, at the final time; of the sampled loss with a_period elements a cell."""
+    problem, sampled = experiment.problem, a_period is not None
+    elements = round(a_period * cells_an_axis(problem)) if sampled else max(32, round(1.5 / problem.eps))
     axes = experiments.test_axes(experiment) + ([np.array([problem.final_time])] if problem.initial else [])
     return classical_minimiser(experiment, elements, sampled).on_grid(*axes)
 
@@ -138,7 +148,7 @@ def predicted(experiment, sampled=False, a_period=1.0):
 def run_law(experiment, task, checkpoints=training.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
     u, v = experiments.fine_values(experiment), predicted(experiment)
-    error = {n: fem.relative_error(predicted(experiment, True, n), u) for n in few(resolutions(experiment), task)}
+    error = {n: fem.relative_error(predicted(experiment, n), u) for n in few(resolutions(experiment), task)}
     at_points = {"classical_predicted_points": error[1]} if 1 in error else {}
     return {
         "recipe": "fem",
@@ -168,13 +178,13 @@ def law_of_bandwidth(experiment, u, task):
 def enough_points(problem, most=30000):
     """About 32 points a period along each axis of space, at least 1001 in one dimension; 31 in time."""
     timed = problem.initial is not None
-    count = max(101 if timed or problem.dim > 1 else 1001, 32 * cells(problem) + 1)
+    count = max(101 if timed or problem.dim > 1 else 1001, 32 * cells_an_axis(problem) + 1)
     return (min(count, round(most ** (1 / problem.dim))),) * problem.dim + (31,) * timed
 
 
 def resolutions(experiment):
     """Elements a period for the loss at its points, as long as these determine the minimiser."""
-    points, count = experiment.classical["points"] - 2, cells(experiment.problem)
+    points, count = experiment.classical["points"] - 2, cells_an_axis(experiment.problem)
     most = points - averages.Splines._field_defaults["order"]  # elements, when there are as many unknowns as points
     return [n for n in (1, 0.5, 2, 3, 4, 6, 8) if 1 <= round(n * count) <= most]
 
@@ -191,7 +201,7 @@ def law_at(experiment, task, checkpoints):
     row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(experiment), u)}
     if averages_are_trained(problem, task):
         (settings, options), histories = settings_of(experiment, "classical", task), {}
-        settings = settings._replace(points=max(settings.points, 8 * cells(problem) + 1))
+        settings = settings._replace(points=max(settings.points, 8 * cells_an_axis(problem) + 1))
         options = options._replace(batch=1024 if problem.dim > 1 else options.batch)
         errors = {"classical": experiments.solution_errors(experiment, {"classical": u})}
         train = training.recorder(options, errors, histories, lambda _: checkpoints(f"eps {problem.eps:g}"))
@@ -284,7 +294,7 @@ def predicted_by(experiment, name):
         return predicted(experiment)
     problem = experiment.problem
     y = midpoints(problem.dim, problem.period, 64)
-    a = problem.coefficient(np.broadcast_to(centre(problem.domain), y.shape), y)
+    a = at_node(problem.coefficient, centre(problem.domain))(y)
     m, V = np.mean(1 / a), np.var(1 / a)
     k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
     v = experiments.solve_fem(problem, lambda x: np.full(len(x), k), lambda x: np.full(len(x), c), 48)
@@ -296,8 +306,8 @@ def run_losses(experiment, task, checkpoints=training.no_checkpoints):
     problem, u = experiment.problem, experiments.fine_values(experiment)
     settings, options = settings_of(experiment, "classical", task)
     settings, options = settings._replace(weights=(1.0,), **LOSS_TRAINING), options._replace(batch=1024)
-    count, rows, histories = POINTS_A_CELL[problem.dim] * cells(problem), [], {}
-    axes = [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in problem.domain]
+    count, rows, histories = POINTS_A_CELL[problem.dim] * cells_an_axis(problem), [], {}
+    axes = midpoint_axes(problem.domain, count)
     x = experiments.test_inputs(experiment)
     phi = bubble(problem, x)[0]
     for name in LOSSES:
@@ -431,7 +441,7 @@ def run_sweep(experiment, task, checkpoints=training.no_checkpoints):
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
     for eps in scales(experiment, task):
         at, start = at_eps(experiment, eps), time.perf_counter()
-        at = at._replace(test_points=max(experiment.test_points, SWEEP_POINTS[dim] * cells(at.problem) + 1))
+        at = at._replace(test_points=max(experiment.test_points, SWEEP_POINTS[dim] * cells_an_axis(at.problem) + 1))
         field, _ = experiments.fine_solution(at.problem, SWEEP_REFINEMENT[dim])
         clock.append({"seconds of NH-PINN": seconds, "of finite elements": time.perf_counter() - start})
         fine = experiments.derivatives_of(field, experiments.test_axes(at))

@@ -65,9 +65,9 @@ OWN_ERRORS = ("e1", "e2", "e3", "e_a", "chi1", "chi2", "N")  # of NH-PINN: the s
 OVERVIEW = {"classical": "classical", "classical_certified": "its certificate", "transfer": "transfer", "e1": "e1"}
 OVERVIEW |= {"e3": "e3", "e4": "e4", "chi1": "χ₁ or N", "certified": "certified"}  # quantity -> head of its column
 NOTE = (
-    "adam is the paper's recipe, sharp ours, e4, by finite elements, a part of e1. After a number: < below the paper's, > above it, "
-    "~ within a tenth of it (for what is not an error of NH-PINN). Certified: guaranteed in the energy norm, for "
-    "the classical PINN from both sides, for NH-PINN from above."
+    "adam is the paper's recipe, sharp ours; e4, by finite elements, is a part of e1. After a number: < below the "
+    "paper's, > above it, ~ within a tenth of it (for what is not an error of NH-PINN). Certified: guaranteed in the "
+    "energy norm, for the classical PINN from both sides, for NH-PINN from above."
 )
 LABELS = ("eps", "rate", "weight")  # numbers that label the rows of a study
 LINES, WIDTH = 30, 100  # of the table on the terminal

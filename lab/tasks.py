@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lab import averages, experiments, files, minimisers, settings, studies
-from lab.settings import BUDGETS, Task, averages_are_trained, training
+from lab.settings import BUDGETS, Task, averages_are_trained, settings_of
 from nhpinn_networks import centre
 
 
@@ -48,7 +48,7 @@ def applies(method, experiment):
     dim, timed = problem.dim, problem.initial is not None
     of_y_alone = not problem.slow and problem.reaction is None
     return {
-        "plain": experiment.plain is not None,
+        "plain": experiment.plain is not None and not problem.slow,
         "law": dim + timed <= 2,  # its splines are a tensor product, time is one axis more
         "losses": of_y_alone and not timed and dim < 3 and np.ndim(problem.coefficient(x, x)) == 1,
         "layers": of_y_alone,
@@ -74,7 +74,7 @@ def plan(chosen, methods, seeds, budget):
 
 def epochs_and_costs(task, experiment):
     """{part: (epochs, work of an epoch)}, see settings.cost."""
-    found = {part: training(experiment, part, task) for part in METHODS[task.method].parts}
+    found = {part: settings_of(experiment, part, task) for part in METHODS[task.method].parts}
     return {part: (t.epochs, settings.cost(experiment, part, t, options)) for part, (t, options) in found.items()}
 
 
@@ -106,13 +106,13 @@ def name_of(task, experiment):
 
 def settings_hash(task, experiment):
     """Names a task's data, functions included, so that results under other settings are never taken for its own."""
-    trainings = [training(experiment, part, task) for part in METHODS[task.method].parts]
+    trainings = [settings_of(experiment, part, task) for part in METHODS[task.method].parts]
     others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
     data = others | {"problem": experiment.problem._asdict()}
     of_study = METHODS[task.method].run.__module__ == studies.__name__
     modules = [experiments, *([averages, minimisers, studies] if of_study else [])]
     varied = BUDGETS[task.budget].step, BUDGETS[task.budget].size
-    text = json.dumps([task, data, trainings, varied, *map(constants, modules)], default=described)
+    text = json.dumps([task, data, trainings, varied, *map(constants, modules)], default=identity)
     return files.digest(text)[:8]
 
 
@@ -122,7 +122,7 @@ def constants(module):
     return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, plain)}
 
 
-def described(value):
+def identity(value):
     """A function by its source and what it has from outside; numbers of numpy; nothing by its address in memory."""
     if inspect.isfunction(value):
         return [inspect.getsource(value), inspect.getclosurevars(value).nonlocals]

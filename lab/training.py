@@ -70,7 +70,7 @@ def run(loss, params, training, options, rng, errors=None, checkpoint=NO_CHECKPO
     loss, params = cast(loss, options.dtype), [tuple(a.astype(options.dtype) for a in pair) for pair in params]
     part, history, zero = loss, History([], [], [], {}), np.zeros_like(flatten(params))
 
-    def progress(state):
+    def as_data(state):
         moments = {"m": state.m, "v": state.v, "step": state.epoch}
         known = {"epoch": state.epoch, "vector": flatten(state.params), **moments, "history": history._asdict()}
         return known | {"random": rng.bit_generator.state}
@@ -89,7 +89,7 @@ def run(loss, params, training, options, rng, errors=None, checkpoint=NO_CHECKPO
             history.errors.setdefault(name, []).append(float(error))
         aside = time.perf_counter() - clock - history.seconds[-1]
 
-    saved = checkpoint.load(progress(nhpinn.State(0, params, zero, zero)))
+    saved = checkpoint.load(as_data(nhpinn.State(0, params, zero, zero)))
     history, rng.bit_generator.state = History(**saved["history"]), saved["random"]
     state = first = nhpinn.State(saved["epoch"], unflatten(saved["vector"], params), saved["m"], saved["v"])
     clock, aside = time.perf_counter() - sum(history.seconds[-1:]), 0.0
@@ -98,10 +98,10 @@ def run(loss, params, training, options, rng, errors=None, checkpoint=NO_CHECKPO
             record(state.epoch, following.loss, state.params)
         state = following
         if state.epoch < training.epochs:
-            checkpoint.save(progress(state), False)
+            checkpoint.save(as_data(state), False)
     if first.epoch < training.epochs:
         record(state.epoch, part(state.params), state.params)
-        checkpoint.save(progress(state), True)
+        checkpoint.save(as_data(state), True)
     return unflatten(flatten(state.params).astype(np.float64), params), history
 
 

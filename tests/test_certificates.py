@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import fem
 import nhpinn
 import nhpinn_bounds as certificates
-from nhpinn_networks import Correctors, one_node, tensor_grid
+from fem import tensor_grid
+from nhpinn_networks import Correctors, one_node
 from nhpinn_sharp import Chebyshev
 
 TAU = 2 * np.pi

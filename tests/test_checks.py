@@ -287,7 +287,7 @@ def test_values_are_a_dictionary(values):
 
 def test_nodes_of_the_papers_recipe_are_checked():
     with pytest.raises(ValueError, match="nodes: found 1, expected an integer of at least 2"):
-        nhpinn.paper_recipe(CELL, SOLUTION, nodes=1).check(PROBLEMS["slow1d"])
+        nhpinn.paper_recipe(CELL, SOLUTION, nodes_an_axis=1).check(PROBLEMS["slow1d"])
     with pytest.raises(ValueError, match="points: found 2.5"):
         nhpinn.paper_recipe(CELL, SOLUTION._replace(points=2.5)).check(PROBLEMS["slow1d"])
 

@@ -59,9 +59,21 @@ def test_a_wheel_holds_the_method_and_nothing_else(clone, fresh, tmp_path):
     code = "import tables, nhpinn, fem; print(tables.owner, nhpinn.homogenize.__name__, nhpinn.__file__)"
     owner, name, file = run(fresh[0], "-c", code, cwd=elsewhere).split()
     assert (owner, name, Path(file)) == ("PyTables", "homogenize", fresh[1] / "nhpinn.py")
-    snippets = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S))
-    (elsewhere / "snippets.py").write_text(snippets)
-    assert run(fresh[0], "snippets.py", cwd=elsewhere)
+    check_snippets(fresh[0], elsewhere)
+
+
+def check_snippets(python, folder):
+    """The README's snippets print what it says, but for times and last digits."""
+    readme = (ROOT / "README.md").read_text()
+    pairs = re.findall(r"```python\n(.*?)```\n.*?```\n(.*?)```", readme, re.S)
+    (folder / "snippets.py").write_text("\n".join(code for code, _ in pairs))
+    printed, expected = run(python, "snippets.py", cwd=folder), "".join(output for _, output in pairs)
+    number = r"-?\d[\d.]*(?:e-?\d+)?"
+    words = [re.sub(number, "", re.sub(r"in [\d.]+ s", "", text)).split() for text in (printed, expected)]
+    assert words[0] == words[1]
+    found, known = ([*map(float, re.findall(number, re.sub(r"in [\d.]+ s", "", t)))] for t in (printed, expected))
+    for value, stated in zip(found, known, strict=True):
+        assert value == pytest.approx(stated, rel=1e-5 if abs(stated) > 0.1 else 0.1, abs=1e-6)
 
 
 @pytest.mark.slow
@@ -70,3 +82,4 @@ def test_an_editable_install_serves_a_script_beside_the_clone(clone, fresh, tmp_
     install(fresh, "--editable", clone, cwd=tmp_path)
     (tmp_path / "script.py").write_text("import nhpinn, tables; print(nhpinn.homogenize.__name__, tables.owner)")
     assert run(fresh[0], "script.py", cwd=tmp_path).split() == ["homogenize", "PyTables"]
+    check_snippets(fresh[0], tmp_path)

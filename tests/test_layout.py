@@ -12,11 +12,11 @@ from problems import PROBLEMS
 
 ROOT = Path(__file__).resolve().parents[1]
 ABOVE = {  # module -> those of ours that it may import
-    "nhpinn_networks": (),
     "fem": (),
+    "nhpinn_networks": ("fem",),
     "problems": (),
     "nhpinn_bounds": ("nhpinn_networks", "fem"),
-    "nhpinn_sharp": ("nhpinn_networks", "nhpinn_bounds"),
+    "nhpinn_sharp": ("nhpinn_networks", "nhpinn_bounds", "fem"),
     "nhpinn_interfaces": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp", "fem"),
     "nhpinn": ("nhpinn_networks", "nhpinn_bounds", "nhpinn_sharp", "nhpinn_interfaces", "fem"),
     "run_all": ("lab",),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fem
 import nhpinn
 from lab import experiments
-from nhpinn_networks import tensor_grid
+from fem import tensor_grid
 from problems import EXPERIMENTS, PROBLEMS
 
 TAU = 2 * np.pi

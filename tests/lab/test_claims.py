@@ -10,9 +10,9 @@ from problems import EXPERIMENTS, PROBLEMS
 
 
 def found(values=(), **results):
-    """Found with quantities {(problem, quantity, recipe): value} and results {problem_method: [result, ...]}."""
+    """Results with quantities {(problem, quantity, recipe): value} and results {problem_method: [result, ...]}."""
     rows = {key: {"value": value, "std": None} for key, value in dict(values).items()}
-    return claims.Found(rows, {tuple(name.split("_")): list(listed) for name, listed in results.items()})
+    return claims.Results(rows, {tuple(name.split("_")): list(listed) for name, listed in results.items()})
 
 
 def verdict_by(judge, found):
