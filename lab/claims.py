@@ -321,8 +321,8 @@ def high_dimension_is_hard(found, *names):
     """periodic problems are easy in one dimension and hard in more"""
     line, square = (found.study(name, "layers", "periodicity")["0 layers"]["chi1"] for name in names)
     evidence = (
-        f"chi1 without oversampling: {line:.2g} in one dimension, where the equation makes the derivative periodic "
-        f"once the values are; {square:.2g} in two, where it does not"
+        f"chi1 with 0 layers and the other settings as they are: {line:.2g} in one dimension, where the equation makes "
+        f"the derivative periodic once the values are; {square:.2g} in two, where it does not"
     )
     return REPRODUCED if square > GREATLY * line else PARTLY if square > line else NOT, evidence
 
