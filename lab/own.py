@@ -83,7 +83,7 @@ def checked(value):
     nhpinn.check_problem(problem)
     nhpinn.check_cells_fit(problem)
     nhpinn.check_isotropic(problem)
-    nhpinn.check_smooth(problem)
+    nhpinn.smooth_field(problem)
     slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}

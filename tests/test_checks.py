@@ -285,9 +285,10 @@ def test_values_are_a_dictionary(values):
         nhpinn.homogenize([[0, 1]], 2, values=values)
 
 
-def test_nodes_of_the_papers_recipe_are_checked():
-    with pytest.raises(ValueError, match="nodes: found 1, expected an integer of at least 2"):
-        nhpinn.paper_recipe(CELL, SOLUTION, nodes_an_axis=1).check(PROBLEMS["slow1d"])
+@pytest.mark.parametrize("count", (0, 1))
+def test_nodes_of_the_papers_recipe_are_checked(count):
+    with pytest.raises(ValueError, match=f"nodes_an_axis: found {count}, expected an integer of at least 2"):
+        nhpinn.paper_recipe(CELL, SOLUTION, nodes_an_axis=count).check(PROBLEMS["slow1d"])
     with pytest.raises(ValueError, match="points: found 2.5"):
         nhpinn.paper_recipe(CELL, SOLUTION._replace(points=2.5)).check(PROBLEMS["slow1d"])
 

@@ -211,20 +211,6 @@ def test_a_batch_of_networks_is_the_networks_one_by_one(seed, dim):
 # Points -------------------------------------------------------------------------------------------
 
 
-@given(st.integers(3, 7), st.lists(st.floats(0.1, 10), min_size=1, max_size=3), st.data())
-def test_periodic_pairs_are_one_period_apart_and_complete(count, period, data):
-    dim, layers = len(period), data.draw(st.integers(0, count - 3))
-    faces, ghosts = nets.periodic_pairs(dim, period, count, layers)
-    assert faces.shape == (2, dim * count ** (dim - 1), dim)
-    assert ghosts.shape == (2, 2 * layers * dim * count ** (dim - 1), dim)
-    grid = {tuple(p) for p in np.round(nets.grid([(0, 1)] * dim, count), 6) + 0.0}
-    for pairs, ghost in ((faces, False), (ghosts, True)):
-        gap = (pairs[1] - pairs[0]) / period
-        assert np.allclose(np.sort(gap, axis=1)[:, -1], 1) and np.allclose(np.abs(gap).sum(axis=1), 1)
-        on_grid = [[tuple(p) in grid for p in np.round(side / period, 6) + 0.0] for side in pairs]
-        assert np.all(np.logical_xor(*on_grid) if ghost else np.logical_and(*on_grid))
-
-
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=3), st.integers(2, 7))
 def test_midpoints_integrate_periodic_functions(period, count):
     y = nets.midpoints(len(period), period, count)

@@ -231,8 +231,8 @@ def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
     dim, length = problem.dim, problem.eps * problem.period
     nodes = nets.grid(problem.domain, 5) if "slow" in name else np.zeros((1, dim))
     params = nets.init_network((dim, 5, 1), rng, (len(nodes), 1 if problem.reaction else dim))
-    cells = nhpinn.CellNetworks(params, problem.period, rng.standard_normal(params[0][0].shape[:2]))
-    correctors = nhpinn.Correctors(cells, nhpinn.spline_weights(nodes), nodes, problem.period)
+    cells = nets.CellNetworks(params, problem.period, rng.standard_normal(params[0][0].shape[:2]))
+    correctors = nets.Correctors(cells, nets.spline_weights(nodes), nodes, problem.period)
     u0 = nets.Network(nets.init_network((dim, 7, 1), rng))
     x = length * (rng.integers(0, 5, (6, dim)) + rng.uniform(0.1, 0.9, (6, dim)))  # away from the seams of cells
 
@@ -279,3 +279,17 @@ def test_residuals_are_those_of_the_multiscale_equation_in_conservative_form(nam
     found = [equation.weight.sum(), known.weight[boundary].sum(), known.weight[~boundary].sum()]
     np.testing.assert_allclose(found, (*weights, 0.0)[:3])
     assert len(inner) + len(where) == 6 ** (dim + timed)
+
+
+@given(st.integers(3, 7), st.lists(st.floats(0.1, 10), min_size=1, max_size=3), st.data())
+def test_periodic_pairs_are_one_period_apart_and_complete(count, period, data):
+    dim, layers = len(period), data.draw(st.integers(0, count - 3))
+    faces, ghosts = nhpinn.periodic_pairs(dim, period, count, layers)
+    assert faces.shape == (2, dim * count ** (dim - 1), dim)
+    assert ghosts.shape == (2, 2 * layers * dim * count ** (dim - 1), dim)
+    grid = {tuple(p) for p in np.round(nets.grid([(0, 1)] * dim, count), 6) + 0.0}
+    for pairs, ghost in ((faces, False), (ghosts, True)):
+        gap = (pairs[1] - pairs[0]) / period
+        assert np.allclose(np.sort(gap, axis=1)[:, -1], 1) and np.allclose(np.abs(gap).sum(axis=1), 1)
+        on_grid = [[tuple(p) in grid for p in np.round(side / period, 6) + 0.0] for side in pairs]
+        assert np.all(np.logical_xor(*on_grid) if ghost else np.logical_and(*on_grid))

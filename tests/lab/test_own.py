@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_trust import InThisProcess
 
-from lab import command, experiments, own, runner, tasks
+from lab import command, experiments, own, runner, studies, tasks
 from lab.settings import Task
 from problems import EXPERIMENTS
 
@@ -179,3 +179,22 @@ def test_a_box_costs_what_its_area_needs():
     assert experiments.an_axis(square, 48) == 48 and experiments.an_axis(long, 96) == (96, 24)
     u, elements = experiments.fine_solution(long._replace(eps=1 / 4), 0.5)
     assert elements == (32, 8) and u.mesh.elements == elements
+
+
+def test_a_coefficient_that_depends_on_x_while_nothing_says_so_is_found_out(tmp_path):
+    slow = MINE.replace("2 + np.sin(2", "2 + x[:, 0] + np.sin(2")
+    assert [own.load(problem_file(tmp_path, text))["mine"].problem.slow for text in (MINE, slow)] == [False, True]
+
+
+def test_a_tensor_beside_a_reaction_is_refused_where_elements_are_the_reference(tmp_path):
+    square = MINE.replace("dim=1", "dim=2").replace("((0.0, 1.0),)", "((0.0, 1.0), (0.0, 1.0))")
+    tensor = square.replace("2 + np.sin(2 * np.pi * y[:, 0])", "np.diag([1.0, 2.0]) + 0 * y[:, :1, None]")
+    own.load(problem_file(tmp_path, tensor))
+    with pytest.raises(ValueError, match="coefficient: found the tensor .* beside a reaction"):
+        reaction = "    reaction=lambda y: np.sin(2 * np.pi * y[:, 0]),\n"
+        own.load(problem_file(tmp_path, tensor.replace("    eps=", reaction + "    eps=")))
+
+
+def test_cells_are_counted_along_the_axis_that_has_most():
+    wide = EXPERIMENTS["elliptic2d"].problem._replace(domain=((0.0, 1.0), (0.0, 3.0)), period=(1.0, 0.5), eps=1 / 4)
+    assert studies.cells_an_axis(wide) == 24

@@ -16,7 +16,7 @@ import nhpinn
 from lab import experiments, studies, tasks
 from lab.minimisers import exact_minimiser
 from lab.settings import Task, split
-from nhpinn_networks import grid, init_network, midpoints, network_jet, periodic_pairs, tensor_and_divergence
+from nhpinn_networks import grid, init_network, midpoints, network_jet, tensor_and_divergence
 from problems import EXPERIMENTS, PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
@@ -125,13 +125,13 @@ def test_a_fine_enough_space_finds_the_solution_by_the_same_loss():
     """The loss is least at the solution: what fails is its minimum over functions that do not oscillate."""
     experiment = EXPERIMENTS["elliptic2d"]
     u = experiments.fine_values(experiment)
-    coarse, fine = (fem.relative_error(studies.predicted(experiment, True, n), u) for n in (1, 8))
+    coarse, fine = (fem.relative_error(studies.predicted(experiment, n), u) for n in (1, 8))
     assert coarse > 0.85 and fine < 0.01
 
 
 def test_more_unknowns_than_points_are_refused():
     with pytest.raises(ValueError, match="rules: found fewer points than unknowns"):
-        studies.predicted(EXPERIMENTS["const1d"], True, 6)
+        studies.predicted(EXPERIMENTS["const1d"], 6)
 
 
 def test_a_scale_too_fine_for_the_points_leaves_the_prediction_at_them_out():
@@ -253,7 +253,7 @@ def test_predictions_minimise_the_averaged_losses(name):
 
 
 def test_the_slope_term_sees_the_jump_of_the_normal_derivative_and_nothing_else():
-    faces, _ = periodic_pairs(2, 1.0, 5, 0)
+    faces, _ = nhpinn.periodic_pairs(2, 1.0, 5, 0)
     term = studies.slope_term(faces, 0.01, 0.7)
 
     def loss(u):
