@@ -358,7 +358,7 @@ def reconstruct(problem, u0, slope, second, expansion):
     return value, slope + oscillation + eps * np.einsum("jn,jnd->nd", chi, factor_slope)
 
 
-# --- the door: a coefficient of one's own -----------------------------------------------------------
+# --- for a coefficient of one's own: homogenize -----------------------------------------------------
 
 
 class Homogenized(NamedTuple):
@@ -587,7 +587,7 @@ def _homogenize_one(coefficient, of_x_alone, dim, options, x):
     return homogenize(coefficient(x) if of_x_alone else at_node(coefficient, x), dim, **options)
 
 
-# --- the door: an equation of one's own -------------------------------------------------------------
+# --- for an equation of one's own: solve, certify ---------------------------------------------------
 
 
 # A problem as `solve` makes one of its arguments, see the head of this file.
@@ -805,7 +805,7 @@ def certify(solution, value, gradient):
     return nhpinn_bounds.certify(solution.certificate, value, gradient)
 
 
-# --- the door: recipes, and what long work says -----------------------------------------------------
+# --- their recipes, and what long work says ---------------------------------------------------------
 
 
 def progress(text=""):

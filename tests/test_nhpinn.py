@@ -17,7 +17,7 @@ from problems import EXPERIMENTS, PROBLEMS
 seeds = st.integers(0, 2**32 - 1)
 TAU = 2 * np.pi
 NO_SHRINKING = (Phase.explicit, Phase.generate)  # a training is too slow an example to shrink
-trained = settings(max_examples=settings.default.max_examples // 8, phases=NO_SHRINKING)
+trained = settings(max_examples=max(3, settings.default.max_examples // 8), phases=NO_SHRINKING)  # 1: seed 0
 CELL = nhpinn.Training((24, 24), 31, (0.02, 0.49, 0.49), 1e-2, 800, decay=0.02, layers=2)
 SOLUTION = nhpinn.Training((24, 24), 31, (0.02, 0.98), 1e-2, 1000, decay=0.02)
 
