@@ -7,6 +7,7 @@ Results are those of run_all.py, as loaded from its JSON files.
 """
 
 import io
+import re
 from functools import partial
 from itertools import combinations
 from typing import NamedTuple
@@ -225,7 +226,8 @@ def save(figures, path):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
         texts.append(text.getvalue()[text.getvalue().index("<svg") :])
     width, height = 72 * figures[0].get_size_inches()
-    beside = (panel.replace("<svg", f'<svg x="{i * width}"', 1) for i, panel in enumerate(texts))
+    inner = (re.sub(r'"([\d.]+)pt"', r'"\1"', text, count=2) for text in texts)  # sizes in units of the outer viewBox
+    beside = (text.replace("<svg", f'<svg x="{i * width}"', 1) for i, text in enumerate(inner))
     size = f'width="{len(texts) * width}pt" height="{height}pt" viewBox="0 0 {len(texts) * width} {height}"'
     whole = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n' + "".join(beside) + "</svg>\n"
     files.write(path, whole)

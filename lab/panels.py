@@ -292,7 +292,8 @@ def study(axes, experiment, results, method, across, quantities, where=()):
         x = [places.index(row[across]) + 0.2 * i - 0.1 for row in rows]
         axes.plot(x, [row[quantity] for row in rows], marker, color=color, ms=4, label=in_words(quantity))
     ticks = [in_words(place) for place in places]
-    axes.set_xticks(range(len(ticks)), ticks, rotation=30 if max(len(str(tick)) for tick in ticks) > 3 else 0)
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(len(str(t)) for t in ticks) > 3 else {}
+    axes.set_xticks(range(len(ticks)), ticks, **turned)
     axes.set(xlabel=in_words(across), ylabel="relative L2 error", xlim=(-0.6, len(places) - 0.4))
     seeds = f"{len(results[method])} seeds" if len(results[method]) > 1 else "one seed"
     axes.set_title(f"{where[1]}, {seeds}" if where else f"errors, {seeds}")

@@ -172,6 +172,9 @@ def test_every_picture_is_a_whole_svg(drawn):
         assert picture.caption
         panels = [ElementTree.fromstring(panel) for panel in picture.panels]
         assert [child.tag for child in whole] == [panel.tag for panel in panels] and whole.tag.endswith("svg")
+        *_, width, height = map(float, whole.get("viewBox").split())  # the units of all panels
+        assert sum(float(child.get("width")) for child in whole) == pytest.approx(width)
+        assert all(float(child.get("height")) == pytest.approx(height) for child in whole)
 
 
 def test_a_picture_is_the_same_file_every_time(drawn, tmp_path):
