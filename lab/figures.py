@@ -29,6 +29,7 @@ STYLE = {
     "axes.spines.right": False,
     "lines.linewidth": 1.1,
     "figure.dpi": 160,
+    "svg.fonttype": "none",  # text stays text: half the size, and a third of the time
     "svg.hashsalt": "nhpinn",  # the same picture is the same file
 }
 
