@@ -33,7 +33,7 @@ BUDGETS = {
     ),
     "standard": Budget(
         1,
-        fixed(cell=(16e6, 80e6), plain=(8e6, 14e6), homogenized=(65e6, 65e6), classical=(12e6, 16e6)),
+        fixed(cell=(16e6, 70e6), plain=(8e6, 14e6), homogenized=(65e6, 60e6), classical=(12e6, 16e6)),
         256,
         40,
         2,
