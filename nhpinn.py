@@ -70,7 +70,6 @@ from nhpinn_networks import (
     init_network,
     midpoints,
     on_boundary,
-    one_node,
     pair_term,
     shown,
     spline_weights,

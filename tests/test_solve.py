@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import fem
 import nhpinn
-from lab import experiments
 from fem import tensor_grid
+from lab import experiments
 from problems import EXPERIMENTS, PROBLEMS
 
 TAU = 2 * np.pi
