@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -41,89 +42,61 @@ def result(name, method, seed, **data):
 
 def results_of(name, seed):
     """What every method of one problem would save."""
-    experiment, rng = EXPERIMENTS[name], np.random.default_rng(seed)
-    problem, x = experiment.problem, np.linspace(0, np.pi, experiment.test_points)
-    u = np.sin(x) if problem.dim == 1 else np.outer(np.sin(x), np.sin(x)).ravel()
-    fast = problem.eps * np.sin(2 * np.pi * np.linspace(0, 8, len(u)))
-    correctors = ["N"] if problem.reaction else [] if problem.slow else [f"chi{j + 1}" for j in range(problem.dim)]
-    y = np.sin(np.linspace(0, 2 * np.pi, 401 if problem.dim == 1 else 101**2))
-    near = 1 + 0.02 * rng.standard_normal()
-    fields = {"solution": u * near, "reference": u + fast, "corrected": u + 0.9 * fast}
-    if correctors:
-        fields |= {"corrector": [y * near] * len(correctors), "corrector_reference": [y] * len(correctors)}
-    samples = np.linspace(2, 3, 101 if problem.slow else 1)[:, None, None] * np.eye(problem.dim) * near
-    cell = training(rng, experiment.cell["epochs"], correctors)
+    data = of_methods(EXPERIMENTS[name], np.random.default_rng(seed)) | of_studies(EXPERIMENTS[name])
+    return [result(name, method, seed, **kept) for method, kept in data.items() if method != "fem" or seed == 0]
+
+
+def learned(problem):
+    return ["N"] if problem.reaction else [] if problem.slow else [f"chi{j + 1}" for j in range(problem.dim)]
+
+
+def of_methods(experiment, rng):
+    """{method: data}"""
+    fields, correctors, near = fields_of(experiment, rng), learned(experiment.problem), 1 + 0.02 * rng.standard_normal()
+    samples = np.linspace(2, 3, 101 if experiment.problem.slow else 1)[:, None, None] * np.eye(experiment.problem.dim)
+    epochs, steps = experiment.classical["epochs"], experiment.homogenized["epochs"]
     histories = {
-        "cell": cell,
-        "homogenized": training(rng, experiment.homogenized["epochs"], ["e1", "e3"]),
-        "transfer": training(rng, experiment.classical["epochs"], ["transfer"], 0.9),
+        "cell": training(rng, experiment.cell["epochs"], correctors),
+        "homogenized": training(rng, steps, ["e1", "e3"]),
+        "transfer": training(rng, epochs, ["transfer"], 0.9),
     }
-    eps = [1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]
+    adam = {"coefficients": {"tensor": samples * near, "reaction": -0.25}, "settings": {}, "history": histories}
+    adam |= {"fields": fields, "quantities": {"transfer": 0.9 * near}, "clock": {"cell": histories["cell"]["seconds"]}}
+    classical = {"fields": {**fields, "solution": 0.1 * fields["solution"]}, "quantities": {"classical": 0.95 * near}}
+    classical |= {"history": {"classical": training(rng, epochs, ["classical"], 0.95)}}
+    sharp = {"fields": fields, "quantities": dict.fromkeys(correctors, 1e-8), "seconds_by_part": {"cell": 1.5}}
     quantities = {"classical_predicted": 0.9, "e4": 0.01, "e1_corrected": 1e-3, "e1_corrected_interior": 1e-4}
     quantities |= {"h1": 0.2, "h1_corrected": 0.05, "h1_corrected_interior": 0.01}
-    fem_cells = {"cells": [dict.fromkeys(correctors, 1e-4)], "clock": {"cells": [0.1]}}
-    rows = [
-        {
-            "eps": e,
-            "e1": e / 10,
-            "e1_corrected_interior": e**1.5 / 20,
-            "seconds": 10.0,
-            "classical": 0.99,
-            "classical_shape": 0.98,
-            "classical_predicted": 0.98,
-        }
-        for e in eps
+    fem = {"quantities": quantities, "cells": [dict.fromkeys(correctors, 1e-4)], "clock": {"cells": [0.1]}}
+    plain = {"plain": {"history": {"cell_plain": training(rng, 8000, correctors, 0.3)}}} if correctors else {}
+    return {"adam": adam, "classical": classical, "sharp": sharp, "fem": fem, **plain}
+
+
+def fields_of(experiment, rng):
+    problem, x = experiment.problem, np.linspace(0, np.pi, experiment.test_points)
+    u = np.sin(x) if problem.dim == 1 else np.outer(np.sin(x), np.sin(x)).ravel()
+    fast, near = problem.eps * np.sin(2 * np.pi * np.linspace(0, 8, len(u))), 1 + 0.02 * rng.standard_normal()
+    fields = {"solution": u * near, "reference": u + fast, "corrected": u + 0.9 * fast}
+    if count := len(learned(problem)):
+        y = np.sin(np.linspace(0, 2 * np.pi, 401 if problem.dim == 1 else 101**2))
+        fields |= {"corrector": [y * near] * count, "corrector_reference": [y] * count}
+    return fields
+
+
+def of_studies(experiment):
+    """{study: data}"""
+    same = {"seconds": 10.0, "classical": 0.99, "classical_shape": 0.98, "classical_predicted": 0.98}
+    eps = [
+        {"eps": 0.5**n, "e1": 0.5**n / 10, "e1_corrected_interior": 0.5 ** (1.5 * n) / 20, **same} for n in range(2, 7)
     ]
-    plain = {"cell_plain": training(rng, 8000, correctors, 0.3)}
-    layers = [{"periodicity": f"{n} layers", "chi1": 0.1 / (1 + n) * near, "chi2": 0.2} for n in range(5)]
-    made = [
-        result(
-            name,
-            "adam",
-            seed,
-            history=histories,
-            fields=fields,
-            quantities={"transfer": 0.9 * near},
-            coefficients={"tensor": samples, "reaction": -0.25},
-            clock={"cell": cell["seconds"]},
-            settings={},
-        ),
-        result(
-            name,
-            "classical",
-            seed,
-            fields={**fields, "solution": 0.1 * u * near},
-            quantities={"classical": 0.95 * near},
-            history={"classical": training(rng, experiment.classical["epochs"], ["classical"], 0.95)},
-        ),
-        result(
-            name,
-            "sharp",
-            seed,
-            seconds_by_part={"cell": 1.5},
-            fields=fields,
-            quantities=dict.fromkeys(correctors, 1e-8),
-        ),
-        *([result(name, "fem", 0, quantities=quantities, **fem_cells)] if seed == 0 else []),
-        result(
-            name, "law", seed, study=rows, bandwidth=[{"points": 101, "bandwidth": b, "error": 0.9} for b in (1, 2)]
-        ),
-        result(name, "sweep", seed, study=rows),
-    ]
-    if correctors:
-        made.append(result(name, "plain", seed, history=plain))
-    if experiment.plain:
-        robust = [
-            {"layers": n, "rate": rate, "chi1": 0.4 - 0.15 * n + rate, "chi2": 0.3} for n in (0, 2) for rate in (0, 0.1)
-        ]
-        made.append(result(name, "robustness", seed, study=robust))
-    losses = [
-        {"loss": loss, "minimiser": minimiser, "predicted": 0.5, "trained": 0.51}
-        for loss in ("strong form", "energy", "first order")
-        for minimiser in ("Adam", "bandwidth 1")
-    ]
-    made += [result(name, "layers", seed, study=layers), result(name, "losses", seed, study=losses)]
-    return made
+    bandwidth = [{"points": 101, "bandwidth": b, "error": 0.9} for b in (1, 2)]
+    layers = [{"periodicity": f"{n} layers", "chi1": 0.1 / (1 + n), "chi2": 0.2} for n in range(5)]
+    kinds = product(("strong form", "energy", "first order"), ("Adam", "bandwidth 1"))
+    losses = [{"loss": loss, "minimiser": by, "predicted": 0.5, "trained": 0.51} for loss, by in kinds]
+    robust = [{"layers": n, "rate": r, "chi1": 0.4 - 0.15 * n + r, "chi2": 0.3} for n in (0, 2) for r in (0, 0.1)]
+    found = {"law": {"study": eps, "bandwidth": bandwidth}, "sweep": {"study": eps}}
+    found |= {"layers": {"study": layers}, "losses": {"study": losses}}
+    return found | ({"robustness": {"study": robust}} if experiment.plain else {})
 
 
 def all_results(names=EXPERIMENTS, seeds=2):
