@@ -879,8 +879,7 @@ def fem_recipe(tolerance=1e-6, executor=None):
 def check_isotropic(problem):
     """Raises ValueError for a tensor beside a reaction: elements have N of a number D alone."""
     if problem.reaction is not None:
-        x = centre(problem.domain)
-        a = tensor_of(at_node(problem.coefficient, x), x[None])[0]
+        a = constant_tensor(problem.coefficient, centre(problem.domain))
         if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
             raise ValueError(
                 f"coefficient: found the tensor {shown(a.tolist())} beside a reaction, expected a number for "
@@ -892,13 +891,13 @@ def element_correctors(coefficient, reaction, mesh, x):
     """The correctors at one x (dim,), or N: a Field."""
     if reaction is None:
         return fem.correctors(at_node(coefficient, x), mesh)[0]
-    N, _ = fem.reaction_corrector(reaction, diffusion(coefficient, x), mesh)
+    N, _ = fem.reaction_corrector(reaction, constant_tensor(coefficient, x)[0, 0], mesh)
     return N._replace(nodal=N.nodal[:, None])
 
 
-def diffusion(coefficient, x):
-    """D: a constant coefficient that is a number."""
-    return tensor_of(at_node(coefficient, x), x[None])[0, 0, 0]
+def constant_tensor(coefficient, x):
+    """The coefficient beside a reaction, which is the same everywhere, at one x (dim,): (dim, dim)"""
+    return tensor_of(at_node(coefficient, x), x[None])[0]
 
 
 def element_cells(fields, y):

@@ -583,7 +583,7 @@ def fields_of(c, p):
 
 
 def fine_tensor(c, x):
-    """a(x, x / eps) at points (n, d)."""
+    """a(x, x / eps) of a TwoScale or a problem, at points (n, d)."""
     return tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
 
 

@@ -128,8 +128,8 @@ def fem_coefficients(problem, cell_elements):
     options = {"period": period, "order": ORDER}
     samples = [fem.homogenized_tensor(at_node(problem.coefficient, x), dim, cell_elements, **options) for x in points]
     if problem.reaction is not None:
-        mesh = fem.cell_mesh(dim, cell_elements, period, ORDER)
-        r = fem.reaction_corrector(problem.reaction, nhpinn.diffusion(problem.coefficient, points[0]), mesh)[1]
+        D = nhpinn.constant_tensor(problem.coefficient, points[0])[0, 0]
+        r = fem.reaction_corrector(problem.reaction, D, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
     return nhpinn.Coefficients(np.stack(samples), weights, r)
 
 

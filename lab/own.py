@@ -87,9 +87,8 @@ def checked(value):
     slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
-    problem = problem._replace(
-        domain=tuple(map(tuple, problem.domain)), period=period, slow=slow, **methods
-    )  # hashable
+    domain = tuple(map(tuple, problem.domain))
+    problem = problem._replace(domain=domain, period=period, slow=slow, **methods)  # hashable
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
     nhpinn.check_integer("test_points", own.test_points, 3, 10**4)
     nhpinn.check_positive("tolerance", own.tolerance, 1.0)

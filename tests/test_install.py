@@ -67,11 +67,11 @@ def check_snippets(python, folder):
     readme = (ROOT / "README.md").read_text()
     pairs = re.findall(r"```python\n(.*?)```\n.*?```\n(.*?)```", readme, re.S)
     (folder / "snippets.py").write_text("\n".join(code for code, _ in pairs))
-    printed, expected = run(python, "snippets.py", cwd=folder), "".join(output for _, output in pairs)
+    both = run(python, "snippets.py", cwd=folder), "".join(output for _, output in pairs)
+    printed, expected = (re.sub(r"in [\d.]+ s", "", text) for text in both)
     number = r"-?\d[\d.]*(?:e-?\d+)?"
-    words = [re.sub(number, "", re.sub(r"in [\d.]+ s", "", text)).split() for text in (printed, expected)]
-    assert words[0] == words[1]
-    found, known = ([*map(float, re.findall(number, re.sub(r"in [\d.]+ s", "", t)))] for t in (printed, expected))
+    assert re.sub(number, "", printed).split() == re.sub(number, "", expected).split()
+    found, known = (map(float, re.findall(number, text)) for text in (printed, expected))
     for value, stated in zip(found, known, strict=True):
         assert value == pytest.approx(stated, rel=1e-5 if abs(stated) > 0.1 else 0.1, abs=1e-6)
 
