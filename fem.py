@@ -2,31 +2,25 @@
 
     elliptic    -d_i( a_ij d_j u ) + c u = f
     parabolic   u_t - d_i( a_ij d_j u ) + c u = f                  (Crank-Nicolson)
-    cell        -d_i( a_ij (d_j chi_k + delta_jk) ) = 0            periodic, mean zero; eqs. (9), (10)
-    tensor      a*_ij = mean( a_ij + a_ik d_k chi_j )
 
 With B and D_i the sparse matrices that take nodal values to values and to derivatives at the quadrature
-points, and w the quadrature weights, every matrix of the first two is a product:
+points, and w the quadrature weights, every matrix is a product:
 
     stiffness  sum_ij D_i^T diag(w a_ij) D_j        mass  B^T diag(w c) B        load  B^T (w f)
 
 and B, D_i are Kronecker products of their one-dimensional counterparts.  Elements are Lagrange elements
-of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smooth solutions.  Cell problems are solved
-without a matrix, by conjugate gradients that Fourier transforms precondition, and give two-sided bounds of a*: the
-second half of the file.
+of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smooth solutions.  Cell problems, without a
+matrix, are in fem_cells.py.
 
 Functions given by the user take points (n, dim) and return (n,) or, for a coefficient, (n, dim, dim).
 """
 
-import os
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy import fft, linalg, sparse
+from scipy import sparse
 from scipy.sparse.linalg import splu
 
 
@@ -53,7 +47,7 @@ class Field(NamedTuple):
         along: axes along which to differentiate first: () values, (0,) d_0 u, (0, 1) d_01 u, at most twice each.
         """
         axes = [_inside(self.mesh, axis, x) for axis, x in enumerate(axes)]
-        return _kron(_line(self.mesh, axis, x)[along.count(axis)] for axis, x in enumerate(axes)) @ self.nodal
+        return _kron(basis_matrices(self.mesh, axis, x)[along.count(axis)] for axis, x in enumerate(axes)) @ self.nodal
 
     def at(self, points, most=2):
         """Value (n,) or (n, J), gradient (..., dim), second derivatives (..., dim, dim) at any points (n, dim).
@@ -62,7 +56,7 @@ class Field(NamedTuple):
         """
         dim, parts, unit = points.shape[1], [], np.eye(points.shape[1], dtype=int)
         others = lambda i: tuple(1 + j for j in range(dim) if j != i)  # noqa: E731
-        nodal = self.nodal.reshape(*(_nodes(self.mesh, axis) for axis in range(dim)), -1)
+        nodal = self.nodal.reshape(*(nodes_of(self.mesh, axis) for axis in range(dim)), -1)
         for some in np.array_split(points, max(1, len(points) // 4096)):  # blocks that fit the cache
             lines = [_basis(self.mesh, axis, _inside(self.mesh, axis, some[:, axis])) for axis in range(dim)]
             index = (np.expand_dims(columns, others(i)) for i, (columns, _) in enumerate(lines))
@@ -95,13 +89,13 @@ def gauss(breaks, count):
     return (breaks[:-1, None] + half * (nodes + 1)).ravel(), (half * weights).ravel()
 
 
-def _breaks(mesh, axis):
+def breaks_of(mesh, axis):
     """Where the pieces of an axis begin and end."""
     (low, high), n = mesh.bounds[axis], counts(mesh)[axis]
     return np.append((low + (high - low) / n * (np.arange(n)[:, None] + np.array(mesh.cuts[:-1]))).ravel(), high)
 
 
-def _nodes(mesh, axis):
+def nodes_of(mesh, axis):
     return counts(mesh)[axis] * (len(mesh.cuts) - 1) * mesh.order + (0 if mesh.periodic else 1)
 
 
@@ -117,7 +111,7 @@ def _inside(mesh, axis, x):
 
 def _basis(mesh, axis, x):
     """Basis functions of an axis that are not zero at x: nodes (n, order + 1), their derivatives (3, n, order + 1)."""
-    breaks, p = _breaks(mesh, axis), mesh.order
+    breaks, p = breaks_of(mesh, axis), mesh.order
     piece = np.clip(np.searchsorted(breaks, x, side="right") - 1, 0, len(breaks) - 2)
     h = np.diff(breaks)[piece]
     t = 2 * (x - breaks[piece]) / h - 1
@@ -125,7 +119,7 @@ def _basis(mesh, axis, x):
         legendre.legvander(t, max(p - m, 0)) @ coefficients * (2 / h[:, None]) ** m
         for m, coefficients in enumerate(_lagrange(p))
     ]
-    return (piece[:, None] * p + np.arange(p + 1)) % _nodes(mesh, axis), np.stack(tables)
+    return (piece[:, None] * p + np.arange(p + 1)) % nodes_of(mesh, axis), np.stack(tables)
 
 
 @lru_cache(maxsize=32)
@@ -136,10 +130,10 @@ def _lagrange(p):
     return [legendre.legder(coefficients, m) for m in range(3)]
 
 
-def _line(mesh, axis, x):
+def basis_matrices(mesh, axis, x):
     """The same as sparse matrices (points, nodes): values, first and second derivatives."""
     columns, tables = _basis(mesh, axis, x)
-    rows, shape = np.repeat(np.arange(len(x)), columns.shape[1]), (len(x), _nodes(mesh, axis))
+    rows, shape = np.repeat(np.arange(len(x)), columns.shape[1]), (len(x), nodes_of(mesh, axis))
     return [sparse.csr_array((table.ravel(), (rows, columns.ravel())), shape) for table in tables]
 
 
@@ -158,19 +152,19 @@ class Space(NamedTuple):
 
 
 def space(mesh):
-    _check_mesh(mesh)
+    check_mesh(mesh)
     dim = range(len(mesh.bounds))
-    axes, measure = zip(*(gauss(_breaks(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim), strict=True)
-    lines = [_line(mesh, axis, x) for axis, x in enumerate(axes)]
+    axes, measure = zip(*(gauss(breaks_of(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim), strict=True)
+    lines = [basis_matrices(mesh, axis, x) for axis, x in enumerate(axes)]
     B = _kron(line[0] for line in lines)
     D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in dim]
-    nodes = [_nodes(mesh, axis) for axis in dim]
+    nodes = [nodes_of(mesh, axis) for axis in dim]
     inner = [np.arange(n) if mesh.periodic else np.arange(1, n - 1) for n in nodes]
     free = np.ravel_multi_index(tuple(tensor_grid(inner).T), nodes)
     return Space(tensor_grid(axes), reduce(np.kron, measure), B, D, free)
 
 
-def _check_mesh(mesh):
+def check_mesh(mesh):
     if min(counts(mesh)) < 1 or mesh.order < 1:
         raise ValueError(f"mesh: found {mesh.elements} elements of order {mesh.order}, expected at least one of each")
 
@@ -188,11 +182,11 @@ def stiffness(space, a):
 
 
 def _tensor(a, shape):
-    a = _checked(a, shape)
+    a = checked_coefficient(a, shape)
     return a[:, None, None] * np.eye(shape[1]) if a.ndim == 1 else a
 
 
-def _checked(a, shape, where="at a quadrature point"):
+def checked_coefficient(a, shape, where="at a quadrature point"):
     """A coefficient (n,) or (n, dim, dim) at points of this shape, if it is symmetric and positive definite."""
     a, expected = np.asarray(a, dtype=float), "expected a symmetric positive definite coefficient"
     scalar, tensor = shape[:1], (*shape, shape[1])
@@ -211,10 +205,10 @@ def _checked(a, shape, where="at a quadrature point"):
     return a
 
 
-def _check_periodic(name, function, mesh):
+def check_period_of_mesh(name, function, mesh):
     """Raises ValueError where function(y) differs from function(y + period) at the centres of the elements."""
     dim = range(len(mesh.bounds))
-    centres = tensor_grid([gauss(_breaks(mesh._replace(cuts=(0.0, 1.0)), axis), 1)[0] for axis in dim])
+    centres = tensor_grid([gauss(breaks_of(mesh._replace(cuts=(0.0, 1.0)), axis), 1)[0] for axis in dim])
     values = np.asarray(function(centres))
     for axis, (low, high) in enumerate(mesh.bounds):
         jump = np.abs(function(centres + (high - low) * np.eye(len(dim))[axis]) - values).max()
@@ -264,479 +258,6 @@ def solve_parabolic(coefficient, source, initial, final_time, steps, mesh, react
     nodal = np.zeros(s.B.shape[1])
     nodal[s.free] = u
     return Field(mesh, nodal)
-
-
-def cell_mesh(dim, elements, period=1.0, order=4):
-    """period: one number, or one an axis."""
-    return Mesh(tuple((0.0, float(p)) for p in np.broadcast_to(period, dim)), elements, order, periodic=True)
-
-
-def correctors(coefficient, mesh):
-    """The correctors chi_j, eqs. (9) and (10), and the homogenized tensor: Field (nodes, dim), (dim, dim).
-
-    coefficient: y (n, dim) -> (n,) or (n, dim, dim), periodic with the period of the mesh.
-    """
-    _check_cell(mesh)
-    form = _form(_sampled(coefficient, mesh), mesh)
-    _check_periodic("coefficient", coefficient, mesh)
-    (fields,) = _minimisers([form], 1e-22, least=1e-23)
-    return Field(mesh, _nodal(fields)), _energies(form, fields)
-
-
-def homogenized_tensor(coefficient, dim, n, *, period=1.0, order=4):
-    """a* of a periodic coefficient, with n elements per axis: (dim, dim), symmetric positive definite.
-
-    Warns where a second quadrature rule disagrees, as it does for a coefficient that jumps: see `bounds`.
-    """
-    mesh = cell_mesh(dim, n, period, order)
-    chi, tensor = correctors(coefficient, mesh)
-    finer = mesh._replace(gauss=order + 3)
-    fields = [_kinds(column, mesh)[None] for column in chi.nodal.T]
-    other = _energies(_form(_sampled(coefficient, finer), finer), fields)
-    if (doubt := _distance(other, tensor)) > 1e-3:
-        warnings.warn(
-            f"coefficient: two quadrature rules differ by {doubt:.1e} of the tensor, as where it jumps inside the "
-            "elements; fem.bounds gives bounds, exact ones of an image",
-            stacklevel=2,
-        )
-    return tensor
-
-
-def reaction_corrector(reaction, diffusion, mesh):
-    """N with D lap N = r, periodic with mean zero, and r* = mean(r N), eqs. (A.2), (A.3): Field, float."""
-    s = space(mesh)
-    r = reaction(s.points)
-    _check_periodic("reaction", reaction, mesh)
-    mean = s.weights @ r / s.weights.sum()
-    if not abs(mean) <= 1e-6 * np.abs(r).max():
-        raise ValueError(f"reaction: its mean over the cell is {mean:.6g}; (A.2) has a solution only if it is 0")
-    load = -_kinds(s.B.T @ (s.weights * r), mesh) / diffusion
-    N = _nodal([_inverse(_lines(mesh), counts(mesh), np.ones(len(mesh.bounds)))(load[None])])[:, 0]
-    return Field(mesh, N), float(s.weights @ (r * (s.B @ N)) / s.weights.sum())
-
-
-# --- cell problems without a matrix -------------------------------------------------------------------
-#
-# Both bounds of the tensor are minima of an energy over periodic fields:
-#
-#     xi . a* xi      = min  mean( (xi + grad chi) . a (xi + grad chi) )        chi any potential
-#     xi . a*^-1 xi   = min  mean( (xi + q) . a^-1 (xi + q) )                   q any flux with div q = 0, mean zero
-#
-# Along an axis an element has P + 1 functions V for continuous fields, the last shared with the next element, and
-# P functions W, orthonormal, that span their derivatives.  chi lies in V x V x V; component i of q in V along
-# axis i and in W along the others (Raviart and Thomas, Nedelec), so that div q lies in W x W x W and can be zero
-# exactly.  A field is an array (components, P, ..., P, n_1, ..., n_dim): a function of each kind an element.
-#
-# Conjugate gradients are preconditioned by the same problem with a constant coefficient.  A Fourier transform over
-# the elements leaves P x P matrices an axis, whose eigenvectors diagonalise V and W together (fast diagonalisation,
-# Lynch, Rice and Thomas 1964): d/dy takes mode l of V to root_l times mode l of W.  For fluxes this inverse is also
-# the orthogonal projection onto div q = 0, so that every iterate is admissible, and its energy a bound.
-
-WORKERS = 2  # threads, one a direction; every one needs its own memory
-CACHE = 2**17  # numbers in the local arrays of a slab of elements
-
-
-class _Line(NamedTuple):
-    """One axis of an element at its Gauss points."""
-
-    V: np.ndarray  # (Q, P + 1) continuous functions
-    dV: np.ndarray  # (Q, P + 1) their derivatives
-    W: np.ndarray  # (Q, P) orthonormal functions with the same span as the derivatives
-    weights: np.ndarray  # (Q,)
-
-
-def _lines(mesh):
-    lines = []
-    for (low, high), n in zip(mesh.bounds, counts(mesh), strict=True):
-        s = space(Mesh(((0.0, (high - low) / n),), 1, mesh.order, gauss=mesh.gauss, cuts=mesh.cuts))
-        V, dV, root = s.B.toarray(), s.D[0].toarray(), np.sqrt(s.weights)[:, None]
-        W = np.linalg.svd(root * dV, full_matrices=False)[0][:, : V.shape[1] - 1] / root
-        lines.append(_Line(V, dV, W, s.weights))
-    return lines
-
-
-class _Form(NamedTuple):
-    """mean( (xi + L u) . s (xi + L u) ) for fields u of a mesh, L u = grad u or u itself."""
-
-    terms: list  # of (s_ij, right, left, in, out): left (s_ij (right u_in)) is added to the force on u_out
-    constants: np.ndarray  # (local functions, dim): what is e_j in every element
-    shared: np.ndarray  # (components, dim): whether a component is continuous along an axis
-    shape: tuple  # of the fields
-    volume: float
-    inverse: object  # force -> field, for a constant s
-
-
-def _form(s, mesh, fluxes=False):
-    """s (Q, n_1, ...) or (dim, dim, Q, n_1, ...) at the points of every element; Q = 1: constant in each."""
-    lines, n = _lines(mesh), counts(mesh)
-    dim, P = len(lines), lines[0].W.shape[1]
-    along, across = ("V", "W") if fluxes else ("dV", "V")
-    parts = [[getattr(line, along if i == j else across) for j, line in enumerate(lines)] for i in range(dim)]
-    ones = [_dense(np.linalg.lstsq(g, np.ones(len(g)), rcond=None)[0] for g in part) for part in parts]
-    size, components = len(ones[0]), dim if fluxes else 1
-    where = [slice(i * size, (i + 1) * size) if fluxes else slice(size) for i in range(dim)]
-    constants = np.zeros((size * components, dim))
-    for j in range(dim):
-        constants[where[j], j] = ones[j]
-    scale = np.array([(s if s.ndim == 1 + dim else s[i, i]).mean() for i in range(dim)])
-    volume = np.prod([high - low for low, high in mesh.bounds])
-    terms = _terms(s, parts, where, [line.weights[:, None] for line in lines])
-    shape = (components, *[P] * dim, *n)
-    return _Form(terms, constants, _shared(dim, fluxes), shape, volume, _inverse(lines, n, scale, fluxes))
-
-
-def _shared(dim, fluxes):
-    """Whether a component is continuous along an axis: (components, dim)."""
-    return np.eye(dim, dtype=bool) if fluxes else np.ones((1, dim), dtype=bool)
-
-
-def _dense(factors):
-    return reduce(np.kron, factors)
-
-
-def _terms(s, parts, where, weights):
-    """The force sum_ij L_i^T w s_ij L_j, with L_i^T w L_j multiplied out where s is constant in an element."""
-    dim, terms = range(len(parts)), []
-    scalar = s.ndim == 1 + len(dim)
-    for i, j in ((i, j) for i in dim for j in dim if (i == j if scalar else np.any(s[i, j]))):
-        value, left = s if scalar else s[i, j], [(w * f).T for w, f in zip(weights, parts[i], strict=True)]
-        if len(value) > 1:
-            terms.append((value, _dense(parts[j]), _dense(left), where[j], where[i]))
-        else:
-            both = _dense(f @ g for f, g in zip(left, parts[j], strict=True))
-            if scalar and terms and where[i] == where[0]:
-                terms[0][1][:] += both
-            else:
-                terms.append((value, both, None, where[j], where[i]))
-    return terms
-
-
-def _force(form, u, constant=None):
-    """The derivative of half the energy: a field; with a constant (local functions,) added to u also its sum, local."""
-    out, n = np.zeros(form.shape), form.shape[-form.shared.shape[1] :]
-    size, rest = len(form.constants), int(np.prod(n[1:]))
-    total, step = np.zeros(size), max(1, CACHE // (size * rest))
-    for start in range(0, n[0], step):
-        planes = slice(start, min(start + step, n[0]))
-        local = np.concatenate([_gather(v, flags, planes) for v, flags in zip(u, form.shared, strict=True)])
-        if constant is not None:
-            local += constant[:, None]
-        force = np.zeros(local.shape)
-        for s, right, left, source, target in form.terms:
-            part = right @ local[source]
-            part *= s[:, planes].reshape(len(s), -1)
-            force[target] += part if left is None else left @ part
-        if constant is not None:
-            total += force.sum(1)
-        at = 0
-        for v, flags in zip(out, form.shared, strict=True):
-            kinds = [P + int(flag) for P, flag in zip(v.shape, flags, strict=False)]
-            stop = at + int(np.prod(kinds))
-            _scatter(force[at:stop].reshape(*kinds, -1, *n[1:]), v, flags, planes)
-            at = stop
-    return out if constant is None else (out, total)
-
-
-def _gather(v, flags, planes):
-    """The local functions of the elements of some planes, those shared with the next included: (local, elements)."""
-    dim = len(flags)
-    some = v[(slice(None),) * dim + (planes,)]
-    for axis in np.flatnonzero(flags):
-        if axis == 0:
-            first = v[:1].take(np.arange(planes.start, planes.stop) + 1, dim, mode="wrap")
-        else:
-            first = np.roll(some.take([0], axis), -1, dim + axis)
-        some = np.concatenate([some, first], axis)
-    return some.reshape(-1, (planes.stop - planes.start) * int(np.prod(v.shape[dim + 1 :])))
-
-
-def _scatter(force, v, flags, planes):
-    """The transpose of `_gather`: adds to v."""
-    dim, n = len(flags), v.shape[len(flags)]
-    for axis in np.flatnonzero(flags)[::-1]:
-        force, last = np.split(force, [v.shape[axis]], axis)
-        if axis == 0:
-            v[0][(slice(None),) * (dim - 1) + (np.arange(planes.start + 1, planes.stop + 1) % n,)] += last[0]
-        else:
-            np.split(force, [1], axis)[0][:] += np.roll(last, 1, dim + axis)
-    v[(slice(None),) * dim + (planes,)] += force
-
-
-def _modes(line, n, half):
-    """The modes of V and W for every frequency of n elements: roots (f, P), eigenvectors (f, P, P) of both."""
-    P, weights = line.W.shape[1], line.weights[:, None]
-    frequencies = fft.rfftfreq(n) if half else fft.fftfreq(n)
-    share = np.zeros((len(frequencies), P + 1, P), complex)
-    share[:, :P], share[:, P, 0] = np.eye(P), np.exp(2j * np.pi * frequencies)
-    mass, slope = _adjoint(share) @ (line.V.T @ (weights * line.V)) @ share, line.W.T @ (weights * line.dV) @ share
-    root = np.linalg.inv(np.linalg.cholesky(mass))
-    squares, vectors = np.linalg.eigh(root @ _adjoint(slope) @ slope @ _adjoint(root))
-    squares[0, 0] = 0  # the constant
-    V, roots = _adjoint(root) @ vectors, np.sqrt(np.maximum(squares, 0))
-    W = slope @ V / np.where(roots == 0, 1, roots)[:, None]
-    W[0, :, 0] = (line.W.T @ weights)[:, 0] / np.sqrt(weights.sum())
-    return roots, V, W
-
-
-def _adjoint(matrices):
-    return np.conj(np.swapaxes(matrices, -1, -2))
-
-
-def _inverse(lines, n, scale, fluxes=False):
-    """force -> the field that solves the problem with constant s = diag(scale); for fluxes projected to div q = 0."""
-    dim, P, shared = len(lines), lines[0].W.shape[1], _shared(len(lines), fluxes)
-    modes = [_modes(line, n[i], i == dim - 1) for i, line in enumerate(lines)]
-    along = [[P if j in (i, dim + i) else 1 for j in range(2 * dim)] for i in range(dim)]
-    roots = []
-    for i, (root, _, _) in enumerate(modes):
-        along[i][dim + i] = len(root)
-        roots.append(root.T.reshape(along[i]))
-    weight = 1 / scale if fluxes else scale
-    total = sum(weight[i] * root**2 for i, root in enumerate(roots))
-    total.flat[0] = np.inf
-    axes = tuple(range(dim, 2 * dim))
-
-    def turn(X, flags, adjoint):
-        for i in range(dim):
-            matrices = modes[i][1 if flags[i] else 2]
-            matrices = _adjoint(matrices) if adjoint else matrices
-            if P == 1:
-                X *= matrices.reshape(along[i])
-            else:
-                Y = np.moveaxis(X, (dim + i, i), (0, 1))
-                X = (matrices @ Y.reshape(len(Y), P, -1)).reshape(Y.shape)
-                X = np.moveaxis(X, (0, 1), (dim + i, i))
-        return X
-
-    def inverse(force):
-        X = [turn(fft.rfftn(v, axes=axes), flags, True) for v, flags in zip(force, shared, strict=True)]
-        if not fluxes:
-            X[0] /= total
-        else:
-            pressure = sum(weight[i] * roots[i] * X[i] for i in range(dim)) / total
-            for i in range(dim):
-                X[i] = weight[i] * (X[i] - roots[i] * pressure)
-                X[i].flat[0] = 0
-        return np.stack([fft.irfftn(turn(v, flags, False), n, axes=axes) for v, flags in zip(X, shared, strict=True)])
-
-    return inverse
-
-
-def _minimisers(forms, delta, starts=None, least=1e-15):
-    """For every form the fields of least energy for every e_j, until four steps lower an energy by less than delta."""
-    tasks = [(form, constant) for form in forms for constant in form.constants.T]
-    starts = [u for fields in starts for u in fields] if starts else [np.zeros(form.shape) for form, _ in tasks]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(lambda task, u: _descend(*task, u, delta, least), tasks, starts))
-    size = len(found) // len(forms)
-    return [found[start : start + size] for start in range(0, len(found), size)]
-
-
-def _descend(form, constant, u, delta, least):
-    """Preconditioned conjugate gradients; energies are in units of the volume's.
-
-    A projected force below `least` is rounding error; those of correctors are not projected, and may go further.
-    """
-    force, total = _force(form, u, constant)
-    energy = constant @ total + np.vdot(u, force)
-    r = -force
-    p = form.inverse(r)
-    square, drops = np.vdot(r, p), []
-    while square > least * energy and len(drops) < 5000:
-        q = _force(form, p)
-        step = square / np.vdot(p, q)
-        u += step * p
-        r -= np.multiply(q, step, out=q)
-        drops.append(step * square)
-        energy -= drops[-1]
-        if sum(drops[-4:]) <= delta * energy:
-            break
-        z = form.inverse(r)
-        square, last = np.vdot(r, z), square
-        p *= square / last
-        p += z
-    return u
-
-
-def _energies(form, fields):
-    """mean( (e_j + L u_j) . s (e_k + L u_k) ) (dim, dim), of whatever fields."""
-    A = []
-    for u, constant in zip(fields, form.constants.T, strict=True):
-        force, total = _force(form, u, constant)
-        A.append([c @ total + np.vdot(v, force) for v, c in zip(fields, form.constants.T, strict=True)])
-    return (np.array(A) + np.array(A).T) / (2 * form.volume)
-
-
-def _kinds(nodal, mesh):
-    """Nodal values (nodes,) as one component of a field."""
-    n, dim = counts(mesh), len(mesh.bounds)
-    P = mesh.order * (len(mesh.cuts) - 1)
-    pairs = nodal.reshape([k for count in n for k in (count, P)])
-    return np.ascontiguousarray(pairs.transpose(*range(1, 2 * dim, 2), *range(0, 2 * dim, 2)))
-
-
-def _nodal(fields):
-    """The transpose of that, for several fields of one component: (nodes, J)."""
-    dim = (fields[0].ndim - 1) // 2
-    order = [k for i in range(dim) for k in (dim + i, i)]
-    return np.stack([u[0].transpose(order).ravel() for u in fields], -1)
-
-
-def _sampled(coefficient, mesh):
-    """A function at the Gauss points of every element: (Q, n_1, ...) or (dim, dim, Q, n_1, ...)."""
-    n, dim = counts(mesh), len(mesh.bounds)
-    axes = [gauss(_breaks(mesh, axis), mesh.gauss or mesh.order + 1)[0] for axis in range(dim)]
-    points = tensor_grid(axes)
-    a = _checked(coefficient(points), points.shape)
-    pairs = [k for count, x in zip(n, axes, strict=True) for k in (count, len(x) // count)]
-    a = np.moveaxis(a.reshape(*pairs, *a.shape[1:]), range(0, 2 * dim, 2), range(-dim, 0))  # elements to the end
-    a = np.moveaxis(a, range(dim), range(-2 * dim, -dim))  # and Gauss points before them, after (dim, dim)
-    return a.reshape(*a.shape[: -2 * dim], -1, *n)
-
-
-def relative_size(difference, tensor):
-    """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; inf if tensor is not positive."""
-    try:
-        return float(np.abs(linalg.eigh(difference, tensor, eigvals_only=True)).max())
-    except linalg.LinAlgError:  # lost in rounding
-        return np.inf
-
-
-def _distance(A, B):
-    """The relative size of A - B, beside their mean."""
-    return relative_size(A - B, (A + B) / 2)
-
-
-def _check_cell(mesh, components=1, sampled=True):
-    """Raises where the arrays of a cell problem would not fit the memory: fields, and values at the Gauss points."""
-    _check_mesh(mesh)
-    if not mesh.periodic:
-        raise ValueError("mesh: found periodic = False, expected True for a cell problem")
-    dim, pieces = len(mesh.bounds), len(mesh.cuts) - 1
-    kinds, gauss_points = (mesh.order * pieces) ** dim, sampled * ((mesh.gauss or mesh.order + 1) * pieces) ** dim
-    elements = np.prod(counts(mesh), dtype=float)
-    need = 8 * elements * (kinds * (2 * dim + 19 * components) + gauss_points * (3 + 2 * dim)) / 2**30
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else np.inf
-    if need > 0.9 * have:
-        found = f"{mesh.elements} elements of order {mesh.order}"
-        raise ValueError(f"mesh: {found} need {need:.1f} GiB, expected at most {0.9 * have:.1f} of this machine")
-
-
-class ElementBounds(NamedTuple):
-    """lower <= a* <= upper, as symmetric matrices."""
-
-    lower: np.ndarray  # (dim, dim)
-    tensor: np.ndarray  # (dim, dim) between them: the best guess
-    upper: np.ndarray  # (dim, dim)
-    gap: float  # between lower and upper, relative to their mean, in the direction where it is largest
-    quadrature: float  # what a finer rule changes in them, likewise; 0 for an image, whose integrals are exact
-    field: Field  # the correctors, periodic, mean zero
-
-
-LEVELS = ((1, 0), (2, 0), (3, 0), (3, 1), (4, 2), (5, 3))  # order and graded cuts inside a voxel, each within the next
-GRADING = 0.15  # of the cuts towards the sides of a voxel, at whose corners fields are singular (Gui and Babuska 1986)
-
-
-def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, size=600_000):
-    """Two-sided bounds of the homogenized tensor: ElementBounds.
-
-    coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
-    refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
-    there would be more than `size` unknowns.
-    Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements of this order per axis: bounds for what the Gauss
-    points see of it; `quadrature` says how far two rules differ.
-    """
-    if callable(coefficient):
-        if n is None:
-            raise ValueError("n: found None, expected the number of elements per axis for a function")
-        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order))
-    image = _checked_image(coefficient, dim)
-    s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
-    found, gaps = None, [np.inf]
-    for level, cuts in LEVELS:
-        graded = [GRADING**k for k in range(cuts, 0, -1)]
-        mesh = cell_mesh(dim, image.shape[:dim], period, level)
-        mesh = mesh._replace(cuts=(0.0, *graded, *(1 - x for x in graded[::-1]), 1.0))
-        unknowns = np.prod(image.shape[:dim]) * (level * (2 * cuts + 1)) ** dim
-        if found and (unknowns > size or gaps[-1] <= tolerance or gaps[-1] > 0.95 * gaps[-2]):
-            break
-        _check_cell(mesh, dim if dim == 3 else 1, sampled=False)
-        upper, lower, fields = _sandwich(s, mesh)
-        gaps.append(_distance(upper, lower))
-        found = ElementBounds(lower, _between(upper, lower), upper, gaps[-1], 0.0, Field(mesh, _nodal(fields[0])))
-    return found
-
-
-def _checked_image(coefficient, dim):
-    image = np.asarray(coefficient, dtype=float)
-    if not image.size or (image.ndim != dim and (image.ndim != dim + 2 or image.shape[dim:] != (dim, dim))):
-        raise ValueError(
-            f"coefficient: found shape {image.shape}, expected {dim} axes of an image, and (dim, dim) or none"
-        )
-    pixels = image.reshape(-1, *image.shape[dim:])
-    _checked(pixels, (len(pixels), dim), "in a pixel")
-    return image
-
-
-def _bounds_of_function(coefficient, mesh):
-    _check_cell(mesh, len(mesh.bounds))
-    s = _sampled(coefficient, mesh)
-    _check_periodic("coefficient", coefficient, mesh)
-    *rough, fields = _sandwich(s, mesh)
-    finer = mesh._replace(gauss=mesh.order + 3)
-    upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields)
-    doubt = max(_distance(upper, rough[0]), _distance(lower, rough[1]))
-    field = Field(mesh, _nodal(fields[0]))
-    return ElementBounds(lower, _between(upper, lower), upper, _distance(upper, lower), doubt, field)
-
-
-def _between(upper, lower):
-    """The geometric mean of two tensors, which lies between them and whose inverse is that of their inverses."""
-    root = linalg.sqrtm(upper).real
-    back = np.linalg.inv(root)
-    return root @ linalg.sqrtm(back @ lower @ back).real @ root
-
-
-def _sandwich(s, mesh):
-    """Upper and lower bound and the fields of both, solved until the solver adds a tenth of the gap or nothing.
-
-    Where it is slow, as for a contrast of 1e4, what is left to gain is several times what four steps have gained.
-    The gap is that of the norms: where the bounds are close in one direction alone, a gap of 70 % in another must not
-    let the solver stop.
-    """
-    forms, delta, fields = _forms(s, mesh), 1e-3, None
-    while True:
-        fields = _minimisers(forms, delta, fields)
-        upper, lower = _both(forms, fields)
-        gap = float(np.linalg.norm(upper - lower, 2) / np.linalg.norm((upper + lower) / 2, 2))
-        if delta <= max(0.02 * gap, 1e-15):
-            return upper, lower, fields
-        delta = max(0.01 * gap, 1e-15)
-
-
-def _forms(s, mesh):
-    """In the plane a flux is the gradient of a stream function, turned: one component instead of two."""
-    inverse = _inverted(s, len(mesh.bounds))
-    planar = len(mesh.bounds) == 2
-    return _form(s, mesh), _form(_turn(inverse), mesh) if planar else _form(inverse, mesh, fluxes=True)
-
-
-def _both(forms, fields):
-    """Upper and lower bound by these fields."""
-    upper, dual = (_energies(form, u) for form, u in zip(forms, fields, strict=True))
-    lower = np.linalg.inv(dual)
-    return upper, _turn(lower) if len(lower) == 2 else lower
-
-
-def _inverted(s, dim):
-    if s.ndim == 1 + dim:
-        return 1 / s
-    return np.moveaxis(np.linalg.inv(np.moveaxis(s, (0, 1), (-2, -1))), (-2, -1), (0, 1))
-
-
-def _turn(s):
-    """R s R^T for the quarter turn R: (2, 2) or (2, 2, Q, n, n); one number a point, (Q, n, n), stays as it is."""
-    return s if s.ndim == 3 else np.array([[s[1, 1], -s[1, 0]], [-s[0, 1], s[0, 0]]])
 
 
 def relative_error(u, reference):

@@ -23,9 +23,11 @@ import fourier
 import numpy as np
 
 import fem
-import nhpinn_sharp
+import fem_cells
 from lab.training import reuse_freed_memory
-from nhpinn_networks import grid, init_network, midpoints, tensor_and_divergence
+from nhpinn_functions import grid, midpoints, tensor_and_divergence
+from nhpinn_networks import init_network
+from nhpinn_tools import features
 from problems import PROBLEMS
 
 SIZE, TURNS, STEPS = 24, 5, 100  # of Levenberg-Marquardt
@@ -41,7 +43,7 @@ def coefficient(y):
 
 
 def fem_correctors(elements, order):
-    return fem.correctors(coefficient, fem.cell_mesh(2, elements, 1.0, order))[0]
+    return fem_cells.correctors(coefficient, fem_cells.cell_mesh(2, elements, 1.0, order))[0]
 
 
 def first(correctors):
@@ -77,11 +79,11 @@ def sharp_curve(reference, seed):
 
 def sharp_point(reference, count, points, rng):
     watch = Stopwatch(reference)
-    features = nhpinn_sharp.periodic_features(2, count, 1.0, rng)
+    hidden = features.periodic_features(2, count, 1.0, rng)
     y = midpoints(2, 1.0, points)
     a, b = tensor_and_divergence(coefficient, y)
-    c = nhpinn_sharp.solve_cell(features, y, a, b, b.T)[:, 0]  # of both correctors, by one factorisation
-    watch.record(lambda p: features.jet(p[None])[0] @ c)
+    c = features.solve_cell(hidden, y, a, b, b.T)[:, 0]  # of both correctors, by one factorisation
+    watch.record(lambda p: hidden.jet(p[None])[0] @ c)
     return watch.curve[0]
 
 

@@ -22,7 +22,7 @@ from autograd import value_and_grad
 
 import nhpinn_networks as nets
 from lab.training import reuse_freed_memory
-from nhpinn_networks import tensor_and_divergence
+from nhpinn_functions import tensor_and_divergence
 from problems import PROBLEMS
 
 POINTS = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)

@@ -14,12 +14,12 @@ import time
 
 import numpy as np
 
-import fem
+import fem_cells
 import nhpinn
 from lab import experiments
 from lab.settings import split
 from lab.training import final_averages, recorder, reuse_freed_memory
-from nhpinn_networks import tensor_and_divergence
+from nhpinn_functions import tensor_and_divergence
 from problems import EXPERIMENTS
 
 
@@ -39,7 +39,7 @@ def homogenized(experiment):
     """Step 3 with the exact coefficient: e3."""
     problem, histories = experiment.problem, {}
     if problem.effective is None:
-        tensor = fem.homogenized_tensor(lambda y: problem.coefficient(y, y), problem.dim, 16)
+        tensor = fem_cells.homogenized_tensor(lambda y: problem.coefficient(y, y), problem.dim, 16)
 
         def field(x):
             return np.broadcast_to(tensor, (len(x), *tensor.shape))

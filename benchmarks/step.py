@@ -18,9 +18,10 @@ import numpy as np
 from autograd import value_and_grad
 
 import nhpinn
+import nhpinn_functions
 import nhpinn_networks as nets
 from lab.training import cast, reuse_freed_memory
-from nhpinn_networks import tensor_and_divergence
+from nhpinn_functions import tensor_and_divergence
 from problems import PROBLEMS
 
 SIZES = (2, 64, 64, 64, 1)
@@ -41,7 +42,7 @@ class Job(NamedTuple):
 
 def job(points, dtype):
     problem = PROBLEMS["elliptic2d"]
-    x = nets.grid([(0.0, 1.0)] * 2, points)
+    x = nhpinn_functions.grid([(0.0, 1.0)] * 2, points)
     a, b = tensor_and_divergence(lambda y: problem.coefficient(y, y), x)
     arrays = (np.ascontiguousarray(array, dtype=dtype) for array in (x, a[:, 0, 0], b, b[:, 0]))
     params = [tuple(a.astype(dtype) for a in pair) for pair in nets.init_network(SIZES, np.random.default_rng(0))]

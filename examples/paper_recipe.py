@@ -3,7 +3,7 @@
     a(y) = exp( sin(2 pi y1) sin(2 pi y2) )
 
 A shift by half a period turns a into 1/a, so by Keller's and Dykhne's duality the tensor is the identity, exactly.
-The settings are those of `nhpinn.cell_training`, by name; 400 epochs in the place of 4000 keep this short.
+The settings are those of `recipes.cell_training`, by name; 400 epochs in the place of 4000 keep this short.
 
     python examples/paper_recipe.py [picture.png]
 """

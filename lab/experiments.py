@@ -22,23 +22,16 @@ from typing import NamedTuple
 import numpy as np
 
 import fem
+import fem_cells
 import nhpinn
-import nhpinn_bounds
 from lab.averages import coarse_mesh_failure
 from lab.settings import few, settings_of, stream
 from lab.training import final_averages, no_checkpoints, recorder
-from nhpinn_networks import (
-    Correctors,
-    at_node,
-    centre,
-    grid,
-    midpoints,
-    network,
-    one_node,
-    spline_weights,
-    value_and_gradient,
-)
-from nhpinn_sharp import chebyshev_points
+from nhpinn import Correctors
+from nhpinn_functions import at_node, centre, grid, midpoints, one_node, spline_weights
+from nhpinn_networks import network, value_and_gradient
+from nhpinn_tools import certificates, recipes
+from nhpinn_tools.interpolation import chebyshev_points
 
 # ---------------------------------------------------------------------------------------------------
 # References
@@ -126,17 +119,19 @@ def fem_coefficients(problem, cell_elements):
         nodes = chebyshev_points(problem, 1e-10)
         points, weights = nodes.points, nodes.weights
     options = {"period": period, "order": ORDER}
-    samples = [fem.homogenized_tensor(at_node(problem.coefficient, x), dim, cell_elements, **options) for x in points]
+    samples = [
+        fem_cells.homogenized_tensor(at_node(problem.coefficient, x), dim, cell_elements, **options) for x in points
+    ]
     if problem.reaction is not None:
-        D = nhpinn.constant_tensor(problem.coefficient, points[0])[0, 0]
-        r = fem.reaction_corrector(problem.reaction, D, fem.cell_mesh(dim, cell_elements, period, ORDER))[1]
+        D = recipes.constant_tensor(problem.coefficient, points[0])[0, 0]
+        r = fem_cells.reaction_corrector(problem.reaction, D, fem_cells.cell_mesh(dim, cell_elements, period, ORDER))[1]
     return nhpinn.Coefficients(np.stack(samples), weights, r)
 
 
 def homogenized_solution(problem, tensor, r, refinement=1.0):
     """v or w: the homogenized equation with the coefficients a*(x), r*."""
     elements, steps = an_axis(problem, round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement)), round(STEPS * refinement)
-    return solve_fem(problem, tensor, nhpinn.constant(r), elements, steps)
+    return solve_fem(problem, tensor, recipes.constant(r), elements, steps)
 
 
 def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):
@@ -144,13 +139,13 @@ def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):
 
     Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector.
     """
-    mesh = fem.cell_mesh(problem.dim, elements, problem.period, order)
-    return nhpinn.element_correctors(problem.coefficient, problem.reaction, mesh, x)
+    mesh = fem_cells.cell_mesh(problem.dim, elements, problem.period, order)
+    return recipes.element_correctors(problem.coefficient, problem.reaction, mesh, x)
 
 
 def fem_correctors(problem, nodes):
     """The correctors at the slow points `nodes` (X, dim), by finite elements."""
-    cells = partial(nhpinn.element_cells, [cell_fields(problem, x) for x in nodes])
+    cells = partial(recipes.element_cells, [cell_fields(problem, x) for x in nodes])
     return Correctors(cells, spline_weights(nodes), nodes, problem.period)
 
 
@@ -308,7 +303,7 @@ def three_steps(experiment, recipe, seed, errors):
     p, slope, second = u0(test_inputs(experiment))
     found |= {"e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
     if problem.initial is None and problem.reaction is None:
-        found["certified"] = nhpinn_bounds.certificate(problem, correctors, coefficients, u0).error
+        found["certified"] = certificates.certificate(problem, correctors, coefficients, u0).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
     learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
     found["e_a"] = fem.relative_error(learned, wanted)
@@ -330,7 +325,7 @@ def three_steps(experiment, recipe, seed, errors):
 def run_sharp(experiment, task, checkpoints=no_checkpoints):
     """The three steps by the recipe `sharp`."""
     tolerance = experiment.tolerance
-    result, _ = three_steps(experiment, nhpinn.sharp_recipe(tolerance), stream(task, "sharp"), {})
+    result, _ = three_steps(experiment, recipes.sharp_recipe(tolerance), stream(task, "sharp"), {})
     return {"recipe": "sharp", **result, "settings": {"sharp": {"tolerance": tolerance}}}
 
 

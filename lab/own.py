@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 import nhpinn
+import nhpinn_functions
 from lab.settings import split
 from lab.training import Options, check_options
-from nhpinn_networks import depends_on_x
+from nhpinn_functions import depends_on_x
+from nhpinn_tools import checks, recipes, solutions
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
 
@@ -80,18 +82,18 @@ def checked(value):
     problem = value if isinstance(value, Problem) else value.problem
     if not (isinstance(problem, Problem) and isinstance(problem.name, str) and problem.name.isidentifier()):
         raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
-    nhpinn.check_problem(problem)
-    nhpinn.check_cells_fit(problem)
-    nhpinn.check_isotropic(problem)
-    nhpinn.smooth_field(problem)
+    nhpinn_functions.check_problem(problem)
+    checks.check_cells_fit(problem)
+    recipes.check_isotropic(problem)
+    solutions.smooth_field(problem)
     slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
     domain = tuple(map(tuple, problem.domain))
     problem = problem._replace(domain=domain, period=period, slow=slow, **methods)  # hashable
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
-    nhpinn.check_integer("test_points", own.test_points, 3, 10**4)
-    nhpinn.check_positive("tolerance", own.tolerance, 1.0)
+    nhpinn_functions.check_integer("test_points", own.test_points, 3, 10**4)
+    nhpinn_functions.check_positive("tolerance", own.tolerance, 1.0)
     for part in ("cell", "plain", "homogenized", "classical"):
         if (given := getattr(own, part)) is not None:
             check_part(part, given, problem)
@@ -107,9 +109,9 @@ def check_part(part, given, problem):
         raise TypeError(f"{part}: {error.args[0].split(' ', 1)[-1]}; expected {fields}") from error
     check_options(options)
     if part in ("cell", "plain"):
-        nhpinn.check_cell_training(settings, problem.dim)
+        nhpinn_functions.check_cell_training(settings, problem.dim)
     else:
-        nhpinn.check_equation_training(settings, problem.dim, problem.initial is not None)
+        nhpinn_functions.check_equation_training(settings, problem.dim, problem.initial is not None)
 
 
 def line_of(error, path):

@@ -9,7 +9,7 @@ is nothing to draw.
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from nhpinn_networks import grid
+from nhpinn_functions import grid
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # Okabe and Ito: distinct with every
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#666666"  # kind of colour vision

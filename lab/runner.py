@@ -10,6 +10,7 @@ import inspect
 import json
 import multiprocessing
 import os
+import pkgutil
 import platform
 import signal
 import subprocess
@@ -27,11 +28,11 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 import fem
+import fem_cells
 import nhpinn
-import nhpinn_bounds
-import nhpinn_interfaces
+import nhpinn_functions
 import nhpinn_networks
-import nhpinn_sharp
+import nhpinn_tools
 import problems
 from lab import averages, experiments, files, minimisers, one_blas_thread, own, settings, studies, tasks, training
 
@@ -55,7 +56,8 @@ def versions():
 
 # All that makes a number
 COMPUTING = (
-    *(problems, fem, nhpinn, nhpinn_networks, nhpinn_sharp, nhpinn_bounds, nhpinn_interfaces),
+    *(problems, fem, fem_cells, nhpinn, nhpinn_networks, nhpinn_functions),
+    *(importlib.import_module(f"nhpinn_tools.{name}") for _, name, _ in pkgutil.iter_modules(nhpinn_tools.__path__)),
     *(training, settings, averages, minimisers, experiments, studies),
 )
 

@@ -21,19 +21,10 @@ from lab.experiments import of_trainings
 from lab.minimisers import exact_minimiser, feature_count
 from lab.settings import averages_are_trained, few, settings_of, stream
 from lab.training import final_averages
-from nhpinn_networks import (
-    Loss,
-    Term,
-    at_node,
-    centre,
-    init_network,
-    midpoint_axes,
-    midpoints,
-    network,
-    on_boundary,
-    operator_jet,
-)
-from nhpinn_sharp import waves
+from nhpinn_functions import at_node, centre, midpoint_axes, midpoints, on_boundary
+from nhpinn_networks import Loss, Term, init_network, network, operator_jet
+from nhpinn_tools import recipes
+from nhpinn_tools.features import waves
 
 # ---------------------------------------------------------------------------------------------------
 # The law of the failure.  A network learns low frequencies first, so what its loss sees of an oscillating
@@ -437,7 +428,7 @@ SWEEP_POINTS = {1: 16, 2: 8, 3: 4}  # of the test grid at least, an axis and a p
 def run_sweep(experiment, task, checkpoints=training.no_checkpoints):
     """Errors and times of NH-PINN by the recipe `sharp` against eps, and the rates at which the errors fall."""
     problem, tolerance, start = experiment.problem, experiment.tolerance, time.perf_counter()
-    correctors, _, u0 = nhpinn.nh_pinn(problem, nhpinn.sharp_recipe(tolerance), stream(task, "sharp"))
+    correctors, _, u0 = nhpinn.nh_pinn(problem, recipes.sharp_recipe(tolerance), stream(task, "sharp"))
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
     for eps in scales(experiment, task):
         at, start = at_eps(experiment, eps), time.perf_counter()

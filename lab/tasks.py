@@ -12,7 +12,7 @@ import numpy as np
 
 from lab import averages, experiments, files, minimisers, settings, studies
 from lab.settings import BUDGETS, Task, averages_are_trained, settings_of
-from nhpinn_networks import centre
+from nhpinn_functions import centre
 
 
 class Method(NamedTuple):

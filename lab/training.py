@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 import nhpinn
-from nhpinn import check_integer
-from nhpinn_networks import Loss, Term, flatten, shown, take, unflatten
+from nhpinn_functions import check_integer, shown
+from nhpinn_networks import Loss, Term, flatten, take, unflatten
 
 
 class Options(NamedTuple):

@@ -9,11 +9,13 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import fem
+import fem_cells
 import nhpinn
-import nhpinn_bounds as certificates
 from fem import tensor_grid
-from nhpinn_networks import Correctors, one_node
-from nhpinn_sharp import Chebyshev
+from nhpinn import Correctors
+from nhpinn_functions import one_node
+from nhpinn_tools import certificates
+from nhpinn_tools.interpolation import Chebyshev
 
 TAU = 2 * np.pi
 seeds = st.integers(0, 2**32 - 1)
@@ -75,7 +77,7 @@ def homogenized(p, elements=None, noise=0.0):
         periodic=True,
     )
     fields, samples = zip(
-        *(fem.correctors(lambda y, x=x: p.coefficient(0 * y + x, y), mesh) for x in nodes), strict=True
+        *(fem_cells.correctors(lambda y, x=x: p.coefficient(0 * y + x, y), mesh) for x in nodes), strict=True
     )
 
     def cells(y):

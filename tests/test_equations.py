@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import fem
 import nhpinn
-import nhpinn_sharp
 from nhpinn_networks import operator_jet
+from nhpinn_tools import equations, recipes
 from problems import PROBLEMS
 
 TAU = 2 * np.pi
@@ -84,7 +84,7 @@ def solved(problem, coefficients, tolerance, elements, order=4, steps=400, seed=
     exact = reference(problem, coefficients, axes, elements, order, steps)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        u = nhpinn_sharp.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
+        u = equations.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
     x = fem.tensor_grid(axes)
     points = x if problem.initial is None else np.insert(x, problem.dim, problem.final_time, axis=1)
     return fem.relative_error(u(points)[0], exact), u.error, bool(caught)
@@ -151,15 +151,15 @@ def test_right_to_one_percent_and_the_estimate_knows(name):
 )
 def test_what_is_not_reached_is_a_warning(problem, coefficients, monkeypatch):
     """Waves and bumps between the points; a value that decays to less than the rounding of the initial value."""
-    monkeypatch.setattr(nhpinn_sharp, "FEATURES", {1: (40,)})
-    monkeypatch.setattr(nhpinn_sharp, "FEATURES_IN_TIME", {1: (40,)})
+    monkeypatch.setattr(equations, "FEATURES", {1: (40,)})
+    monkeypatch.setattr(equations, "FEATURES_IN_TIME", {1: (40,)})
     with pytest.warns(UserWarning, match=r"the relative error of its solution is about .* expected at most 0.001"):
-        nhpinn_sharp.solve_equation(problem, coefficients, 1e-3, np.random.default_rng(0))
+        equations.solve_equation(problem, coefficients, 1e-3, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("initial", [None, zero])
 def test_a_source_that_is_zero_gives_zero(initial):
-    u = nhpinn_sharp.solve_equation(equation(zero, initial=initial), constant(1.0), 1e-6, np.random.default_rng(0))
+    u = equations.solve_equation(equation(zero, initial=initial), constant(1.0), 1e-6, np.random.default_rng(0))
     points = np.random.default_rng(0).random((9, 1 if initial is None else 2)) * 0.1
     assert u.error == 0 and not any(np.any(part) for part in u(points))
 
@@ -199,7 +199,7 @@ def test_no_number_depends_on_units(a, length, source, timed):
     def values(a, length, source):
         initial = (lambda x: source * length**2 / a * np.sin(np.pi * x[:, 0] / length)) if timed else None
         problem = equation(lambda x: source * np.cos(x[:, 0] / length), ((0.0, length),), initial, 0.1 * length**2 / a)
-        u = nhpinn_sharp.solve_equation(problem, constant(a), 1e-3, np.random.default_rng(0))
+        u = equations.solve_equation(problem, constant(a), 1e-3, np.random.default_rng(0))
         x = np.linspace(0, 1, 9)[:, None] * length
         return u(np.insert(x, 1, problem.final_time, axis=1) if timed else x)[0] * a / length**2 / source, u.error
 
@@ -215,7 +215,7 @@ def test_no_number_depends_on_units(a, length, source, timed):
 def test_the_solution_carries_its_derivatives(timed):
     """They satisfy the equation at random points, and differences of values."""
     problem = equation(wave(3.0), SQUARE if not timed else SQUARE[:1], (lambda x: hat(x) ** 2) if timed else None)
-    u = nhpinn_sharp.solve_equation(problem, constant(np.eye(2 - timed)), 1e-3, np.random.default_rng(0))
+    u = equations.solve_equation(problem, constant(np.eye(2 - timed)), 1e-3, np.random.default_rng(0))
     points = np.random.default_rng(1).uniform(0.055, 0.095, (20, 2))  # away from the ends of a slab
     _, gradient, second = u(points)
     for i, step in enumerate(1e-3 * np.eye(2)):
@@ -230,7 +230,7 @@ def test_the_solution_carries_its_derivatives(timed):
 def test_corner_and_end_functions_solve_their_equations():
     """-div(a grad w) = f near a corner, w = 0 on its edges; u_t - a u_xx = s near an end, 0 there and at t = 0."""
     problem, a = equation(one, ((0.0, 1.0), (0.0, 2.0))), np.diag([2.0, 0.5])
-    lift = nhpinn_sharp.elliptic_lift(problem, constant(a))
+    lift = equations.elliptic_lift(problem, constant(a))
     near = np.array([[1e-4, 1e-4], [3e-4, 1e-4], [1 - 1e-4, 2 - 2e-4]])
     np.testing.assert_allclose(lift(operator_jet(near, np.broadcast_to(a, (3, 2, 2)), 0 * near))[-1], -1, atol=1e-2)
     edges = np.array([[0.0, 0.3], [0.4, 0.0], [1.0, 1.2], [0.9, 2.0], [0.0, 0.0], [1.0, 2.0]])
@@ -238,10 +238,10 @@ def test_corner_and_end_functions_solve_their_equations():
 
     x, t, rest = np.array([1e-4, 0.3, 2e-4]), np.array([1e-8, 1e-3, 1e-7]), np.zeros(3)
     jets = [np.stack([x, np.sqrt(2) + rest, rest]), np.stack([t, rest, rest - 1])]  # 2 d_xx - d_t
-    np.testing.assert_allclose(nhpinn_sharp.layer_jet(*jets, 2.0)[-1], -1, rtol=1e-9)
-    assert abs(nhpinn_sharp.layer_jet(np.zeros((1, 1)), np.ones((1, 1)), 2.0)[0, 0]) < 1e-15
+    np.testing.assert_allclose(equations.layer_jet(*jets, 2.0)[-1], -1, rtol=1e-9)
+    assert abs(equations.layer_jet(np.zeros((1, 1)), np.ones((1, 1)), 2.0)[0, 0]) < 1e-15
 
 
 def test_an_initial_value_that_is_not_zero_on_the_boundary_is_refused():
     with pytest.raises(ValueError, match="initial: found 1 on the boundary, expected 0"):
-        nhpinn.nh_pinn(PROBLEMS["reaction10"]._replace(initial=one), nhpinn.sharp_recipe(), 0)
+        nhpinn.nh_pinn(PROBLEMS["reaction10"]._replace(initial=one), recipes.sharp_recipe(), 0)

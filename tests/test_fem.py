@@ -11,6 +11,7 @@ from scipy.integrate import cumulative_simpson, quad, solve_ivp
 from scipy.sparse.linalg import LinearOperator, cg
 
 import fem
+import fem_cells
 from problems import PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)
@@ -105,9 +106,9 @@ def test_crank_nicolson_is_of_second_order():
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_homogenized_tensor_converges_with_twice_the_order(order):
-    exact = fem.homogenized_tensor(random_coefficient(1, 2), 2, 16, order=8)
+    exact = fem_cells.homogenized_tensor(random_coefficient(1, 2), 2, 16, order=8)
     errors = [
-        np.abs(fem.homogenized_tensor(random_coefficient(1, 2), 2, n, order=order) - exact).max() for n in (8, 16)
+        np.abs(fem_cells.homogenized_tensor(random_coefficient(1, 2), 2, n, order=order) - exact).max() for n in (8, 16)
     ]
     assert orders(errors)[0] > 2 * order - 0.5
 
@@ -116,7 +117,7 @@ def test_homogenized_tensor_converges_with_twice_the_order(order):
 def test_in_one_dimension_the_tensor_is_the_harmonic_mean(seed, period):
     a = random_coefficient(seed, 1, contrast=2)
     harmonic = 1 / quad(lambda y: 1 / a(np.array([[y]]))[0], 0, 1, epsabs=1e-13, limit=200)[0]
-    tensor = fem.homogenized_tensor(lambda y: a(y / period), 1, 24, period=period)
+    tensor = fem_cells.homogenized_tensor(lambda y: a(y / period), 1, 24, period=period)
     np.testing.assert_allclose(tensor, [[harmonic]], rtol=1e-8)
 
 
@@ -124,8 +125,8 @@ def test_in_one_dimension_the_tensor_is_the_harmonic_mean(seed, period):
 def test_tensor_is_symmetric_and_between_the_harmonic_and_the_arithmetic_mean(seed, full):
     """In the Loewner order (Voigt and Reuss bounds); positive definiteness follows from the lower bound."""
     a = random_coefficient(seed, 2, tensor=full)
-    tensor = fem.homogenized_tensor(a, 2, 6)
-    s = fem.space(fem.cell_mesh(2, 6))
+    tensor = fem_cells.homogenized_tensor(a, 2, 6)
+    s = fem.space(fem_cells.cell_mesh(2, 6))
     values = a(s.points) if full else a(s.points)[:, None, None] * np.eye(2)
     arithmetic = np.einsum("q,qij->ij", s.weights, values)
     harmonic = np.linalg.inv(np.einsum("q,qij->ij", s.weights, np.linalg.inv(values)))
@@ -138,21 +139,23 @@ def test_tensor_is_symmetric_and_between_the_harmonic_and_the_arithmetic_mean(se
 @given(seeds, st.floats(0.01, 100), st.floats(0, 1), st.floats(0, 1))
 def test_tensor_scales_with_the_coefficient_and_ignores_shifts_of_the_cell(seed, factor, shift1, shift2):
     a, shift = random_coefficient(seed, 2), np.array([shift1, shift2])
-    tensor = fem.homogenized_tensor(a, 2, 6)
+    tensor = fem_cells.homogenized_tensor(a, 2, 6)
     np.testing.assert_allclose(
-        fem.homogenized_tensor(lambda y: factor * a(y), 2, 6), factor * tensor, rtol=1e-10, atol=factor * 1e-12
+        fem_cells.homogenized_tensor(lambda y: factor * a(y), 2, 6), factor * tensor, rtol=1e-10, atol=factor * 1e-12
     )
-    np.testing.assert_allclose(fem.homogenized_tensor(lambda y: a(y + shift), 2, 6), tensor, atol=2e-5)
+    np.testing.assert_allclose(fem_cells.homogenized_tensor(lambda y: a(y + shift), 2, 6), tensor, atol=2e-5)
 
 
 @given(seeds)
 def test_laminate(seed):
     """Layers across y_1: the harmonic mean across, the arithmetic mean along."""
     a = random_coefficient(seed, 1)
-    s = fem.space(fem.cell_mesh(1, 32))
+    s = fem.space(fem_cells.cell_mesh(1, 32))
     values = a(s.points)
     expected = np.diag([1 / (s.weights @ (1 / values)), s.weights @ values])
-    np.testing.assert_allclose(fem.homogenized_tensor(lambda y: a(y[:, :1]), 2, 12), expected, rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(
+        fem_cells.homogenized_tensor(lambda y: a(y[:, :1]), 2, 12), expected, rtol=1e-6, atol=1e-10
+    )
 
 
 @given(seeds, st.booleans())
@@ -164,13 +167,13 @@ def test_duality_in_two_dimensions(seed, full):
     def dual(y):
         return turn.T @ np.linalg.inv(a(y)) @ turn if full else 1 / a(y)
 
-    product = fem.homogenized_tensor(a, 2, 8) @ turn @ fem.homogenized_tensor(dual, 2, 8) @ turn.T
+    product = fem_cells.homogenized_tensor(a, 2, 8) @ turn @ fem_cells.homogenized_tensor(dual, 2, 8) @ turn.T
     np.testing.assert_allclose(product, np.eye(2), atol=1e-4)
 
 
 @given(seeds, st.integers(1, 2))
 def test_correctors_are_periodic_and_have_zero_mean(seed, dim):
-    chi, _ = fem.correctors(random_coefficient(seed, dim), fem.cell_mesh(dim, 6))
+    chi, _ = fem_cells.correctors(random_coefficient(seed, dim), fem_cells.cell_mesh(dim, 6))
     s, axis = fem.space(chi.mesh), np.linspace(0, 1, 9)
     assert np.abs(s.weights @ (s.B @ chi.nodal)).max() < 1e-12
     values = chi.on_grid(*[axis] * dim).reshape(*[9] * dim, dim)
@@ -182,10 +185,10 @@ def test_correctors_are_periodic_and_have_zero_mean(seed, dim):
 def test_closed_forms_of_the_problems(problem):
     if problem.effective is not None:
         for x in np.linspace(*problem.domain[0], 7)[:, None]:
-            tensor = fem.homogenized_tensor(lambda y, x=x: problem.coefficient(0 * y + x, y), 1, 16)
+            tensor = fem_cells.homogenized_tensor(lambda y, x=x: problem.coefficient(0 * y + x, y), 1, 16)
             np.testing.assert_allclose(tensor[0], problem.effective(x[None]), rtol=1e-7)
     if problem.effective_reaction is not None:
-        N, r = fem.reaction_corrector(problem.reaction, 2.0, fem.cell_mesh(1, 16, TAU))
+        N, r = fem_cells.reaction_corrector(problem.reaction, 2.0, fem_cells.cell_mesh(1, 16, TAU))
         y = np.linspace(0, TAU, 50)
         np.testing.assert_allclose(N.on_grid(y), -np.cos(y) / 2, atol=1e-6)
         np.testing.assert_allclose(r, problem.effective_reaction, rtol=1e-9)
@@ -219,18 +222,20 @@ def test_tensor_agrees_with_a_fourier_method():
         assert failed == 0
         tensor[:, j] = (a * (direction + gradient(chi))).mean(axis=(1, 2))
     coefficient = PROBLEMS["elliptic2d"].coefficient
-    np.testing.assert_allclose(fem.homogenized_tensor(lambda y: coefficient(y, y), 2, 16), tensor, atol=1e-8)
+    np.testing.assert_allclose(fem_cells.homogenized_tensor(lambda y: coefficient(y, y), 2, 16), tensor, atol=1e-8)
     np.testing.assert_allclose(tensor, 1.935359238 * np.eye(2), atol=1e-8)
 
 
 @given(st.floats(0.1, 10), seeds)
 def test_reaction_coefficient_is_minus_half_the_energy_of_the_corrector(diffusion, seed):
     """r* = mean(r N) = -D mean(|N'|^2) <= 0; for r = cos it is -1 / (2 D)."""
-    mesh, phase = fem.cell_mesh(1, 24, TAU), np.random.default_rng(seed).uniform(0, TAU)
+    mesh, phase = fem_cells.cell_mesh(1, 24, TAU), np.random.default_rng(seed).uniform(0, TAU)
     np.testing.assert_allclose(
-        fem.reaction_corrector(lambda y: np.cos(y[:, 0] + phase), diffusion, mesh)[1], -1 / (2 * diffusion), rtol=1e-8
+        fem_cells.reaction_corrector(lambda y: np.cos(y[:, 0] + phase), diffusion, mesh)[1],
+        -1 / (2 * diffusion),
+        rtol=1e-8,
     )
-    N, r = fem.reaction_corrector(lambda y: np.cos(y[:, 0]) + np.sin(2 * y[:, 0] + phase), diffusion, mesh)
+    N, r = fem_cells.reaction_corrector(lambda y: np.cos(y[:, 0]) + np.sin(2 * y[:, 0] + phase), diffusion, mesh)
     s = fem.space(mesh)
     np.testing.assert_allclose(r, -diffusion * (s.weights @ (s.D[0] @ N.nodal) ** 2) / TAU, rtol=1e-8)
 
@@ -315,28 +320,28 @@ def test_fine_solution_in_time_agrees_with_an_adaptive_integrator():
 
 
 def test_bad_input_is_named():
-    mesh = fem.cell_mesh(2, 4)
+    mesh = fem_cells.cell_mesh(2, 4)
     with pytest.raises(ValueError, match=r"coefficient: returned shape .*, expected \(\d+,\) or \(\d+, 2, 2\)"):
-        fem.correctors(lambda y: y, mesh)
+        fem_cells.correctors(lambda y: y, mesh)
     with pytest.raises(ValueError, match="coefficient: found a least eigenvalue of -.* at .*positive definite"):
-        fem.correctors(lambda y: np.sin(TAU * y[:, 0]), mesh)
+        fem_cells.correctors(lambda y: np.sin(TAU * y[:, 0]), mesh)
     with pytest.raises(ValueError, match="coefficient: not finite.*, expected real numbers"):
-        fem.correctors(lambda y: np.full(len(y), np.nan), mesh)
+        fem_cells.correctors(lambda y: np.full(len(y), np.nan), mesh)
     with pytest.raises(ValueError, match="coefficient.*not symmetric"):
-        fem.correctors(lambda y: np.ones((len(y), 2, 2)) + np.array([[2, 1], [0, 2]]), mesh)
+        fem_cells.correctors(lambda y: np.ones((len(y), 2, 2)) + np.array([[2, 1], [0, 2]]), mesh)
     with pytest.raises(ValueError, match="coefficient: not periodic.*expected the period of the mesh"):
-        fem.correctors(lambda y: 2 + np.sin(y[:, 0]), mesh)
+        fem_cells.correctors(lambda y: 2 + np.sin(y[:, 0]), mesh)
     with pytest.raises(ValueError, match="reaction: its mean"):
-        fem.reaction_corrector(lambda y: 1 + np.sin(TAU * y[:, 0]), 1.0, fem.cell_mesh(1, 4))
+        fem_cells.reaction_corrector(lambda y: 1 + np.sin(TAU * y[:, 0]), 1.0, fem_cells.cell_mesh(1, 4))
     with pytest.raises(ValueError, match="points: found 1.5 to 1.5 on axis 0, expected 0 to 1"):
         fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], lambda x: x[:, 0], fem.Mesh(UNIT, 4)).on_grid(np.array([1.5]))
     with pytest.raises(ValueError, match="mesh"):
-        fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)
+        fem_cells.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)
     with pytest.raises(ValueError, match="n: found None, expected the number of elements"):
-        fem.bounds(lambda y: 1 + 0 * y[:, 0], 2)
+        fem_cells.bounds(lambda y: 1 + 0 * y[:, 0], 2)
     for image, found in (([[1, 0], [1, 1]], "a least eigenvalue of 0 in a pixel"), (np.ones((0, 2)), "shape")):
         with pytest.raises(ValueError, match=f"coefficient: found {found}"):
-            fem.bounds(image, 2)
+            fem_cells.bounds(image, 2)
 
 
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -370,7 +375,7 @@ def test_bounds_of_an_image_are_ordered_and_refinement_tightens_them(seed, shape
     """Reuss <= lower <= finer lower <= tensor <= finer upper <= upper <= Voigt."""
     image, dim = random_image(seed, shape, contrast, tensor), len(shape)
     period = period if np.isscalar(period) else period[:dim]
-    coarse, fine = (fem.bounds(image, dim, period=period, tolerance=0, size=size) for size in (0, 1000))
+    coarse, fine = (fem_cells.bounds(image, dim, period=period, tolerance=0, size=size) for size in (0, 1000))
     full = image if tensor else image[..., None, None] * np.eye(dim)
     voxel = tuple(range(dim))
     chain = [np.linalg.inv(np.linalg.inv(full).mean(voxel)), coarse.lower, fine.lower, fine.tensor]
@@ -386,7 +391,7 @@ def test_bounds_of_an_image_are_ordered_and_refinement_tightens_them(seed, shape
 def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, contrast):
     layers = np.exp(np.random.default_rng(seed).uniform(0, np.log(contrast), 5))
     image = np.broadcast_to(layers.reshape(5, *[1] * (dim - 1)), (5, 2, 3)[:dim])
-    found, expected = fem.bounds(image, dim), np.diag([1 / np.mean(1 / layers), *[layers.mean()] * (dim - 1)])
+    found, expected = fem_cells.bounds(image, dim), np.diag([1 / np.mean(1 / layers), *[layers.mean()] * (dim - 1)])
     for tensor in (found.lower, found.upper, found.tensor):
         np.testing.assert_allclose(tensor, expected, rtol=1e-12, atol=1e-12 * contrast)
 
@@ -394,7 +399,7 @@ def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, co
 def test_the_gap_is_that_of_the_direction_where_it_is_largest():
     """Refinement does not stop at the tolerance in the norm, which a strong direction rules."""
     image = random_image(0, (8, 8))[..., None, None] * np.diag([1.0, 1e-4]) + np.diag([50.0, 0.0])
-    coarse, found = (fem.bounds(image, 2, size=size) for size in (0, 50_000))
+    coarse, found = (fem_cells.bounds(image, 2, size=size) for size in (0, 50_000))
     for each in (coarse, found):
         ratios = np.linalg.eigvals(np.linalg.solve(each.upper + each.lower, 2 * (each.upper - each.lower)))
         np.testing.assert_allclose(each.gap, np.abs(ratios).max(), rtol=1e-6)
@@ -405,7 +410,7 @@ def test_the_gap_is_that_of_the_direction_where_it_is_largest():
 @settings(max_examples=4)
 @given(st.floats(0.01, 100), st.integers(1, 3))
 def test_a_homogeneous_image_is_exact(k, dim):
-    found = fem.bounds(np.full((4, 3, 2)[:dim], k), dim)
+    found = fem_cells.bounds(np.full((4, 3, 2)[:dim], k), dim)
     np.testing.assert_allclose([found.lower, found.upper], [k * np.eye(dim)] * 2, rtol=1e-13, atol=1e-13 * k)
     assert np.abs(found.field.at(np.random.default_rng(0).random((5, dim)))[0]).max() < 1e-12
 
@@ -415,7 +420,7 @@ def test_a_homogeneous_image_is_exact(k, dim):
 def test_bounds_contain_closed_forms(s):
     """A square inclusion (Obnosov): sqrt((1 + 3 s) / (3 + s)); the checkerboard (Keller, Dykhne): sqrt(s)."""
     for image, exact in (([[s, 1], [1, 1]], np.sqrt((1 + 3 * s) / (3 + s))), ([[s, 1], [1, s]], np.sqrt(s))):
-        found = fem.bounds(image, 2, size=2000)
+        found = fem_cells.bounds(image, 2, size=2000)
         assert below(found.lower, exact * np.eye(2)) and below(exact * np.eye(2), found.upper)
         np.testing.assert_allclose(found.tensor, exact * np.eye(2), rtol=1e-10, atol=1e-10 * exact)
         assert found.gap < 1e-2 or image[1][1] == s
@@ -426,7 +431,7 @@ def test_bounds_contain_closed_forms(s):
 def test_swapping_the_phases_gives_the_dual_bounds(seed, contrast):
     """a* of a and of b = R^T a^-1 R: a*(a) = R a*(b)^-1 R^T, so that the intervals overlap (Keller, Mendelson)."""
     image = random_image(seed, (4, 3), contrast)
-    one, two = fem.bounds(image, 2, size=500), fem.bounds(contrast / image, 2, size=500)
+    one, two = fem_cells.bounds(image, 2, size=500), fem_cells.bounds(contrast / image, 2, size=500)
     lower, upper = (contrast * TURN @ np.linalg.inv(A) @ TURN.T for A in (two.upper, two.lower))
     assert below(lower, one.upper) and below(one.lower, upper)
 
@@ -435,10 +440,13 @@ def test_swapping_the_phases_gives_the_dual_bounds(seed, contrast):
 @given(seeds, st.integers(0, 2), st.integers(0, 3), st.floats(0.01, 100))
 def test_bounds_follow_shifts_turns_and_scales_of_the_image(seed, along, shift, factor):
     image = random_image(seed, (3, 4))
-    found, moved = fem.bounds(image, 2, size=500), fem.bounds(factor * np.roll(image, shift, along % 2), 2, size=500)
+    found, moved = (
+        fem_cells.bounds(image, 2, size=500),
+        fem_cells.bounds(factor * np.roll(image, shift, along % 2), 2, size=500),
+    )
     np.testing.assert_allclose(moved.tensor, factor * found.tensor, rtol=1e-4, atol=1e-4 * factor)
-    turned = fem.bounds(np.rot90(image), 2, size=500, period=(4.0, 3.0))  # square voxels, as in the next line
-    image = fem.bounds(image, 2, size=500, period=(3.0, 4.0))
+    turned = fem_cells.bounds(np.rot90(image), 2, size=500, period=(4.0, 3.0))  # square voxels, as in the next line
+    image = fem_cells.bounds(image, 2, size=500, period=(3.0, 4.0))
     np.testing.assert_allclose(turned.tensor, TURN @ image.tensor @ TURN.T, rtol=1e-3, atol=1e-3)
 
 
@@ -446,7 +454,7 @@ def test_bounds_follow_shifts_turns_and_scales_of_the_image(seed, along, shift, 
 @given(seeds, shapes, contrasts)
 def test_a_larger_conductivity_never_lowers_the_bounds(seed, shape, more):
     image = random_image(seed, shape)
-    found, raised = (fem.bounds(k, len(shape), size=500) for k in (image, np.where(image > 1, 10 * more, 1.0)))
+    found, raised = (fem_cells.bounds(k, len(shape), size=500) for k in (image, np.where(image > 1, 10 * more, 1.0)))
     assert below(found.lower, raised.upper)
 
 
@@ -462,7 +470,7 @@ def test_bounds_of_two_phases_obey_those_of_any_geometry(seed, shape, contrast):
     mixed = np.random.default_rng(seed).random(shape) < 0.5
     mixed.flat[0], mixed.flat[-1] = True, False
     image, dim = np.where(mixed, float(contrast), 1.0), len(shape)
-    h, m, found = 1 / np.mean(1 / image), image.mean(), fem.bounds(image, dim, size=500)
+    h, m, found = 1 / np.mean(1 / image), image.mean(), fem_cells.bounds(image, dim, size=500)
     low, high = np.linalg.eigvalsh(found.lower), np.linalg.eigvalsh(found.upper)
     assert np.sum(1 / (high - 1)) <= (1 / (h - 1) + (dim - 1) / (m - 1)) * (1 + 1e-9)
     assert np.sum(1 / (contrast - low)) <= (1 / (contrast - h) + (dim - 1) / (contrast - m)) * (1 + 1e-9)
@@ -472,7 +480,7 @@ def test_bounds_of_two_phases_obey_those_of_any_geometry(seed, shape, contrast):
 @given(seeds, st.sampled_from([(3, 2), (2, 2, 3)]))
 def test_bounds_do_not_depend_on_how_finely_an_image_is_sampled(seed, shape):
     image = random_image(seed, shape)
-    one, two = (fem.bounds(k, len(shape), size=500) for k in (image, voxels(image, 2)))
+    one, two = (fem_cells.bounds(k, len(shape), size=500) for k in (image, voxels(image, 2)))
     assert below(one.lower, two.upper) and below(two.lower, one.upper)
 
 
@@ -489,7 +497,7 @@ def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, c
     load = -np.stack([sum(s.D[i].T @ (s.weights * full[:, i, j]) for i in range(dim)) for j in range(dim)], axis=1)
     exact = np.linalg.lstsq(A, load, rcond=1e-12)[0]
     exact -= s.weights @ (s.B @ exact)
-    chi, found = fem.correctors(a, mesh)
+    chi, found = fem_cells.correctors(a, mesh)
     np.testing.assert_allclose(chi.nodal, exact, atol=1e-6)
     energy = np.einsum("q,qij->ij", s.weights, full) - exact.T @ A @ exact
     np.testing.assert_allclose(found, energy, rtol=1e-11, atol=1e-11)
@@ -499,9 +507,9 @@ def test_cell_problems_without_a_matrix_agree_with_a_direct_solver(dim, order, c
 @given(seeds, st.integers(1, 3), st.booleans())
 def test_bounds_of_a_smooth_function_close_upon_its_tensor(seed, dim, tensor):
     a = random_coefficient(seed, dim, tensor=tensor)
-    found = fem.bounds(a, dim, 5)
+    found = fem_cells.bounds(a, dim, 5)
     assert below(found.lower, found.upper) and found.gap < 2e-3 and found.quadrature < 1e-3
-    exact = fem.homogenized_tensor(a, dim, 5, order=6)
+    exact = fem_cells.homogenized_tensor(a, dim, 5, order=6)
     assert below(found.lower, exact, 1e-5) and below(exact, found.upper, 1e-5)
 
 
@@ -510,8 +518,8 @@ def test_functions_that_jump_are_not_silent():
         return np.where(np.sum(((y - 0.5) % 1 - 0.5) ** 2, axis=1) < 0.1, 1.0, 10.0)
 
     with pytest.warns(UserWarning, match="coefficient: two quadrature rules differ"):
-        fem.homogenized_tensor(disc, 2, 6)
-    assert fem.bounds(disc, 2, 6).quadrature > 1e-3
+        fem_cells.homogenized_tensor(disc, 2, 6)
+    assert fem_cells.bounds(disc, 2, 6).quadrature > 1e-3
 
 
 @given(seeds, st.integers(1, 3), st.booleans())
@@ -533,6 +541,6 @@ def test_fields_at_points_agree_with_those_on_grids(seed, dim, periodic):
 
 def test_what_does_not_fit_the_memory_is_refused_before_it_is_tried():
     with pytest.raises(ValueError, match="mesh: .*need .* GiB, expected at most"):
-        fem.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 3, 4000)
+        fem_cells.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 3, 4000)
     with pytest.raises(ValueError, match="coefficient: found shape"):
-        fem.bounds(np.ones((3, 3, 3)), 2)
+        fem_cells.bounds(np.ones((3, 3, 3)), 2)

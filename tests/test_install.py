@@ -42,18 +42,22 @@ def install(fresh, *what, cwd):
     run(sys.executable, "-m", "pip", "--python", fresh[0], "install", *options, *what, cwd=cwd)
 
 
+MODULES = {"nhpinn", "nhpinn_networks", "nhpinn_functions", "fem", "fem_cells"}
+
+
 def test_what_is_installed_is_the_method_and_nothing_else():
     listed = re.search(r"py-modules = \[(.*?)\]", (ROOT / "pyproject.toml").read_text())[1]
-    assert set(re.findall(r"\w+", listed)) == {path.stem for path in [*ROOT.glob("nhpinn*.py"), ROOT / "fem.py"]}
+    assert set(re.findall(r"\w+", listed)) == MODULES
 
 
 @pytest.mark.slow
 def test_a_wheel_holds_the_method_and_nothing_else(clone, fresh, tmp_path):
     install(fresh, clone, cwd=tmp_path)
-    ours = {path.name for path in [*ROOT.glob("nhpinn*.py"), ROOT / "fem.py"]}
     record = next(fresh[1].glob("nhpinn-*.dist-info")) / "RECORD"
     installed = {line.split(",")[0] for line in record.read_text().splitlines()}
-    assert {name for name in installed if "/" not in name} == ours
+    packaged = {str(path.relative_to(ROOT)) for path in ROOT.glob("nhpinn_tools/*.py")}
+    ours = {name for name in installed if name.endswith(".py")}
+    assert ours == {f"{name}.py" for name in MODULES} | packaged
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     code = "import tables, nhpinn, fem; print(tables.owner, nhpinn.homogenize.__name__, nhpinn.__file__)"

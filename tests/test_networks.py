@@ -7,6 +7,7 @@ from autograd import elementwise_grad, grad, value_and_grad
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nhpinn_functions
 import nhpinn_networks as nets
 
 seeds = st.integers(0, 2**32 - 1)
@@ -213,5 +214,5 @@ def test_a_batch_of_networks_is_the_networks_one_by_one(seed, dim):
 
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=3), st.integers(2, 7))
 def test_midpoints_integrate_periodic_functions(period, count):
-    y = nets.midpoints(len(period), period, count)
+    y = nhpinn_functions.midpoints(len(period), period, count)
     assert np.all(np.abs(np.exp(2j * np.pi * y / period).mean(axis=0)) < 1e-12) and np.all((y > 0) & (y < period))

@@ -10,7 +10,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
+import fem_cells
 import nhpinn
+import nhpinn_functions
 import nhpinn_networks as nets
 from problems import EXPERIMENTS, PROBLEMS
 
@@ -105,7 +107,7 @@ def test_learned_correctors_of_random_coefficients_in_one_dimension(seed):
     """
     field = smooth(np.random.default_rng(seed), 1)
     correctors, found, R, J = learned_cells(elliptic(field), seed=seed)
-    y = nets.midpoints(1, 1.0, 1000)
+    y = nhpinn_functions.midpoints(1, 1.0, 1000)
     value, _ = correctors.cells(y)
     np.testing.assert_allclose(value, correctors.cells(y + 3)[0], atol=1e-9)
     seam = correctors.cells(np.array([[0.0], [1 - 1e-12]]))[0][0, 0]
@@ -125,11 +127,11 @@ def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
         near = np.insert(across[:, None], axis, 0.0, axis=1)
         sides = [correctors.cells(near + shift * np.eye(2)[axis])[0] for shift in (0, 1 - 1e-12)]
         assert np.sqrt(np.mean((sides[1] - sides[0]) ** 2)) < 1.75 * J  # between the points of the training
-    y = nets.midpoints(2, 1.0, 50)
+    y = nhpinn_functions.midpoints(2, 1.0, 50)
     value = correctors.cells(y)[0]
     np.testing.assert_allclose(value, correctors.cells(y - [2, 5])[0], atol=1e-9)
     assert np.abs(value.mean(-1)).max() < J < np.std(value)
-    exact = fem.homogenized_tensor(field, 2, 8)
+    exact = fem_cells.homogenized_tensor(field, 2, 8)
     assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
 
 
@@ -143,7 +145,7 @@ def test_the_whole_method_against_finite_elements(seed):
     correctors, found, u0 = nhpinn.nh_pinn(problem, nhpinn.paper_recipe(CELL, SOLUTION), seed)
     axis = np.linspace(0, 1, 201)
     x = axis[:, None]
-    tensor = fem.homogenized_tensor(field, 1, 16)
+    tensor = fem_cells.homogenized_tensor(field, 1, 16)
     v = fem.solve_elliptic(lambda x: np.full(len(x), tensor[0, 0]), problem.source, fem.Mesh(problem.domain, 32, 4))
     fine = fem.solve_elliptic(lambda x: field(x / problem.eps), problem.source, fem.Mesh(problem.domain, 96, 4))
     value, slope, second = u0(x)
@@ -196,7 +198,7 @@ def test_a_tensor_coefficient_is_homogenized():
 
     found = learned_cells(elliptic(field, 2, period=period), CELL._replace(points=11, epochs=900))[1]
     stretch = np.outer(period, period) ** -1.0
-    exact = fem.homogenized_tensor(lambda y: field(y * period) * stretch, 2, 8) / stretch
+    exact = fem_cells.homogenized_tensor(lambda y: field(y * period) * stretch, 2, 8) / stretch
     assert np.abs(found.samples[0] - exact).max() < 0.02 * np.abs(exact).max()
 
 
@@ -206,7 +208,7 @@ def test_slow_coefficients_train_all_cell_problems_together(dim):
     problem = elliptic(None, dim)
     problem.coefficient = lambda x, y: anp.exp(anp.sum(x, axis=1) / 3) * (1 + 0.4 * anp.sin(TAU * y[:, 0]))
     training = CELL._replace(points={1: 31, 2: 8}[dim], hidden=(16, 16), epochs={1: 600, 2: 300}[dim])
-    correctors, found, *_ = learned_cells(problem, training, nets.grid(problem.domain, 3))
+    correctors, found, *_ = learned_cells(problem, training, nhpinn_functions.grid(problem.domain, 3))
     assert correctors.cells.params[0][0].shape[:2] == (3**dim, dim)
     x, h = np.random.default_rng(0).uniform(0.1, 0.9, (6, dim)), 1e-5
     exact = np.exp(x.sum(axis=1) / 3)[:, None, None] * np.diag([np.sqrt(1 - 0.4**2), 1.0][:dim])
@@ -229,10 +231,10 @@ def test_the_gradient_of_the_reconstruction_is_its_derivative(seed, name):
     """Against finite differences of its values, for random networks in the place of trained ones."""
     problem, rng = PROBLEMS[name.replace("slow2d", "elliptic2d")], np.random.default_rng(seed)
     dim, length = problem.dim, problem.eps * problem.period
-    nodes = nets.grid(problem.domain, 5) if "slow" in name else np.zeros((1, dim))
+    nodes = nhpinn_functions.grid(problem.domain, 5) if "slow" in name else np.zeros((1, dim))
     params = nets.init_network((dim, 5, 1), rng, (len(nodes), 1 if problem.reaction else dim))
     cells = nets.CellNetworks(params, problem.period, rng.standard_normal(params[0][0].shape[:2]))
-    correctors = nets.Correctors(cells, nets.spline_weights(nodes), nodes, problem.period)
+    correctors = nhpinn.Correctors(cells, nhpinn_functions.spline_weights(nodes), nodes, problem.period)
     u0 = nets.Network(nets.init_network((dim, 7, 1), rng))
     x = length * (rng.integers(0, 5, (6, dim)) + rng.uniform(0.1, 0.9, (6, dim)))  # away from the seams of cells
 
@@ -273,7 +275,7 @@ def test_residuals_are_those_of_the_multiscale_equation_in_conservative_form(nam
         expected += (u(inner + step) - u(inner - step)) / (2 * h)
     np.testing.assert_allclose(-nets.residuals(params, equation), expected, atol=1e-3 * np.abs(expected).max())
 
-    boundary = nets.on_boundary(where[:, :dim], problem.domain)
+    boundary = nhpinn_functions.on_boundary(where[:, :dim], problem.domain)
     values = np.where(boundary, 0.0, np.sin(where[:, 0]))
     np.testing.assert_allclose(nets.residuals(params, known), u(where) - values, atol=1e-12)
     found = [equation.weight.sum(), known.weight[boundary].sum(), known.weight[~boundary].sum()]
@@ -287,7 +289,7 @@ def test_periodic_pairs_are_one_period_apart_and_complete(count, period, data):
     faces, ghosts = nhpinn.periodic_pairs(dim, period, count, layers)
     assert faces.shape == (2, dim * count ** (dim - 1), dim)
     assert ghosts.shape == (2, 2 * layers * dim * count ** (dim - 1), dim)
-    grid = {tuple(p) for p in np.round(nets.grid([(0, 1)] * dim, count), 6) + 0.0}
+    grid = {tuple(p) for p in np.round(nhpinn_functions.grid([(0, 1)] * dim, count), 6) + 0.0}
     for pairs, ghost in ((faces, False), (ghosts, True)):
         gap = (pairs[1] - pairs[0]) / period
         assert np.allclose(np.sort(gap, axis=1)[:, -1], 1) and np.allclose(np.abs(gap).sum(axis=1), 1)

@@ -13,9 +13,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
+import fem_cells
 import nhpinn
 from fem import tensor_grid
 from lab import experiments
+from nhpinn_tools import features, recipes
 from problems import EXPERIMENTS, PROBLEMS
 
 TAU = 2 * np.pi
@@ -89,7 +91,7 @@ class Truth:
         elements, order = elements or {1: 16, 2: 5, 3: 2}[len(box)], {1: 8, 2: 4, 3: 4}[len(box)]
         mesh = fem.Mesh(tuple(box), tuple(int(np.ceil(elements * count)) for count in cells), order)
         self.u = fem.solve_elliptic(lambda x: coefficient(x, x / eps), source, mesh)
-        axes, weights = zip(*(fem.gauss(fem._breaks(mesh, axis), 5) for axis in range(len(box))), strict=True)
+        axes, weights = zip(*(fem.gauss(fem.breaks_of(mesh, axis), 5) for axis in range(len(box))), strict=True)
         self.x, w = tensor_grid(axes), tensor_grid(weights).prod(axis=1)
         self.a = fem._tensor(coefficient(self.x, self.x / eps), self.x.shape) * w[:, None, None]
         self.slope = np.stack([self.u.on_grid(*axes, along=(i,)) for i in range(len(box))], axis=-1)
@@ -227,7 +229,7 @@ def test_the_paper_s_recipe_has_a_bar(monkeypatch):
     brief = lambda name, loss, params, training, rng: nhpinn.train(  # noqa: E731
         name, loss, params, training._replace(epochs=60), rng
     )
-    monkeypatch.setattr(nhpinn, "train_aloud", brief)
+    monkeypatch.setattr(recipes, "train_aloud", brief)
     u = solved(recipe="adam")
     assert 0.01 < Truth(waves, source, BOX[1], 0.2).error(u.gradient) <= u.error
     assert u.bounds.lower[0, 0] * (1 - 1e-9) <= np.sqrt(4 - 1 / 4) <= u.bounds.upper[0, 0]
@@ -281,7 +283,7 @@ def test_the_mirrored_problem_has_the_mirrored_solution():
 
 def test_periods_are_one_an_axis(monkeypatch):
     """A period p and eps is the period one and p eps; on any mesh."""
-    monkeypatch.setitem(nhpinn.ELEMENTS, 2, (8, 6))
+    monkeypatch.setitem(recipes.ELEMENTS, 2, (8, 6))
     u, v = (
         solved(lambda x, y, p=p: waves(x, y / np.array(p)), box=BOX[2], eps=eps, period=tuple(p), recipe="fem")
         for eps, p in ((0.2, [0.5, 1.25]), (0.1, [1.0, 2.5]))
@@ -402,7 +404,7 @@ def test_a_narrow_valley_of_the_coefficient_is_seen_by_all_means(recipe):
 
 @pytest.mark.parametrize("recipe", ["sharp", "adam", "fem"])
 def test_a_coefficient_is_not_evaluated_outside_of_the_box(recipe, monkeypatch):
-    monkeypatch.setattr(nhpinn, "cell_training", lambda dim: TRAINING)
+    monkeypatch.setattr(recipes, "cell_training", lambda dim: TRAINING)
 
     def coefficient(x, y):
         assert np.all((x >= 1) & (x <= 2))
@@ -476,8 +478,8 @@ WRONG = {
 @pytest.mark.parametrize("sentence", WRONG)
 @pytest.mark.parametrize("recipe", ["sharp", "adam", "fem"])
 def test_wrong_input_is_one_sentence_before_any_work(sentence, recipe, monkeypatch):
-    monkeypatch.setattr(nhpinn.fem, "correctors", None)  # no work is done
-    monkeypatch.setattr(nhpinn.nhpinn_sharp, "solve_cell", None)
+    monkeypatch.setattr(fem_cells, "correctors", None)  # no work is done
+    monkeypatch.setattr(features, "solve_cell", None)
     monkeypatch.setattr(nhpinn, "value_and_grad", None)
     with pytest.raises((ValueError, TypeError), match=sentence) as found:
         solved(**{"recipe": recipe, **WRONG[sentence]})

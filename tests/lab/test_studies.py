@@ -16,7 +16,8 @@ import nhpinn
 from lab import experiments, studies, tasks
 from lab.minimisers import exact_minimiser
 from lab.settings import Task, split
-from nhpinn_networks import grid, init_network, midpoints, network_jet, tensor_and_divergence
+from nhpinn_functions import grid, midpoints, tensor_and_divergence
+from nhpinn_networks import init_network, network_jet
 from problems import EXPERIMENTS, PROBLEMS
 
 seeds = st.integers(0, 2**32 - 1)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.linalg import eigvalsh
 
 import nhpinn
-import nhpinn_interfaces
-from nhpinn_interfaces import TwoPhase, attempt, partition, rule, solve_two_phases, unit_cell
+from nhpinn_tools import phases
+from nhpinn_tools.phases import TwoPhase, attempt, partition, rule, solve_two_phases, unit_cell
 
 contrasts = st.floats(-2, 2).map(lambda e: 10**e)
 shifts = st.tuples(st.floats(0, 1), st.floats(0, 1))
@@ -163,7 +163,7 @@ def test_spheres_in_a_cubic_array(s, truth):
 
 def test_smooth_conductivities_and_periods():
     """A disc in a cell of another size; and a jump that is none, against finite elements."""
-    from fem import homogenized_tensor
+    from fem_cells import homogenized_tensor
 
     half = nhpinn.homogenize(TwoPhase(lambda y: disc(0.5)(y / 0.5), 10, 1.0), 2, period=0.5, tolerance=1e-4)
     assert np.allclose(half.tensor, discs(0.5, 10) * np.eye(2), rtol=1e-5, atol=1e-5)
@@ -196,7 +196,7 @@ def test_the_rule_measures_balls_and_their_surfaces(radius, centre, dim):
 
 
 def test_what_cannot_be_met_is_said(monkeypatch):
-    monkeypatch.setattr(nhpinn_interfaces, "STAGES", {2: nhpinn_interfaces.STAGES[2][:1]})
+    monkeypatch.setattr(phases, "STAGES", {2: phases.STAGES[2][:1]})
     with pytest.warns(UserWarning, match="bounds are .* apart .* narrow gaps .*recipe='fem'"):
         result = nhpinn.homogenize(TwoPhase(disc(0.74), 50, 1.0), 2)
     assert holds(result, discs(0.74, 50, 60) * np.eye(2))

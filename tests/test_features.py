@@ -12,10 +12,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
+import fem_cells
 import nhpinn
-import nhpinn_bounds
-import nhpinn_sharp
-from nhpinn_networks import grid, midpoints, tensor_of
+from nhpinn_functions import grid, midpoints, tensor_of
+from nhpinn_tools import bounds, equations, features, homogenization, interpolation
 from problems import PROBLEMS
 
 TAU = 2 * np.pi
@@ -51,12 +51,12 @@ def quiet(function, *arguments, **options):
 @few
 def test_any_periodic_functions_give_bounds_between_reuss_and_voigt(seed, dim, full, size):
     field, count = random_field(seed, dim, full), {2: 16, 3: 8}[dim]
-    features = nhpinn_sharp.periodic_features(dim, 20, 1.0, np.random.default_rng(seed))
+    hidden = features.periodic_features(dim, 20, 1.0, np.random.default_rng(seed))
     y = midpoints(dim, 1.0, count)
-    chi = size * (features.jet(y[None])[0] @ np.random.default_rng(seed).standard_normal((20, dim)) / 20).T
-    means = nhpinn_bounds.scattered_means(field, dim)
-    found = nhpinn_bounds.tensor_bounds(field, chi.reshape(dim, *[count] * dim), means, 32, 1e-6)
-    exact = quiet(fem.homogenized_tensor, field, dim, {2: 8, 3: 4}[dim], order=6)
+    chi = size * (hidden.jet(y[None])[0] @ np.random.default_rng(seed).standard_normal((20, dim)) / 20).T
+    means = bounds.scattered_means(field, dim)
+    found = bounds.tensor_bounds(field, chi.reshape(dim, *[count] * dim), means, 32, 1e-6)
+    exact = quiet(fem_cells.homogenized_tensor, field, dim, {2: 8, 3: 4}[dim], order=6)
     slack = found.quadrature + {2: 1e-9, 3: 1e-4}[dim]
     for larger, smaller in (
         (means[1], found.upper),
@@ -82,7 +82,7 @@ def test_the_harmonic_mean_is_adaptive_and_exact(seed):
         )
 
     exact = 1 / (1 / np.sqrt(3) - smooth(place + width) + smooth(place) + width / value)
-    found = nhpinn_bounds.harmonic_mean(field, 1e-9)
+    found = bounds.harmonic_mean(field, 1e-9)
     assert found.lower[0, 0] <= exact <= found.upper[0, 0] and found.gap < 1e-6
     y, h = place + width * np.array([[0.3], [0.7]]), 1e-6 * width
     chi = [found.cells(y + side * h)[0][0, 0] for side in (-1, 1)]
@@ -95,7 +95,7 @@ def test_what_grids_miss_scattered_points_see():
     aliased = lambda y: 2 + anp.sin(TAU * 1000 * y[:, 0])  # noqa: E731
     for field in (thin, disc, aliased):
         with pytest.raises(ValueError, match="jumps, or varies faster"):
-            nhpinn_bounds.resolution(field, 2, nhpinn_bounds.scattered_means(field, 2))
+            bounds.resolution(field, 2, bounds.scattered_means(field, 2))
     with pytest.raises(ValueError, match="jumps, or varies faster"):
         quiet(nhpinn.homogenize, thin, 2)
     assert abs(nhpinn.homogenize(thin, 1).tensor[0, 0] - 1 / 1.999) < 1e-9
@@ -110,7 +110,7 @@ def test_correctors_of_elliptic2d_for_every_seed_and_unit(seed, unit):
     field = lambda y: unit * PROBLEMS["elliptic2d"].coefficient(y, y)  # noqa: E731
     found = nhpinn.homogenize(field, 2, seed=seed, tolerance=1e-13)
     np.testing.assert_allclose(found.tensor / unit, 1.9353592348 * np.eye(2), rtol=0, atol=1e-10)
-    chi = fem.correctors(lambda y: PROBLEMS["elliptic2d"].coefficient(y, y), fem.cell_mesh(2, 8, 1.0, 8))[0]
+    chi = fem_cells.correctors(lambda y: PROBLEMS["elliptic2d"].coefficient(y, y), fem_cells.cell_mesh(2, 8, 1.0, 8))[0]
     y = grid([(0, 1)] * 2, 31)
     exact = chi.at(y)[0]
     assert np.linalg.norm(found.corrector(y + np.array([3, -2])) - exact) < 1e-7 * np.linalg.norm(exact)
@@ -118,8 +118,8 @@ def test_correctors_of_elliptic2d_for_every_seed_and_unit(seed, unit):
 
 def test_a_picture_of_a_corrector_takes_little_memory():
     rng, one = np.random.default_rng(0), np.ones(2)
-    features = nhpinn_sharp.periodic_features(2, 100, 1.0, rng)
-    cells = nhpinn_sharp.Cells(features, rng.random((100, 1, 2)), np.zeros((1, 2)), one)
+    hidden = features.periodic_features(2, 100, 1.0, rng)
+    cells = features.Cells(hidden, rng.random((100, 1, 2)), np.zeros((1, 2)), one)
     y = rng.random((40_000, 2))
     tracemalloc.start()
     value, slope = cells(y)
@@ -133,7 +133,7 @@ def test_a_picture_of_a_corrector_takes_little_memory():
 @few
 def test_the_tolerance_is_met_or_a_warning_says_what_was_reached(seed, waves, contrast, tolerance):
     field = random_field(seed, 2, waves=waves, contrast=contrast)
-    rungs, nhpinn_sharp.ATTEMPTS = nhpinn_sharp.ATTEMPTS, {2: nhpinn_sharp.ATTEMPTS[2][:2]}  # quick
+    rungs, features.ATTEMPTS = features.ATTEMPTS, {2: features.ATTEMPTS[2][:2]}  # quick
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
@@ -142,9 +142,9 @@ def test_the_tolerance_is_met_or_a_warning_says_what_was_reached(seed, waves, co
         assert "varies faster" in str(error)
         return
     finally:
-        nhpinn_sharp.ATTEMPTS = rungs
+        features.ATTEMPTS = rungs
     assert (found.gap + found.quadrature <= tolerance) != any("apart" in str(each.message) for each in warned)
-    reuss, voigt = nhpinn_bounds.reuss_voigt(tensor_of(field, midpoints(2, 1.0, 512)))
+    reuss, voigt = bounds.reuss_voigt(tensor_of(field, midpoints(2, 1.0, 512)))
     for larger, smaller in ((voigt, found.upper), (found.upper, found.lower), (found.lower, reuss)):
         loewner(larger, smaller, 10 * found.quadrature + 1e-9)
 
@@ -197,8 +197,8 @@ def test_what_is_found_can_be_sent_to_another_process(coefficient):
 
 
 def test_correctors_at_many_points_take_little_memory():
-    features = nhpinn_sharp.periodic_features(2, 400, 1.0, np.random.default_rng(0))
-    cells = nhpinn_sharp.Cells(features, np.ones((400, 1, 2)), np.zeros((1, 2)), np.ones(2))
+    hidden = features.periodic_features(2, 400, 1.0, np.random.default_rng(0))
+    cells = features.Cells(hidden, np.ones((400, 1, 2)), np.zeros((1, 2)), np.ones(2))
     y = np.random.default_rng(0).random((20_000, 2))
     tracemalloc.start()
     value, slope = cells(y)
@@ -228,7 +228,7 @@ def test_a_family_of_microstructures_has_any_number_of_parameters():
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
 def test_printed_tensors_have_no_negative_zeros(unit):
-    text = nhpinn.lines_of(unit * np.array([[1.6, -1e-14], [-1e-14, 20 / 3]]), "")
+    text = homogenization.lines_of(unit * np.array([[1.6, -1e-14], [-1e-14, 20 / 3]]), "")
     assert "-" not in text.replace("e-", "") and "6.666666667" in text
 
 
@@ -259,8 +259,8 @@ def slow(dim, coefficient, box=(0.0, 1.0), **fields):
 
 
 def coefficients_of(problem, tolerance):
-    correctors = nhpinn_sharp.solve_cells(problem, tolerance, np.random.default_rng(0))
-    return correctors, nhpinn.homogenized_coefficients(problem, correctors, nhpinn_bounds.energy)
+    correctors = features.solve_cells(problem, tolerance, np.random.default_rng(0))
+    return correctors, nhpinn.homogenized_coefficients(problem, correctors, bounds.energy)
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -284,7 +284,7 @@ def test_a_slow_coefficient_in_the_plane_against_finite_elements():
     _, found = coefficients_of(problem, 1e-4)
     x = np.random.default_rng(2).uniform(size=(2, 2))
     for point, tensor in zip(x, found.tensor(x), strict=True):
-        exact = fem.homogenized_tensor(lambda y, p=point: problem.coefficient(0 * y + p, y), 2, 8, order=6)
+        exact = fem_cells.homogenized_tensor(lambda y, p=point: problem.coefficient(0 * y + p, y), 2, 8, order=6)
         np.testing.assert_allclose(tensor, exact, atol=1e-5)
 
 
@@ -296,11 +296,11 @@ def test_a_bump_in_x_is_resolved_in_one_dimension_and_refused_where_it_needs_too
     mean = problem.coefficient(x, 0 * x)
     np.testing.assert_allclose(found.tensor(x)[:, 0, 0], np.sqrt(mean**2 - 0.25), rtol=1e-6)
     with pytest.raises(ValueError, match="oscillates or jumps in x"):
-        nhpinn_sharp.solve_cells(slow(2, lambda x, y: bump(x, y) * bump(x[:, ::-1], y)), 1e-6, np.random.default_rng(0))
+        features.solve_cells(slow(2, lambda x, y: bump(x, y) * bump(x[:, ::-1], y)), 1e-6, np.random.default_rng(0))
     steep = slow(2, lambda x, y: 2 + anp.tanh(10 * (x[:, 0] - x[:, 1])) * anp.sin(TAU * y[:, 0]) / 2)
     with pytest.warns(UserWarning, match="is resolved to about"):
-        counts = nhpinn_sharp.chebyshev_points(steep, 1e-12).counts
-    assert np.prod(counts) <= nhpinn_sharp.MOST_NODES
+        counts = interpolation.chebyshev_points(steep, 1e-12).counts
+    assert np.prod(counts) <= interpolation.MOST_NODES
 
 
 def test_twenty_oscillations_in_x_are_resolved_in_one_dimension_and_refused_in_two():
@@ -309,11 +309,11 @@ def test_twenty_oscillations_in_x_are_resolved_in_one_dimension_and_refused_in_t
     _, found = coefficients_of(problem, 1e-2)
     effective = lambda x: np.sqrt(3) * (2 + np.cos(20 * TAU * x[:, 0]))  # noqa: E731
     np.testing.assert_allclose(found.tensor(x)[:, 0, 0], effective(x), rtol=1e-8)
-    u = nhpinn_sharp.solve_equation(problem, found, 1e-2, np.random.default_rng(0))
+    u = equations.solve_equation(problem, found, 1e-2, np.random.default_rng(0))
     reference = fem.solve_elliptic(effective, problem.source, fem.Mesh(((0.0, 1.0),), 100, 4)).on_grid(x[:, 0])
     assert fem.relative_error(u(x)[0], reference) < 1e-3
     with pytest.raises(ValueError, match="coefficient: oscillates or jumps in x"):
-        nhpinn_sharp.solve_cells(slow(2, waves), 1e-2, np.random.default_rng(0))
+        features.solve_cells(slow(2, waves), 1e-2, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", ["const1d", "slow1d", "reaction10"])

@@ -28,19 +28,20 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
-from fem import relative_size
-from nhpinn_bounds import Bounds, closest
-from nhpinn_networks import (
+from fem_cells import relative_size
+from nhpinn_functions import (
     POROUS,
     check_periodic,
     checked_values,
     differentiation,
     grid,
-    operator_jet,
+    on_unit_cell,
     shown,
     tensor_and_divergence,
 )
-from nhpinn_sharp import Features, on_unit_cell, waves
+from nhpinn_networks import operator_jet
+from nhpinn_tools.bounds import Bounds, closest
+from nhpinn_tools.features import Features, waves
 
 
 class TwoPhase(NamedTuple):

@@ -1,0 +1,438 @@
+"""The ground floor: points and grids, interpolation between them, and what is checked of a user's functions.
+
+A coefficient is a function of points (n, dim) that returns (n,), for a scalar, or (n, dim, dim), for a symmetric
+positive definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says
+so: the argument, what was found, what was expected.  So does a user's function that raises: the sentence is a
+ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
+"""
+
+import sys
+import warnings
+from contextlib import contextmanager
+from functools import partial
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import make_vjp
+from scipy.interpolate import CubicSpline
+
+from fem import tensor_grid
+
+# --- points -----------------------------------------------------------------------------------------
+
+
+def grid(bounds, count):
+    """A uniform grid with both ends on every axis: bounds ((low, high), ...), `count` an axis -> (count ** d, d)."""
+    counts = np.broadcast_to(count, len(bounds))
+    return tensor_grid([np.linspace(low, high, m) for (low, high), m in zip(bounds, counts, strict=True)])
+
+
+def midpoints(dim, period, count):
+    """The midpoints of count ** dim equal boxes of the cell: equal weights make a quadrature rule."""
+    return box_midpoints([(0.0, length) for length in np.broadcast_to(period, dim)], count)
+
+
+def box_midpoints(bounds, count):
+    """The midpoints of count ** dim equal boxes of a box ((low, high), ...): (count ** dim, dim)."""
+    return tensor_grid(midpoint_axes(bounds, count))
+
+
+def midpoint_axes(bounds, count):
+    return [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds]
+
+
+CELL_POINTS = {1: 64, 2: 64, 3: 20}  # an axis
+
+
+def cell_quadrature(dim, period, count=None):
+    """The midpoints over which step 2 takes its means, where nothing else is said."""
+    return midpoints(dim, period, count or CELL_POINTS[dim])
+
+
+def centre(bounds):
+    """The centre of a box (dim,), where what does not depend on x is evaluated: 0 may lie outside."""
+    return np.mean(bounds, axis=1)
+
+
+def on_boundary(points, bounds):
+    """Which points (n, d) of a box lie on its boundary: (n,)."""
+    low, high = np.transpose(bounds)
+    return np.any((points == low) | (points == high), axis=1)
+
+
+# --- interpolation between points ---------------------------------------------------------------------
+
+
+class Interpolation(NamedTuple):
+    """x (n, dim) -> the weights (n, X) of the nodes of a tensor grid, and their gradients (n, X, dim)."""
+
+    lines: tuple  # one an axis: x (n,) -> the weights of its nodes (n, m), their slopes (n, m)
+
+    def __call__(self, x):
+        lines = [line(x[:, axis]) for axis, line in enumerate(self.lines)]
+
+        def product(along=None):
+            total = np.ones((len(x), 1))
+            for axis, line in enumerate(lines):
+                total = (total[:, :, None] * line[int(axis == along)][:, None, :]).reshape(len(total), -1)
+            return total
+
+        return product(), np.stack([product(axis) for axis in range(len(lines))], axis=-1)
+
+
+def one_node(dim):
+    """The Interpolation of what does not depend on x."""
+    return Interpolation((alone,) * dim)
+
+
+def alone(x):
+    return np.ones((len(x), 1)), np.zeros((len(x), 1))
+
+
+def spline_weights(nodes):
+    """Cubic splines through a tensor grid of nodes (X, dim)."""
+    if len(nodes) == 1:
+        return one_node(nodes.shape[1])
+    splines = [CubicSpline(axis, np.eye(len(axis))) for axis in map(np.unique, nodes.T)]
+    return Interpolation(tuple(partial(value_and_slope, spline) for spline in splines))
+
+
+def value_and_slope(spline, x):
+    return spline(x), spline(x, 1)
+
+
+# --- a user's functions, checked, and their derivatives ---------------------------------------------
+
+
+SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
+POROUS = (
+    "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of the "
+    "other phase: the error is about as small"
+)
+
+
+def shown(value):
+    """A value on one line, for a sentence."""
+    return " ".join(repr(value).split())
+
+
+OURS = {"nhpinn", "nhpinn_networks", "nhpinn_functions", "nhpinn_tools"}
+
+
+def warn(sentence):
+    """A warning that shows the user's line: that of the nearest caller outside of these modules."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)
+
+
+def called(name, function, points):
+    """function(points), a user's function: a real array, or a ValueError that names it."""
+    try:
+        values = function(points.copy())  # a function that changes its argument changes nothing here
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{name}: raised {text}, at points of shape {points.shape}") from error
+    if type(values) is not np.ndarray or values.dtype.kind not in "iuf":
+        found = f"{values.dtype} values" if isinstance(values, np.ndarray) else type(values).__name__
+        raise ValueError(f"{name}: returned {found}, expected a numpy array of real numbers")
+    return values.astype(float)
+
+
+def checked_values(name, function, points):
+    """function(points), a source, reaction or initial value: (n,), real and finite, or a ValueError."""
+    values = called(name, function, points)
+    if values.shape != (len(points),) or not np.all(np.isfinite(values)) or np.abs(values).max(initial=0) > LARGEST:
+        raise ValueError(
+            f"{name}: returned shape {values.shape}, up to {np.abs(values).max(initial=0):.3g}, at points of shape "
+            f"{points.shape}; expected ({len(points)},), finite, at most {LARGEST:g}"
+        )
+    return values
+
+
+def tensor_of(field, points):
+    """A coefficient at points (n, d) as (n, d, d), checked: shape, finite, symmetric, elliptic."""
+    with np.errstate(invalid="ignore"):  # infinity times the zeros of the identity
+        a = as_tensor(called("coefficient", field, points), points.shape)
+    check_elliptic(a, points.__getitem__)
+    return a
+
+
+def as_tensor(values, shape):
+    """A scalar or tensor coefficient at points of this shape, as a tensor (n, d, d)."""
+    n, dim = shape
+    if anp.shape(values) == (n,):
+        return anp.reshape(values, (n, 1, 1)) * np.eye(dim)
+    if anp.shape(values) == (n, dim, dim):
+        return values
+    raise ValueError(
+        f"coefficient: returned shape {anp.shape(values)} at points of shape {shape}, "
+        f"expected ({n},) or ({n}, {dim}, {dim})"
+    )
+
+
+def check_elliptic(a, place):
+    """Raises ValueError for tensors (n, d, d) that are not all finite, symmetric and positive definite.
+
+    place(k): where the k-th is, for the sentence.
+    """
+    finite = np.isfinite(a).all(axis=(1, 2))
+    if not np.all(finite):
+        raise ValueError(f"coefficient: not finite at {place(np.argmin(finite))}, expected real numbers")
+    skew = np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))
+    if np.any(skew):
+        raise ValueError(f"coefficient: the tensor is not symmetric at {place(np.argmax(skew))}; expected a_ij = a_ji")
+    if np.abs(a).max() > LARGEST:
+        raise ValueError(f"coefficient: found {np.abs(a).max():.3g}, expected at most {LARGEST:g}: change its unit")
+    least, largest = extreme_eigenvalues(a)
+    if not np.all(least >= np.maximum(SMALLEST, 1e-12 * largest)):  # a tensor's rounding is 1e-16
+        worst = np.argmin(least / largest) if least.min() >= SMALLEST else least.argmin()
+        raise ValueError(
+            f"coefficient: not elliptic, its least eigenvalue is {least[worst]:.6g} at {place(worst)}; "
+            f"expected a positive definite one, at least {max(SMALLEST, 1e-12 * largest[worst]):.3g} there"
+        )
+
+
+def extreme_eigenvalues(a):
+    """The least and the largest of symmetric matrices (n, d, d); ten times as fast as LAPACK for d < 3."""
+    if a.shape[1] > 2:
+        eigenvalues = np.linalg.eigvalsh(a)
+        return eigenvalues[:, 0], eigenvalues[:, -1]
+    first, last = a[:, 0, 0], a[:, -1, -1]
+    radius = np.hypot((first - last) / 2, a[:, 0, -1] if a.shape[1] == 2 else 0.0)
+    return (first + last) / 2 - radius, (first + last) / 2 + radius
+
+
+def tensor_and_divergence(field, points):
+    """a_ij (n, d, d) and b_j = d_i a_ij (n, d) of a coefficient written with autograd.numpy.
+
+    Raises ValueError where a does not fit, see `tensor_of`, TypeError where it cannot be differentiated.
+    """
+    a, slopes = tensor_and_slopes(field, points)
+    return a, np.einsum("ijni->nj", slopes)
+
+
+def tensor_and_slopes(field, points):
+    """a (n, d, d), and its derivatives: d a_ij / d y_k at point n is slopes[i, j, n, k]."""
+    dim, a = points.shape[1], tensor_of(field, points)
+    slopes = np.zeros((dim, dim, *points.shape))
+    with differentiation("coefficient"):
+        pullback, _ = make_vjp(lambda p: as_tensor(field(p), p.shape))(points)
+        for i, j in np.ndindex(dim, dim):
+            unit = np.zeros_like(a)
+            unit[:, i, j] = 1
+            slopes[i, j] = pullback(unit)
+    if not np.all(np.isfinite(slopes)):
+        raise TypeError("coefficient: could not be differentiated, its derivative is not finite everywhere")
+    return a, slopes
+
+
+@contextmanager
+def differentiation(name):
+    """A TypeError that names a user's function which works on arrays, but not under differentiation."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
+            yield
+    except Exception as error:
+        sentence = "write it with autograd.numpy in place of numpy"
+        raise TypeError(f"{name}: could not be differentiated ({error}); {sentence}") from error
+
+
+def at_node(coefficient, x):
+    """The coefficient at one x (m,) as a function of y."""
+    return lambda y: coefficient(np.tile(x, (len(y), 1)), y)
+
+
+def at_nodes(coefficient, nodes, y):
+    """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of those X n points alone, n of each x,
+    and the points (X n, dim)."""
+    x = np.repeat(nodes, len(y), axis=0)
+    return lambda points: coefficient(x.copy(), points), np.tile(y, (len(nodes), 1))
+
+
+def check_periodic(name, function, dim, period, count=7, copies=1):
+    """Raises ValueError where function(y) differs from function(y + period e_i) on sampled points.
+
+    copies: how many times over the function takes the points, see `at_nodes`.
+    """
+    points = midpoints(dim, period, count) + 0.0137 * np.asarray(period)  # a sine may vanish at all midpoints
+    points = np.tile(points, (copies, 1))
+    values = called(name, function, points)
+    for axis, length in enumerate(np.broadcast_to(period, dim)):
+        jump = np.abs(called(name, function, points + length * np.eye(dim)[axis]) - values).max()
+        if not jump <= 1e-8 * np.abs(values).max():
+            raise ValueError(
+                f"{name}: not periodic, y and y + {length:g} along axis {axis} differ by {jump:.3g}; "
+                f"expected the period {length:g}, as of a function of y % {length:g}"
+            )
+
+
+def check_resolved(field, points, spacing, copies=1):
+    """Raises ValueError where a coefficient's change from point to point is not the integral of its slope.
+
+    The strong form sees the coefficient through its derivative at the points: a jump between two of them,
+    or an oscillation that they do not resolve, would be lost without notice.
+    spacing: a number, or one an axis; copies: how many times over `points` holds a grid, see `at_nodes`.
+    """
+    dim = points.shape[1]
+    for axis, length in enumerate(np.broadcast_to(spacing, dim)):
+        step = length * np.eye(dim)[axis]
+        nearby = [tensor_and_slopes(field, points + fraction * step) for fraction in (0, 0.5, 1)]
+        (first, s0), (_, s1), (last, s2) = [(a, slopes[..., axis]) for a, slopes in nearby]
+        integral = np.moveaxis(s0 + 4 * s1 + s2, -1, 0) * length / 6  # Simpson's rule
+        first, miss = (array.reshape(copies, -1, dim, dim) for array in (first, np.abs(last - first - integral)))
+        size, swing = np.abs(first).max(axis=(1, 2, 3)), np.ptp(first, axis=1).max(axis=(1, 2))
+        if np.any(miss.max(axis=(1, 2, 3)) > 0.1 * swing + 1e-12 * size):
+            raise ValueError(
+                f"coefficient: jumps, or varies too fast for points {length:.3g} apart along axis {axis}: its change "
+                f"and the integral of its derivative differ by {miss.max():.3g}; expected a smooth one, or more points"
+            )
+
+
+def depends_on_x(coefficient, dim, domain, period, known=None):
+    """Whether a(x, y) differs between points x of the box, at samples whose shape and period are checked as well;
+    `known`, and no check, where that is not None."""
+    if known is not None:
+        return known
+    count = {1: 16, 2: 7, 3: 4}[dim]
+    low, high = np.transpose(domain)
+    nodes = low + (high - low) * np.random.default_rng(0).uniform(size=(64, dim))
+    field, points = at_nodes(coefficient, nodes, midpoints(dim, period, count))
+    a = tensor_of(field, points).reshape(len(nodes), -1, dim * dim)
+    check_periodic("coefficient", field, dim, period, count, len(nodes))
+    return bool(np.any(np.ptp(a, axis=0).max(-1) > 1e-10 * np.abs(a[0]).max(-1)))
+
+
+def on_unit_cell(coefficient, period):
+    """A coefficient of y as one of y / period: with chi_k = period_k * (its corrector), the same equations hold for
+    a_ij / (period_i period_j)."""
+    return lambda y: as_tensor(coefficient(period * y), y.shape) / np.outer(period, period)
+
+
+def field_at(coefficient, period, x):
+    """The coefficient at one x (dim,) as a function on the unit cell."""
+    return on_unit_cell(at_node(coefficient, x), period)
+
+
+# --- what is checked of a problem and of settings-------------------------------------------------------
+#
+# One sentence names the argument, what was found and what was expected.
+
+
+def check_problem(problem):
+    """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of this file."""
+    check_integer("dim", problem.dim, 1, 3)
+    check_positive("eps", problem.eps)
+    check_period(problem.period, problem.dim)
+    if problem.initial is not None:
+        check_positive("final_time", problem.final_time)
+    check_box("domain", problem.domain, problem.dim)
+    for name in ("coefficient", "source", "reaction", "initial"):
+        function = getattr(problem, name)
+        if not callable(function) and not (function is None and name in ("reaction", "initial")):
+            raise TypeError(f"{name}: found {type(function).__name__}, expected a function of points")
+    if problem.slow is not None and not isinstance(problem.slow, bool):
+        raise ValueError(f"slow: found {shown(problem.slow)}, expected True, False or None, to find it out")
+    check_functions(problem)
+
+
+def check_functions(problem):
+    """The functions of a problem whose other fields fit."""
+    dim, domain, period = problem.dim, problem.domain, problem.period
+    checked_values("source", problem.source, box_midpoints(domain, 4))
+    if problem.initial is not None:
+        edge, inside = grid(domain, 9), np.random.default_rng(0).uniform(*np.transpose(domain), (729, dim))
+        edge = edge[on_boundary(edge, domain)]
+        most, size = (np.abs(checked_values("initial", problem.initial, x)).max() for x in (edge, inside))
+        if most > 1e-8 * size:
+            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
+    slow = depends_on_x(problem.coefficient, dim, domain, period)
+    if slow and problem.slow is False:
+        raise ValueError("slow: found False, but the coefficient depends on x; expected True, or None to find it out")
+    if problem.reaction is not None:
+        check_reaction(problem.reaction, dim, period)
+        a = tensor_of(*at_nodes(problem.coefficient, np.array(domain)[None, :, 0], midpoints(dim, period, 7)))
+        if slow or np.ptp(a, axis=0).max() > 1e-10 * np.abs(a).max():
+            found = f"changes by {np.ptp(a, axis=0).max():.3g} in y{' and depends on x' * slow}"
+            raise ValueError(f"coefficient: found one that {found}, expected a constant beside a reaction (appendix A)")
+
+
+def check_reaction(reaction, dim, period):
+    """r is periodic and its mean is zero."""
+    r = checked_values("reaction", reaction, cell_quadrature(dim, period))
+    check_periodic("reaction", reaction, dim, period)
+    if not abs(r.mean()) <= 1e-8 * np.abs(r).max():
+        raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
+
+
+def check_cell_training(training, dim, problems=1):
+    """Settings of step 1, for so many cell problems that are trained together."""
+    check_integer("layers", training.layers, 0)
+    check_training(training, ("equation", "periodic", "oversampling")[: 3 if training.layers else 2], dim, problems)
+    if training.layers >= training.points - 2:
+        raise ValueError(
+            f"layers: found {training.layers} of oversampling, expected fewer than points - 2 = {training.points - 2} "
+            "(section 4.1: N_o < N_f - 2)"
+        )
+
+
+def check_equation_training(training, dim, timed):
+    """Settings of step 3, of the classical PINN and of transfer learning."""
+    check_training(training, ("equation", "boundary", "initial")[: 3 if timed else 2], dim + timed)
+
+
+def check_training(training, weights, inputs, problems=1):
+    """weights: what they weigh, in eqs. (3) and (12).  All points, of a grid over the inputs, fit into the memory."""
+    for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
+        check_integer(name, getattr(training, name), least, most)
+    if (total := training.points**inputs * problems) > 10**7:
+        raise ValueError(f"points: found {training.points}, which make {total:.3g} in all; expected at most 1e7 in all")
+    if not isinstance(training.hidden, tuple | list) or not 1 <= len(training.hidden) <= 100:
+        raise ValueError(f"hidden: found {shown(training.hidden)}, expected the widths of 1 to 100 layers, as a tuple")
+    for width in training.hidden:
+        check_integer("hidden", width, 1, 10**4)
+    check_positive("rate", training.rate)
+    check_positive("decay", training.decay)
+    try:
+        found = np.asarray(training.weights, dtype=float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.shape != (len(weights),) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9):
+        raise ValueError(
+            f"weights: found {shown(training.weights)} with sum {found.sum():.12g}, "
+            f"expected non-negative weights of ({', '.join(weights)}) that sum to one"
+        )
+
+
+def check_integer(name, value, least, most=10**9):
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        raise ValueError(f"{name}: found {shown(value)}, expected an integer of at least {least} and at most {most}")
+
+
+def check_positive(name, value, most=LARGEST):
+    value = value.item() if isinstance(value, np.generic) else value  # its own precision may not hold the bounds
+    if isinstance(value, bool) or not isinstance(value, Real) or not SMALLEST <= value <= most:
+        raise ValueError(f"{name}: found {shown(value)}, expected a positive number, {SMALLEST:g} to {most:g}")
+
+
+def check_period(period, dim):
+    """A number, or one an axis."""
+    periods = list(period) if isinstance(period, tuple | list) or np.ndim(period) == 1 else (period,) * dim
+    if len(periods) != dim:
+        raise ValueError(f"period: found {shown(period)}, expected a positive number, or {dim} of them")
+    for length in periods:
+        check_positive("period", length)
+
+
+def check_box(name, box, dim):
+    try:
+        bounds = np.asarray(box)
+    except ValueError:  # of different lengths
+        bounds = np.zeros(0)
+    fits = bounds.shape == (dim, 2) and bounds.dtype.kind in "iuf"
+    if not (fits and np.all((bounds[:, 0] < bounds[:, 1]) & (np.abs(bounds).max() < LARGEST))):
+        raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high, below {LARGEST:g}")

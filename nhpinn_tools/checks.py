@@ -1,0 +1,111 @@
+"""What is checked of the arguments of the tools before any work is done.
+
+One sentence names the argument, what was found and what was expected.
+"""
+
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from nhpinn_functions import (
+    at_nodes,
+    called,
+    check_box,
+    check_integer,
+    check_period,
+    check_positive,
+    check_problem,
+    grid,
+    midpoints,
+    shown,
+    tensor_of,
+)
+
+
+def check_homogenize(dim, period, recipe, tolerance, seed):
+    check_integer("dim", dim, 1, 3)
+    check_period(period, dim)
+    if not isinstance(recipe, str) or recipe not in ("sharp", "adam", "fem"):
+        raise ValueError(f"recipe: found {shown(recipe)}, expected one of ('sharp', 'adam', 'fem')")
+    if tolerance is not None:
+        check_positive("tolerance", tolerance)
+    check_integer("seed", seed, 0, np.inf)
+
+
+def check_cells_fit(problem):
+    lengths = np.diff(problem.domain)[:, 0]
+    cells = problem.eps * np.broadcast_to(problem.period, problem.dim) / lengths
+    worst = np.argmax(cells)
+    if cells[worst] > 1 + 1e-9:
+        raise ValueError(
+            f"eps: found {problem.eps:g}, expected eps * period at most the box, {lengths[worst]:g} along axis {worst}"
+        )
+
+
+def check_executor(executor, coefficient):
+    if executor is not None and not callable(getattr(executor, "map", None)):
+        raise TypeError(f"executor: found {type(executor).__name__}, expected a concurrent.futures.Executor, or None")
+    if isinstance(executor, ProcessPoolExecutor):  # others may send what pickle cannot
+        try:
+            pickle.dumps(coefficient)
+        except Exception as error:
+            sentence = "expected for other processes a function that is defined by def, outside of any function"
+            raise TypeError(f"coefficient: cannot be sent by the executor ({error}), {sentence}") from error
+
+
+def check_solve(problem, recipe, tolerance, seed):
+    """Raises ValueError or TypeError for a problem that `solve` has made of its arguments, if they cannot be meant."""
+    dim, box, period = problem.dim, problem.domain, problem.period
+    if dim not in (1, 2, 3):
+        raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
+    check_box("box", box, dim)
+    check_homogenize(dim, period, recipe, tolerance, seed)
+    check_positive("tolerance", tolerance)
+    if not callable(problem.coefficient):
+        raise TypeError(
+            f"coefficient: found {type(problem.coefficient).__name__}, expected a smooth function of x and y; what "
+            "takes images and a TwoPhase is homogenize"
+        )
+    check_problem(problem)
+    check_cells_fit(problem)
+    edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
+    tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
+
+
+def checked_gradient(gradient, x):
+    """gradient(x) of a candidate: (n, dim) and finite, or a ValueError."""
+    slope = called("gradient", gradient, x)
+    if slope.shape != x.shape:
+        raise ValueError(f"gradient: returned shape {slope.shape} at points of shape {x.shape}, expected the same")
+    if not np.all(np.isfinite(slope)):
+        raise ValueError("gradient: not finite everywhere, expected real numbers")
+    return slope
+
+
+def check_gradient(value, gradient, problem):
+    """Raises ValueError where differences of a candidate's values are not its gradient; kinks at some points may be."""
+    low, high = np.transpose(problem.domain)
+    x = low + (high - low) * np.random.default_rng(0).uniform(0.01, 0.99, (100, problem.dim))
+    step = np.eye(problem.dim) * np.maximum(1e-4 * problem.eps * np.array(problem.period), 1e-5 * (high - low))
+    slope, size = gradient(x), np.abs(value(x)).max()
+    for axis, half in enumerate(step):
+        width, lost = half[axis], 1e-6 * size / half[axis]  # what single precision may lose
+        miss = np.abs((value(x + half) - value(x - half)) / (2 * width) - slope[:, axis])
+        if np.median(miss) > 0.1 * np.median(np.abs(slope[:, axis])) + 0.01 * np.abs(slope).max() + lost:
+            raise ValueError(
+                f"gradient: differs from differences of value by {np.median(miss):.3g} along axis {axis}, the median "
+                f"of {len(x)} points; expected the gradient of value"
+            )
+
+
+def checked_points(name, points, dim="dim"):
+    try:
+        points = np.asarray(points, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: found {type(points).__name__}, expected points, real numbers (n, {dim})") from error
+    if points.ndim != 2 or dim not in ("dim", points.shape[1]):
+        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim})")
+    if not np.all(np.isfinite(points)):
+        raise ValueError(f"{name}: not finite everywhere, expected real numbers")
+    return points

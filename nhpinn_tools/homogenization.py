@@ -1,0 +1,248 @@
+"""For a coefficient of one's own: `homogenize`, its tensor between bounds; `homogenize_at` for slowly varying ones."""
+
+import inspect
+import math
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+import fem_cells
+import nhpinn
+from nhpinn_functions import at_node, cell_quadrature, check_periodic, midpoints, on_unit_cell, shown, tensor_of, warn
+from nhpinn_tools import bounds, features, phases
+from nhpinn_tools.checks import check_executor, check_homogenize, checked_points
+from nhpinn_tools.images import image_of
+from nhpinn_tools.phases import TwoPhase, coefficient_of
+from nhpinn_tools.recipes import cell_training, counted, element_cells, progress, train_aloud
+
+# --- for a coefficient of one's own: homogenize -----------------------------------------------------
+
+
+class Homogenized(NamedTuple):
+    """A homogenized tensor between its bounds, and its correctors."""
+
+    tensor: np.ndarray  # (dim, dim)
+    lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
+    upper: np.ndarray  # (dim, dim): above it
+    gap: float  # between the bounds, relative, in the direction where it is largest
+    quadrature: float  # what another quadrature changes in them, relative; what an image of a function changes in means
+    cells: Callable  # as in Correctors, of one node: y (n, dim) -> (1, dim, n), (1, dim, n, dim)
+    recipe: str
+
+    @property
+    def error(self):
+        """How far the tensor may be from the homogenized one, relative: gap and quadrature."""
+        return self.gap + self.quadrature
+
+    def corrector(self, y):
+        """chi_j at any points y (n, dim), periodic, mean zero: (n, j)"""
+        return self.cells(checked_points("y", y, len(self.tensor)))[0][0].T
+
+    def gradient(self, y):
+        """d chi_j / d y_k at any points y (n, dim): (n, j, k); the field of mean e_j is e_j + gradient(y)[:, j]"""
+        return self.cells(checked_points("y", y, len(self.tensor)))[1][0].swapaxes(0, 1)
+
+    def __str__(self):
+        lines = lines_of(self.tensor, "tensor ")
+        return f"tensor {lines}\ngap of the bounds {self.gap:.2g}, quadrature {self.quadrature:.2g}, by {self.recipe}"
+
+    __repr__ = __str__
+
+
+def lines_of(tensor, prefix):
+    """A tensor with ten digits of its largest entry, and no -0."""
+    digits = 9 - math.floor(math.log10(np.abs(tensor).max()))
+    fixed = 1 < digits < 14  # else powers of ten
+    rounded = np.round(tensor, digits) + 0.0
+    return np.array2string(rounded, precision=digits if fixed else 9, suppress_small=fixed, prefix=prefix)
+
+
+TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "two phases": 1e-4}
+
+
+def homogenize(
+    coefficient, dim, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, **settings
+) -> Homogenized:
+    """The homogenized tensor of a periodic coefficient, with bounds on both sides.
+
+    coefficient: a function of y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, and
+    periodic as it stands, with this period (a number, or one an axis); or an image of any shape
+    (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i (axis 0: the rows of a
+    picture); or an image of labels, with values={label: conductivity or tensor}; or a TwoPhase, for interfaces between
+    smooth phases.
+    recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
+    (finite elements; of a TwoPhase those of an image of it); images have finite elements in any case.
+    tolerance: of the gap of the bounds and what their quadrature adds; None: 1e-6 for functions, 1e-4 for a TwoPhase,
+    1e-2 for images and for adam; images of functions and of a TwoPhase have 1e-2 at best.
+
+    The bounds hold for any correctors; a warning says where they stay further apart than the tolerance.  Raises
+    ValueError or TypeError for a coefficient outside the theory and for bad settings.
+    """
+    check_homogenize(dim, period, recipe, tolerance, seed)
+    period = np.broadcast_to(np.asarray(period, float), dim)
+    kind, solve, coefficient = _way(coefficient, period, recipe, values)
+    if unknown := set(settings) - set(nhpinn.Training._fields if kind == "adam" else ()):
+        raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
+    tolerance = tolerance or TOLERANCES[kind]
+    found = solve(coefficient, period, tolerance, seed, **settings)
+    if found.recipe == "fem" and kind in ("sharp", "two phases"):
+        return found  # a warning has said so
+    if not found.error <= tolerance:
+        warn(
+            f"homogenize: the bounds are {found.gap:.2g} apart and their quadrature moves by {found.quadrature:.2g}, "
+            f"relative to the tensor, expected at most {tolerance:g}; {ADVICE[kind]}"
+        )
+    return found
+
+
+ADVICE = {
+    "sharp": "it is steep or oscillates within its cell: recipe='fem' may come closer",
+    "adam": "recipe='sharp' is faster and comes closer; more epochs and points help a little",
+    "fem": "a coefficient that jumps comes closer as an image or as a TwoPhase",
+    "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
+    "two phases": "features cannot follow narrow gaps and corners, nor quadrature small inclusions: recipe='fem' has "
+    "the bounds of an image",
+}
+
+
+def _way(coefficient, period, recipe, values):
+    """What a coefficient is, the function that solves it by this recipe, and the coefficient as that one takes it."""
+    dim, two, function = len(period), isinstance(coefficient, TwoPhase), callable(coefficient)
+    if recipe == "adam" and not function:
+        raise ValueError("recipe: found 'adam', expected it for functions alone; a TwoPhase takes 'sharp' or 'fem'")
+    if values is not None and (two or function):
+        raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
+    if two:
+        cell = phases.unit_cell(coefficient, dim, period)
+        return "two phases", _by_interfaces if recipe == "sharp" else _by_image, cell
+    if not function:
+        return "image", _by_pixels, image_of(coefficient, dim, values)
+    check_periodic("coefficient", coefficient, dim, period)
+    return recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe], coefficient
+
+
+def _scaled_back(found, period, recipe):
+    """Homogenized from bounds and correctors on the unit cell, see on_unit_cell."""
+    lower, tensor, upper, gap, moved, cells = bounds.in_cell(found, period)
+    cells = partial(_scaled_cells, cells, period)  # it can be sent to another process, as a closure cannot
+    return Homogenized(tensor, lower, upper, gap, moved, cells, recipe)
+
+
+def _scaled_cells(unit, period, y):
+    value, slope = unit(y / period)
+    return period[:, None] * value, period[:, None, None] * slope / period
+
+
+def _by_features(coefficient, period, tolerance, seed):
+    dim, field = len(period), on_unit_cell(coefficient, period)
+    if dim == 1:
+        return _scaled_back(bounds.harmonic_mean(field, tolerance), period, "sharp")
+    try:
+        found = features.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
+    except bounds.Unresolved as error:
+        return _by_sampling(field, period, tolerance, "it jumps; a TwoPhase has exact interfaces", error)
+    cells = features.all_cells(found, found.C[:, None], np.ones(dim))
+    return _scaled_back(found.bounds._replace(cells=cells), period, "sharp")
+
+
+PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
+
+
+def _by_sampling(field, period, tolerance, why, unresolved=None):
+    """The bounds of an image of a field on the unit cell, which no tolerance brings closer than those of images are.
+
+    Raises `unresolved` if half the pixels show another one.
+    """
+    dim = len(period)
+    counts = PIXELS[dim] // 2, PIXELS[dim]
+    coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
+    others = bounds.reuss_voigt(fine), bounds.scattered_means(field, dim)
+    moved = max(map(bounds.means_apart, (coarse, fine), others))
+    if unresolved and moved > 0.05:
+        raise unresolved
+    fine *= np.outer(period, period)
+    if np.array_equal(fine, fine[:, :1, :1] * np.eye(dim)):  # a number in every pixel is quicker
+        fine = fine[:, 0, 0]
+    image = fine.reshape(*[counts[1]] * dim, *fine.shape[1:])
+    found = _by_pixels(image, period, max(tolerance, TOLERANCES["image"]), 0)
+    warn(
+        f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, "
+        f"{found.gap:.2g} apart; its means are {moved:.2g} from those of the coefficient; {why}"
+    )
+    return found._replace(quadrature=moved)
+
+
+def _by_pixels(image, period, tolerance, seed):
+    return _of_elements(fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+
+
+def _of_elements(found):
+    cells = partial(element_cells, [found.field])
+    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
+
+
+def _by_elements(coefficient, period, tolerance, seed):
+    dim = len(period)
+    elements = {1: (16, 64, 256), 2: (8, 16, 32), 3: (4, 8, 12)}[dim]
+    attempts = (fem_cells.bounds(coefficient, dim, n, period=tuple(period), order=6) for n in elements)
+    return bounds.closest(map(_of_elements, attempts), tolerance)
+
+
+def _by_interfaces(cell, period, tolerance, seed):
+    if len(period) == 1:
+        return _scaled_back(bounds.harmonic_mean(partial(coefficient_of, cell), tolerance), period, "sharp")
+    found = phases.solve_two_phases(cell, len(period), tolerance, seed)
+    if found.error > 1:
+        return _by_image(cell, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
+    return _scaled_back(found, period, "sharp")
+
+
+def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
+    return _by_sampling(partial(coefficient_of, cell), period, tolerance, why)
+
+
+def _by_training(coefficient, period, tolerance, seed, **settings):
+    """The paper's recipe, on the unit cell and for a coefficient of mean one, so that its settings suit any size.
+
+    The bounds are those of the correctors' trigonometric interpolants, since networks are periodic only nearly.
+    """
+    dim, field = len(period), on_unit_cell(coefficient, period)
+    scale = np.trace(tensor_of(field, cell_quadrature(dim, 1.0)).mean(axis=0)) / dim
+    problem = SimpleNamespace(dim=dim, period=1.0, reaction=None, coefficient=lambda x, y: field(y) / scale)
+    training, rng = cell_training(dim)._replace(**settings), np.random.default_rng(seed)
+    try:
+        correctors = nhpinn.solve_cells(problem, training, rng, np.zeros((1, dim)), train_aloud)
+    except FloatingPointError as error:
+        raise ValueError(f"rate: {error}") from error
+    cells, count = correctors.cells, bounds.CELLS[dim]
+    chi = cells(midpoints(dim, 1.0, count))[0][0].reshape(dim, *[count] * dim)
+    found = bounds.tensor_bounds(field, chi, *bounds.means_and_midpoints(field, dim), tolerance)
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors, nhpinn.average_of_flux)
+    tensor = scale * coefficients.samples[0]  # maybe out of bounds
+    return _scaled_back(found._replace(tensor=tensor, cells=cells), period, "adam")
+
+
+def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
+    """A slowly varying coefficient at each of the points x (X, m): a list of Homogenized.
+
+    coefficient: a function of x (n, m) and y (n, dim); or of one x (m,) alone, which returns what `homogenize` takes,
+    such as an image or a TwoPhase.  dim: of the cell; None: m.
+    executor: a concurrent.futures.Executor for the points, the same numbers with and without.
+    """
+    if not callable(coefficient):
+        raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
+    points = checked_points("points", points)
+    check_executor(executor, coefficient)
+    needed = [p for p in inspect.signature(coefficient).parameters.values() if p.default is p.empty]
+    of_x_alone = len(needed) == 1  # others may be values bound in a loop, as in lambda x, k=k: ...
+    task = partial(_homogenize_one, coefficient, of_x_alone, dim or points.shape[1], options)
+    found = list(counted(executor, task, points))
+    progress()
+    return found
+
+
+def _homogenize_one(coefficient, of_x_alone, dim, options, x):
+    return homogenize(coefficient(x) if of_x_alone else at_node(coefficient, x), dim, **options)

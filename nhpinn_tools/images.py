@@ -1,0 +1,80 @@
+"""Images, labels and their values: what stands for a coefficient that is constant in every pixel."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nhpinn_functions import POROUS, check_elliptic, shown
+
+
+def image_of(coefficient, dim, values=None):
+    """An image, an array or lists, of conductivities, tensors or labels: (m_1, ..., m_dim), or with (dim, dim) behind.
+
+    Raises ValueError or TypeError for what is no image of a positive definite coefficient, with a bad pixel.
+    """
+    if np.ma.is_masked(coefficient):
+        raise ValueError("coefficient: found masked pixels, expected a value for each, as coefficient.filled(k) has")
+    try:
+        image = np.asarray(coefficient)
+    except ValueError:  # lists of different lengths
+        image = np.empty(0, dtype=object)
+    if values is not None:
+        image = _labelled(image, dim, values)
+    elif image.dtype.kind == "b":
+        raise ValueError("values: found None for a picture of True and False, expected values={False: k_0, True: k_1}")
+    tensors = image.ndim == dim + 2 and image.shape[dim:] == (dim, dim)
+    if image.dtype.kind not in "iuf" or not (image.ndim == dim or tensors) or image.size == 0:
+        raise TypeError(
+            f"coefficient: found {type(coefficient).__name__} of shape {image.shape} and type {image.dtype}, expected "
+            f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
+            f"({dim}, {dim}) behind them"
+        )
+    if (
+        values is None
+        and image.shape == (dim, dim)
+        and np.allclose(image, image.T)
+        and np.linalg.eigvalsh(image).min() > 0
+    ):
+        raise ValueError(
+            f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
+            "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
+        )
+    check_pixels(image, dim)
+    return image.astype(float)
+
+
+def _labelled(image, dim, values):
+    if not isinstance(values, Mapping):
+        raise TypeError(f"values: found {shown(values)}, expected a dictionary from labels to numbers or tensors")
+    if image.ndim != dim or image.dtype.kind not in "biu":
+        raise TypeError(
+            f"coefficient: found {image.dtype} of shape {image.shape}, expected whole numbers or True and False on "
+            f"{dim} axes, since values are given"
+        )
+    labels, where = np.unique(image, return_inverse=True)
+    if missing := [label.item() for label in labels if label.item() not in values]:
+        raise ValueError(f"values: found none for the label {shown(missing[0])}, expected one for each in the image")
+    try:
+        table = [np.asarray(values[label.item()], dtype=float) for label in labels]
+    except (TypeError, ValueError):
+        table = [np.zeros(0)]
+    if any(entry.shape not in ((), (dim, dim)) for entry in table):
+        raise ValueError(f"values: found {shown(values)}, expected numbers or tensors ({dim}, {dim})")
+    if any(entry.ndim for entry in table):
+        table = [entry if entry.ndim else entry * np.eye(dim) for entry in table]
+    return np.array(table)[where.reshape(image.shape)]
+
+
+def check_pixels(image, dim):
+    """Every pixel is symmetric, finite and positive definite; sentences have the index of one that is not."""
+    tensors = image.reshape(-1, *(image.shape[dim:] or (1, 1)))
+
+    def pixel(k):
+        return f"pixel {tuple(map(int, np.unravel_index(k, image.shape[:dim])))}"
+
+    blocked = np.isinf(tensors).any(axis=(1, 2)) | (tensors == 0).all(axis=(1, 2))
+    if np.any(blocked):
+        k = np.argmax(blocked)
+        labels = "; or values={0: ..., 1: ...}, if these are labels" if image.dtype.kind in "iu" else ""
+        raise ValueError(f"coefficient: found {tensors[k].max():g} in {pixel(k)}, {POROUS}{labels}")
+    check_elliptic(tensors.astype(float, copy=False), pixel)

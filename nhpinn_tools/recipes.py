@@ -1,0 +1,135 @@
+"""How `solve` does the three steps: recipes of random features, of the paper's networks and of finite elements."""
+
+import sys
+from functools import partial
+
+import numpy as np
+
+import fem
+import fem_cells
+from nhpinn import Correctors, Recipe, Training, adam, paper_recipe
+from nhpinn_functions import at_node, centre, grid, shown, tensor_of
+from nhpinn_tools import bounds, equations, features, interpolation
+
+# --- their recipes, and what long work says ---------------------------------------------------------
+
+
+def progress(text=""):
+    """Says on a terminal what is done at the moment, each time in place of the last."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
+
+
+def counted(executor, task, items):
+    """map(task, items), by an executor if there is one, and more than one item."""
+    for k, result in enumerate((executor.map if executor and len(items) > 1 else map)(task, items), 1):
+        progress(f"cell problem {k} of {len(items)}")
+        yield result
+
+
+def train_aloud(name, loss, params, training, rng):
+    for state in adam(loss, params, training):
+        if state.epoch % 50 == 0:
+            progress(f"{name}: epoch {state.epoch} of {training.epochs}, loss {state.loss:.3g}")
+        params = state.params
+    return params
+
+
+def sharp_recipe(tolerance=1e-6, executor=None):
+    """The same steps by random features and linear least squares, see features.py.  executor: as in `solve`"""
+    return Recipe(
+        lambda problem, rng: features.solve_cells(problem, tolerance, rng, partial(counted, executor)),
+        bounds.energy,
+        lambda problem, coefficients, rng: equations.solve_equation(problem, coefficients, tolerance, rng),
+    )
+
+
+def cell_training(dim):
+    """The Training of the paper's recipe for a coefficient of one's own."""
+    points = {1: 101, 2: 23, 3: 11}[dim]
+    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, layers=2)
+
+
+def adam_recipe(problem):
+    """The paper's recipe with settings for an equation of one's own."""
+    timed, dim = problem.initial is not None, problem.dim
+    weights = (1 / 7, 5 / 7, 1 / 7) if timed else (0.01, 0.99)
+    points = ({1: 41, 2: 15, 3: 8} if timed else {1: 101, 2: 21, 3: 11})[dim]
+    equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
+    steps = paper_recipe(cell_training(dim), equation, {1: 33, 2: 5, 3: 3}[dim], train=train_aloud)
+    x = grid(problem.domain, {1: 4001, 2: 101, 3: 31}[dim])
+    if any(np.any(f(x)) for f in (problem.source, problem.initial) if f):
+        return steps
+    return steps._replace(equation=lambda *_: zero)
+
+
+def zero(x):
+    return 0 * x[:, 0], 0 * x, 0 * x[:, None] * x[:, :, None]
+
+
+ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (5, 4)}  # an axis, order: of a cell and of the box
+
+
+def fem_recipe(tolerance=1e-6, executor=None):
+    """The same steps by finite elements, for comparison.  tolerance: of the interpolation in x."""
+
+    def cells(problem, rng):
+        nodes, (elements, order) = interpolation.chebyshev_points(problem, tolerance), ELEMENTS[problem.dim]
+        mesh = fem_cells.cell_mesh(problem.dim, elements, problem.period, order)
+        task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
+        cells = partial(element_cells, list(counted(executor, task, nodes.points)))
+        return Correctors(cells, nodes.weights, nodes.points, problem.period)
+
+    return Recipe(cells, bounds.energy, element_equation, check_isotropic)
+
+
+def check_isotropic(problem):
+    """Raises ValueError for a tensor beside a reaction: elements have N of a number D alone."""
+    if problem.reaction is not None:
+        a = constant_tensor(problem.coefficient, centre(problem.domain))
+        if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
+            raise ValueError(
+                f"coefficient: found the tensor {shown(a.tolist())} beside a reaction, expected a number for "
+                "recipe='fem'; recipe='sharp' takes tensors"
+            )
+
+
+def element_correctors(coefficient, reaction, mesh, x):
+    """The correctors at one x (dim,), or N: a Field."""
+    if reaction is None:
+        return fem_cells.correctors(at_node(coefficient, x), mesh)[0]
+    N, _ = fem_cells.reaction_corrector(reaction, constant_tensor(coefficient, x)[0, 0], mesh)
+    return N._replace(nodal=N.nodal[:, None])
+
+
+def constant_tensor(coefficient, x):
+    """The coefficient beside a reaction, which is the same everywhere, at one x (dim,): (dim, dim)"""
+    return tensor_of(at_node(coefficient, x), x[None])[0]
+
+
+def element_cells(fields, y):
+    value, slope = zip(*(field.at(y, most=1) for field in fields), strict=True)
+    return np.moveaxis(np.stack(value), 1, 2), np.moveaxis(np.stack(slope), 1, 2)
+
+
+def element_equation(problem, coefficients, rng):
+    """Step 3; with time, by Crank and Nicolson, anew for every time asked for."""
+    mesh = fem.Mesh(problem.domain, *ELEMENTS[problem.dim])
+    if problem.initial is None:
+        return fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant(coefficients.reaction)).at
+    return partial(elements_in_time, problem, coefficients, mesh)
+
+
+def constant(r):
+    """A constant as a function of points; None for 0."""
+    return (lambda x: np.full(len(x), r)) if r else None
+
+
+def elements_in_time(problem, coefficients, mesh, points):
+    d, r = problem.dim, constant(coefficients.reaction)
+    out = np.zeros(len(points)), np.zeros(points.shape), np.zeros((*points.shape, d + 1))
+    for t in np.unique(points[:, -1]):
+        steps, which = max(1, round(400 * t / problem.final_time)), points[:, -1] == t
+        u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, r)
+        out[0][which], out[1][which, :d], out[2][which, :d, :d] = u.at(points[which, :d])
+    return out

@@ -1,0 +1,236 @@
+"""For an equation of one's own: `solve`, the `Solution` with its error bar, and `certify` for any other candidate."""
+
+import time
+from collections import namedtuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+import fem
+import fem_cells
+from nhpinn import Coefficients, Correctors, nh_pinn, reconstruct
+from nhpinn_functions import cell_quadrature, centre, checked_values, depends_on_x, field_at, shown, warn
+from nhpinn_tools import bounds, certificates
+from nhpinn_tools.checks import check_executor, check_gradient, check_solve, checked_gradient, checked_points
+from nhpinn_tools.homogenization import lines_of
+from nhpinn_tools.recipes import adam_recipe, fem_recipe, progress, sharp_recipe
+
+# --- for an equation of one's own: solve, certify ---------------------------------------------------
+
+
+# A problem as `solve` makes one of its arguments, see the head of this file.
+Equation = namedtuple("Equation", "coefficient source domain eps period reaction initial final_time dim slow")
+
+
+def solve(
+    coefficient, source, box, eps, *, period=1.0, reaction=None, initial=None, final_time=1.0,
+    recipe="sharp", tolerance=1e-4, seed=0, executor=None,
+):  # fmt: skip
+    """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
+
+    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
+    ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
+    Functions take points (n, dim); the coefficient is written with autograd.numpy.
+    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps; what eps leaves is
+    larger in general.
+    executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
+    with and without (adam trains them together, and needs none).
+
+    Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
+    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.
+    """
+    start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
+    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
+    check_solve(problem, recipe, tolerance, seed)
+    check_executor(executor, coefficient)
+    domain = tuple((float(low), float(high)) for low, high in box)
+    problem = problem._replace(domain=domain, eps=float(eps), period=tuple(map(float, np.broadcast_to(period, dim))))
+    problem = problem._replace(slow=depends_on_x(coefficient, dim, domain, problem.period))
+    field, means, midpoints_an_axis = smooth_field(problem)
+    count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
+    if recipe == "adam":
+        steps = adam_recipe(problem)
+    else:
+        steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor)
+    correctors, coefficients, u0 = nh_pinn(problem, steps._replace(count=count), seed)
+    certificate = tensor_bounds = None
+    if reaction is None:
+        progress("certificate")
+        tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
+        warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
+        if initial is None:
+            certificate = certificates.certificate(problem, correctors, coefficients, u0)
+    progress()
+    warn_of_large(problem, correctors, certificate)
+    seconds = time.perf_counter() - start
+    return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
+
+
+def warn_of_large(problem, correctors, certificate):
+    """Warns where the expansion in eps has not begun to help."""
+    if certificate and certificate.error >= 1:
+        warn(
+            f"error: found a bound of {certificate.error:.3g}, expected one below 1, the error of zero: eps is not "
+            "small against the waves of source and coefficient, or the homogenized equation is not resolved"
+        )
+    if problem.reaction is not None:
+        N = correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
+        if (size := problem.eps * np.abs(N).max()) > 0.1:
+            warn(
+                f"reaction: eps N(x / eps) reaches {size:.2g}, expected at most 0.1: by that part of itself the "
+                "solution oscillates, and the error may be as large; a smaller eps or a weaker reaction has less"
+            )
+
+
+def warn_of_means(tensor, bounds, tolerance):
+    """Warns where the means of step 2 are others than those of the bounds, of more points."""
+    miss = fem_cells.relative_size(tensor - bounds.tensor, bounds.tensor)
+    if miss > max(tolerance, bounds.error):
+        warn(
+            f"coefficient: the homogenized tensor differs by {miss:.2g} from the middle of its bounds, which are "
+            f"{bounds.error:.2g} apart, expected at most {tolerance:g}; it is steep within its cell"
+        )
+
+
+def smooth_field(problem):
+    """What shows that a problem is smooth in y, a field on the unit cell: the coefficient at the centre of the box, or
+    beside a reaction, where that is constant, 2 and more of the reaction.  -> the field, its means at scattered points,
+    the midpoints an axis that resolve it.  Raises ValueError if it jumps."""
+    field = field_at(problem.coefficient, np.array(problem.period), centre(problem.domain))
+    name, reaction = "coefficient" if problem.reaction is None else "reaction", problem.reaction
+    if reaction:
+        size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
+        field = lambda y: 2 + reaction(y * np.array(problem.period)) / size  # noqa: E731
+    try:
+        return field, *bounds.means_and_midpoints(field, problem.dim)
+    except bounds.Unresolved as error:
+        sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
+        raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
+
+
+class Solution(NamedTuple):
+    """What `solve` returns.  Points x are (n, dim); with time, at the final time, or at t, a number or one a point."""
+
+    problem: Equation
+    correctors: Correctors
+    coefficients: Coefficients
+    u0: Callable  # points, with time last -> value, gradient, second derivatives
+    certificate: certificates.Certificate | None
+    bounds: bounds.Bounds | None  # of the homogenized tensor at the centre of the box
+    recipe: str
+    seconds: float
+
+    @property
+    def error(self):
+        """Guaranteed bound of the relative error in the energy norm; None where there is time or a reaction."""
+        return self.certificate and self.certificate.error
+
+    def __call__(self, x, t=None):
+        return self._value_and_gradient(x, t)[0]
+
+    def gradient(self, x, t=None):
+        return self._value_and_gradient(x, t)[1]
+
+    def homogenized(self, x, t=None):
+        return self.u0(self._points(x, t))[0]
+
+    def flux(self, x, t=None):
+        """That of the certificate, which balances the source but for the residual; a grad u where there is none."""
+        points = self._points(x, t)
+        if self.certificate:
+            return self.certificate.flux(points)
+        x = points[:, : self.problem.dim]
+        a = certificates.fine_tensor(self.problem, x)
+        return np.einsum("nij,nj->ni", a, self.gradient(x, t))
+
+    def tensor(self, x):
+        return self.coefficients.tensor(self._inside(x))
+
+    def corrector(self, x, y):
+        x, y = self._inside(x), checked_points("y", y, self.problem.dim)
+        if len(x) != len(y):
+            raise ValueError(f"y: found {len(y)} points, expected as many as x, {len(x)}")
+        return self.correctors.expansion(x, y)[0].T
+
+    def _inside(self, x):
+        x, (low, high) = checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
+        if not len(x):
+            raise ValueError("x: found no points, expected one at least")
+        if np.any((x < low) | (x > high)):
+            raise ValueError(f"x: found points outside of the box {self.problem.domain}, expected them inside")
+        return x
+
+    def _points(self, x, t):
+        x, final = self._inside(x), self.problem.final_time
+        if self.problem.initial is None:
+            if t is not None:
+                raise ValueError(f"t: found {shown(t)}, expected none, since there is no time")
+            return x
+        try:
+            time = np.asarray(final if t is None else t, dtype=float)
+        except (TypeError, ValueError):
+            time = np.array(np.nan)
+        if time.shape not in ((), x.shape[:1]) or not np.all((time >= 0) & (time <= final)):
+            raise ValueError(f"t: found {shown(t)}, expected a time from 0 to {final:g}, or one a point")
+        return np.column_stack([x, np.broadcast_to(time, len(x))])
+
+    def _value_and_gradient(self, x, t):
+        points, d = self._points(x, t), self.problem.dim
+        if self.certificate:
+            return self.certificate.reconstruction(points)
+        (value, slope, second), x = self.u0(points), points[:, :d]
+        expansion = self.correctors.expansion(x, x / self.problem.eps)
+        return reconstruct(self.problem, value, slope[:, :d], second[:, :d, :d], expansion)
+
+    def __str__(self):
+        p, c, x = self.problem, self.certificate, centre(self.problem.domain)
+        count = len(self.correctors.nodes) * (p.dim if p.reaction is None else 1)
+        tensor = lines_of(self.tensor(x[None])[0], " " * 16)
+        text = f"solution by {self.recipe} in {self.seconds:.1f} s, eps = {p.eps:g}, cell problems: {count}"
+        text += f"\ntensor          {tensor}  at {x}"
+        if self.bounds:
+            text += f"\nits bounds      {self.bounds.error:.2g} apart, relative, quadrature included"
+        if p.reaction is not None:
+            text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
+        if c is None:
+            why = "time" if p.initial is not None else "a reaction"
+            return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
+        text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
+        return text + f"\nrelative error  at most {c.error:.3g} in the energy norm"
+
+    __repr__ = __str__
+
+    def plot(self, count=200):
+        """A figure of u and of the homogenized solution, in three dimensions on a middle plane."""
+        import matplotlib.pyplot as plt
+
+        axes = [np.linspace(*pair, count) for pair in self.problem.domain[:2]]
+        x = fem.tensor_grid(axes + [[np.mean(pair)] for pair in self.problem.domain[2:]])
+        figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+        for panel, name, function in zip(panels, ("u", "homogenized"), (self, self.homogenized), strict=True):
+            if len(axes) == 1:
+                panel.plot(axes[0], function(x))
+            else:
+                picture = panel.pcolormesh(*axes, function(x).reshape(count, count).T, shading="gouraud")
+                figure.colorbar(picture, ax=panel)
+                panel.set_aspect("equal")
+            panel.set_title(name)
+        return figure
+
+
+def certify(solution, value, gradient):
+    """Two-sided bounds of the relative energy error of any other candidate for the same equation: lower, upper.
+
+    value(x) -> (n,), gradient(x) -> (n, dim); the candidate need not vanish on the boundary.
+    """
+    if not isinstance(solution, Solution):
+        raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
+    if solution.certificate is None:
+        raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
+    if solution.certificate.norm[1] == 0:
+        raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
+    value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
+    check_gradient(value, gradient, solution.problem)
+    return certificates.certify(solution.certificate, value, gradient)
