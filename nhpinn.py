@@ -33,6 +33,7 @@ from autograd import value_and_grad
 
 import fem
 from nhpinn_functions import (
+    Flux,
     Interpolation,
     at_nodes,
     cell_quadrature,
@@ -362,7 +363,7 @@ def reconstruct(problem, u0, slope, second, expansion):
 
 TOOLS = ("Homogenized", "Solution", "TwoPhase", "certify", "homogenize", "homogenize_at", "solve")
 __version__ = "1.0.0"
-__all__ = ["Coefficients", "Correctors", "Recipe", "State", "Training", "adam", "average_of_flux", "cell_loss",
+__all__ = ["Coefficients", "Correctors", "Flux", "Recipe", "State", "Training", "adam", "average_of_flux", "cell_loss",
            "classical_pinn", "equation_loss", "homogenized_coefficients", "multiscale", "nh_pinn", "paper_recipe",
            "periodic_pairs", "reconstruct", "solve_cells", "solve_equation", "train", *TOOLS]  # fmt: skip
 

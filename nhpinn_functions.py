@@ -8,8 +8,10 @@ ValueError, with the function's own exception as its cause.  Tolerances are rela
 
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
+from itertools import combinations
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -316,6 +318,97 @@ def on_unit_cell(coefficient, period):
 def field_at(coefficient, period, x):
     """The coefficient at one x (dim,) as a function on the unit cell."""
     return on_unit_cell(at_node(coefficient, x), period)
+
+
+# --- the boundary -----------------------------------------------------------------------------------
+
+
+class Flux(NamedTuple):
+    """n . a grad u = h on a face, with its outward normal n: what flows in, through a unit of area.  0: insulated."""
+
+    h: float | Callable = 0.0
+
+
+class Face(NamedTuple):
+    """One side of a box, and what is known of u there: B(u) = b, section 2."""
+
+    axis: int
+    side: int  # 0: low, 1: high
+    at: float  # the coordinate of the face
+    flux: bool  # n . a grad u is known; else u
+    data: Callable  # points (n, dim) of the face -> h or g (n,)
+
+
+def faces_of(boundary, domain):
+    """The faces of a box, low and high of axis after axis: a tuple of Face.
+
+    boundary: pairs parallel to the domain, or one entry for all faces; in one dimension the pair alone as well.  An
+    entry is a value, a number or a function of points, or a Flux.  Raises ValueError or TypeError where it does not
+    fit the domain, where values differ at what two faces share, and where there is no value on any face.
+    """
+    faces = tuple(
+        Face(axis, side, float(domain[axis][side]), isinstance(entry, Flux), data_of(entry))
+        for axis, pair in enumerate(boundary_pairs(boundary, len(domain)))
+        for side, entry in enumerate(pair)
+    )
+    if all(face.flux for face in faces):
+        raise ValueError(
+            "boundary: found fluxes alone, expected a value on one face at least, which fixes the constant"
+        )
+    check_faces(faces, domain)
+    return faces
+
+
+def boundary_pairs(boundary, dim):
+    """One pair of entries an axis."""
+    if not isinstance(boundary, list | tuple) or isinstance(boundary, Flux):
+        return [(boundary, boundary)] * dim
+    pairs = [boundary] if dim == 1 and len(boundary) == 2 else boundary
+    if (
+        len(pairs) != dim
+        or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs)
+        or Flux in map(type, pairs)
+    ):
+        raise ValueError(
+            f"boundary: found {shown(boundary)}, expected {dim} pairs (low, high), one an axis, or one entry"
+        )
+    return pairs
+
+
+def data_of(entry):
+    """What a face is told, as a function of points."""
+    entry = entry.h if isinstance(entry, Flux) else entry
+    if callable(entry):
+        return entry
+    if isinstance(entry, bool) or not isinstance(entry, Real) or not abs(entry) <= LARGEST:
+        raise TypeError(
+            f"boundary: found {shown(entry)}, expected a number, a function of points, or Flux of one of them"
+        )
+    return partial(constant_at, float(entry))
+
+
+def constant_at(value, x):
+    return np.full(len(x), value)
+
+
+def on_face(face, axes):
+    """The points of a face on the grid of these coordinates, one array an axis."""
+    return tensor_grid([*axes[: face.axis], np.array([face.at]), *axes[face.axis + 1 :]])
+
+
+def check_faces(faces, domain):
+    """Raises ValueError for data that are no real numbers, or values that differ where two faces meet."""
+    axes = [np.linspace(low, high, 17) for low, high in domain]
+    size = max(np.abs(checked_values("boundary", face.data, on_face(face, axes))).max() for face in faces)
+    for one, two in combinations([face for face in faces if not face.flux], 2):
+        if one.axis != two.axis:
+            edge = on_face(one, [np.array([two.at]) if i == two.axis else z for i, z in enumerate(axes)])
+            miss = np.abs(one.data(edge) - two.data(edge)).max()
+            if miss > 1e-8 * size:
+                raise ValueError(
+                    f"boundary: values differ by {miss:.3g} where the faces x_{one.axis} = {one.at:g} and x_{two.axis} = "
+                    f"{two.at:g} meet, expected the same there"
+                )
 
 
 # --- what is checked of a problem and of settings-------------------------------------------------------
