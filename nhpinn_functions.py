@@ -352,9 +352,7 @@ def faces_of(boundary, domain):
         for side, entry in enumerate(pair)
     )
     if all(face.flux for face in faces):
-        raise ValueError(
-            "boundary: found fluxes alone, expected a value on one face at least, which fixes the constant"
-        )
+        raise ValueError("boundary: found fluxes alone, expected a value on one face at least, to fix the constant")
     check_faces(faces, domain)
     return faces
 
@@ -364,14 +362,9 @@ def boundary_pairs(boundary, dim):
     if not isinstance(boundary, list | tuple) or isinstance(boundary, Flux):
         return [(boundary, boundary)] * dim
     pairs = [boundary] if dim == 1 and len(boundary) == 2 else boundary
-    if (
-        len(pairs) != dim
-        or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs)
-        or Flux in map(type, pairs)
-    ):
-        raise ValueError(
-            f"boundary: found {shown(boundary)}, expected {dim} pairs (low, high), one an axis, or one entry"
-        )
+    if len(pairs) != dim or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        expected = f"{dim} pairs (low, high), one an axis, or one entry for all faces"
+        raise ValueError(f"boundary: found {shown(boundary)}, expected {expected}")
     return pairs
 
 
@@ -398,16 +391,18 @@ def on_face(face, axes):
 
 def check_faces(faces, domain):
     """Raises ValueError for data that are no real numbers, or values that differ where two faces meet."""
-    axes = [np.linspace(low, high, 17) for low, high in domain]
-    size = max(np.abs(checked_values("boundary", face.data, on_face(face, axes))).max() for face in faces)
+    axes, sizes = [np.linspace(low, high, 17) for low, high in domain], {False: 0.0, True: 0.0}
+    for face in faces:
+        most = np.abs(checked_values("boundary", face.data, on_face(face, axes))).max()
+        sizes[face.flux] = max(sizes[face.flux], most)
     for one, two in combinations([face for face in faces if not face.flux], 2):
         if one.axis != two.axis:
             edge = on_face(one, [np.array([two.at]) if i == two.axis else z for i, z in enumerate(axes)])
             miss = np.abs(one.data(edge) - two.data(edge)).max()
-            if miss > 1e-8 * size:
+            if miss > 1e-8 * sizes[False]:
                 raise ValueError(
-                    f"boundary: values differ by {miss:.3g} where the faces x_{one.axis} = {one.at:g} and x_{two.axis} = "
-                    f"{two.at:g} meet, expected the same there"
+                    f"boundary: values differ by {miss:.3g} where the faces at {one.at:g} of axis {one.axis} and at "
+                    f"{two.at:g} of axis {two.axis} meet, expected the same there"
                 )
 
 
