@@ -196,7 +196,8 @@ class Recipe(NamedTuple):
 
     cells: Callable  # problem, rng -> Correctors
     average: Callable  # a (n, dim, dim), gradients of the correctors (dim, n, dim) -> a* (dim, dim)
-    equation: Callable  # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives
+    # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives; u_0.value(points): value alone
+    equation: Callable
     check: Callable = lambda problem: None  # raises ValueError for settings that do not suit the problem
     count: int | None = None  # of midpoints an axis, of the means in step 2; None: those of `cell_quadrature`
 

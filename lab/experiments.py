@@ -303,7 +303,7 @@ def three_steps(experiment, recipe, seed, errors):
     p, slope, second = u0(test_inputs(experiment))
     found |= {"e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
     if problem.initial is None and problem.reaction is None:
-        found["certified"] = certificates.certificate(problem, correctors, coefficients, u0).error
+        found["certified"] = certificates.certificate(problem, correctors, coefficients, u0.value).error
     nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
     learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
     found["e_a"] = fem.relative_error(learned, wanted)

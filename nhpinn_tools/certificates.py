@@ -416,8 +416,8 @@ def antiderivative(r, weights, count, start):
 def certificate(problem, correctors, coefficients, u0):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
-    problem, correctors, coefficients: records of nhpinn.py and nhpinn_networks.py; u0: a function whose first result at
-    points (n, dim) are values.
+    problem, correctors, coefficients: records of nhpinn.py and nhpinn_networks.py; u0: values alone, a function of
+    points (n, dim).
     """
     box, eps = np.array(problem.domain, dtype=float), problem.eps
     d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
@@ -445,10 +445,10 @@ def macro_tables(box, u0):
     some others: lines, values."""
     d, (count, most, close) = len(box), NODES[len(box)]
     x = np.random.default_rng(0).uniform(*box.T, (100, d))
-    exact = u0(x)[0]
+    exact = u0(x)
     while True:
         nodes = macro_nodes(box, count)
-        lines, values = [spline_line(z) for z in nodes], u0(tensor_grid(nodes))[0].reshape(*[count] * d, 1)
+        lines, values = [spline_line(z) for z in nodes], u0(tensor_grid(nodes)).reshape(*[count] * d, 1)
         miss = np.abs(interpolated(lines, values, x.T, False)[0][0] - exact).max()
         if miss <= close * np.abs(exact).max() or 2 * count - 1 > most:
             break

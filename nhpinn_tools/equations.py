@@ -24,7 +24,7 @@ from scipy.special import erf, erfc, ive
 
 from fem import tensor_grid
 from nhpinn_functions import box_midpoints, checked_values, grid, warn
-from nhpinn_networks import MANY, derivatives, operator_jet
+from nhpinn_networks import MANY, derivatives, operator_jet, values
 from nhpinn_tools.features import Features, composed, factorised, least_squares, product_jet, relative
 
 # --- equations on a box -----------------------------------------------------------------------------
@@ -49,24 +49,34 @@ class Trial(NamedTuple):
     error: float  # estimate of the relative error in L2, at the final time where there is time
 
     def __call__(self, points):
-        slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
         n, d = points.shape
         out = np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
-        for k in np.unique(slab):
-            part = slab == k
-            for array, values in zip(out, derivatives(lambda jet, k=k: self._jet(jet, k), points[part]), strict=True):
-                array[part] = values
+        for part, jet in self._slabs(points):
+            for array, found in zip(out, derivatives(jet, points[part]), strict=True):
+                array[part] = found
         return out
+
+    def value(self, points):
+        out = np.zeros(len(points))
+        for part, jet in self._slabs(points):
+            out[part] = values(jet, points[part])
+        return out
+
+    def _slabs(self, points):
+        """Of each slab in which there are points: which of them, and the jet of u there."""
+        slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
+        for k in np.unique(slab):
+            yield slab == k, partial(self._jet, slab=k)
 
     def _jet(self, jet, slab):
         """The jet of u (channels, n) in one slab."""
-        values = self.features.jet(jet[..., : len(self.domain)]) @ self.series[slab].T
-        u = values[..., 0]
+        series = self.features.jet(jet[..., : len(self.domain)]) @ self.series[slab].T
+        u = series[..., 0]
         if len(self.times):
             s = scaled(jet[..., -1:], [self.times[slab : slab + 2]])[..., 0]
-            for k in range(1, values.shape[-1]):
+            for k in range(1, series.shape[-1]):
                 P = legendre.Legendre.basis(k)
-                u = u + product_jet(composed([s], P(s[0]), [P.deriv()(s[0])], [[P.deriv(2)(s[0])]]), values[..., k])
+                u = u + product_jet(composed([s], P(s[0]), [P.deriv()(s[0])], [[P.deriv(2)(s[0])]]), series[..., k])
         return self.lift(jet) + product_jet(bubble_jet(self.domain, jet), u)
 
 

@@ -61,7 +61,7 @@ def solve(
         tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
         if initial is None:
-            certificate = certificates.certificate(problem, correctors, coefficients, u0)
+            certificate = certificates.certificate(problem, correctors, coefficients, u0.value)
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
@@ -116,7 +116,7 @@ class Solution(NamedTuple):
     problem: Equation
     correctors: Correctors
     coefficients: Coefficients
-    u0: Callable  # points, with time last -> value, gradient, second derivatives
+    u0: Callable  # as in Recipe: points, with time last -> value, gradient, second derivatives
     certificate: certificates.Certificate | None
     bounds: bounds.Bounds | None  # of the homogenized tensor at the centre of the box
     recipe: str
@@ -134,7 +134,7 @@ class Solution(NamedTuple):
         return self._value_and_gradient(x, t)[1]
 
     def homogenized(self, x, t=None):
-        return self.u0(self._points(x, t))[0]
+        return self.u0.value(self._points(x, t))
 
     def flux(self, x, t=None):
         """That of the certificate, which balances the source but for the residual; a grad u where there is none."""

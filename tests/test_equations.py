@@ -87,7 +87,7 @@ def solved(problem, coefficients, tolerance, elements, order=4, steps=400, seed=
         u = equations.solve_equation(problem, coefficients, tolerance, np.random.default_rng(seed))
     x = fem.tensor_grid(axes)
     points = x if problem.initial is None else np.insert(x, problem.dim, problem.final_time, axis=1)
-    return fem.relative_error(u(points)[0], exact), u.error, bool(caught)
+    return fem.relative_error(u.value(points), exact), u.error, bool(caught)
 
 
 # The paper's equations ----------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_what_is_not_reached_is_a_warning(problem, coefficients, monkeypatch):
 def test_a_source_that_is_zero_gives_zero(initial):
     u = equations.solve_equation(equation(zero, initial=initial), constant(1.0), 1e-6, np.random.default_rng(0))
     points = np.random.default_rng(0).random((9, 1 if initial is None else 2)) * 0.1
-    assert u.error == 0 and not any(np.any(part) for part in u(points))
+    assert u.error == 0 and not any(np.any(part) for part in (*u(points), u.value(points)))
 
 
 # The estimate -------------------------------------------------------------------------------------
@@ -217,7 +217,8 @@ def test_the_solution_carries_its_derivatives(timed):
     problem = equation(wave(3.0), SQUARE if not timed else SQUARE[:1], (lambda x: hat(x) ** 2) if timed else None)
     u = equations.solve_equation(problem, constant(np.eye(2 - timed)), 1e-3, np.random.default_rng(0))
     points = np.random.default_rng(1).uniform(0.055, 0.095, (20, 2))  # away from the ends of a slab
-    _, gradient, second = u(points)
+    value, gradient, second = u(points)
+    np.testing.assert_allclose(u.value(points), value, rtol=1e-12, atol=1e-14)
     for i, step in enumerate(1e-3 * np.eye(2)):
         up, down = u(points + step), u(points - step)
         np.testing.assert_allclose((up[0] - down[0]) / 2e-3, gradient[:, i], atol=1e-3)

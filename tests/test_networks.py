@@ -216,3 +216,10 @@ def test_a_batch_of_networks_is_the_networks_one_by_one(seed, dim):
 def test_midpoints_integrate_periodic_functions(period, count):
     y = nhpinn_functions.midpoints(len(period), period, count)
     assert np.all(np.abs(np.exp(2j * np.pi * y / period).mean(axis=0)) < 1e-12) and np.all((y > 0) & (y < period))
+
+
+def test_values_alone_are_those_that_come_with_all_derivatives():
+    rng = np.random.default_rng(3)
+    u = nets.Network(nets.init_network((3, 9, 9, 1), rng))
+    points = rng.uniform(-2, 2, (2500, 3))  # more than one block
+    assert np.allclose(u.value(points), u(points)[0], rtol=1e-13, atol=1e-13)
