@@ -3,8 +3,10 @@
 One sentence names the argument, what was found and what was expected.
 """
 
+import inspect
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from functools import wraps
 
 import numpy as np
 
@@ -21,6 +23,42 @@ from nhpinn_functions import (
     shown,
     tensor_of,
 )
+
+
+def says_what_it_takes(function):
+    """The function; its sentence about an argument that is missing, or that it does not know, names them all."""
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def checked(*args, **kwargs):
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}: {error}, expected {call_of(function)}") from None
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def call_of(function):
+    """How a function is called, for a sentence: its name and its arguments, without their types."""
+    signature, empty = inspect.signature(function), inspect.Parameter.empty
+    parameters = [parameter.replace(annotation=empty) for parameter in signature.parameters.values()]
+    return f"{function.__name__}{signature.replace(parameters=parameters, return_annotation=empty)}"
+
+
+def check_arguments(name, function, arguments, instead=""):
+    """Raises TypeError for a user's function that cannot be called with these arguments, a text such as "x, y".
+
+    instead: what else the user may have meant.
+    """
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*arguments.split(", "))
+    except ValueError:  # one of those that do not say
+        return
+    except TypeError:
+        raise TypeError(f"{name}: found a function of {signature}, expected one of ({arguments}){instead}") from None
 
 
 def check_homogenize(dim, period, recipe, tolerance, seed):
@@ -67,6 +105,9 @@ def check_solve(problem, recipe, tolerance, seed):
             f"coefficient: found {type(problem.coefficient).__name__}, expected a smooth function of x and y; what "
             "takes images and a TwoPhase is homogenize"
         )
+    for name, arguments in (("coefficient", "x, y"), ("source", "x"), ("reaction", "y"), ("initial", "x")):
+        if callable(function := getattr(problem, name)):
+            check_arguments(name, function, arguments)
     check_problem(problem)
     check_cells_fit(problem)
     edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
@@ -100,12 +141,21 @@ def check_gradient(value, gradient, problem):
 
 
 def checked_points(name, points, dim="dim"):
+    """Points (n, dim), finite; one point (dim,) is taken for (1, dim), where dim is known."""
     try:
         points = np.asarray(points, dtype=float)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name}: found {type(points).__name__}, expected points, real numbers (n, {dim})") from error
+    if points.shape == (dim,):
+        points = points[None]
     if points.ndim != 2 or dim not in ("dim", points.shape[1]):
-        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim})")
+        one = "" if dim == "dim" else f", or ({dim},) for one point"
+        raise ValueError(f"{name}: found shape {points.shape}, expected (n, {dim}){one}")
     if not np.all(np.isfinite(points)):
         raise ValueError(f"{name}: not finite everywhere, expected real numbers")
     return points
+
+
+def as_points(points, values):
+    """Values (n, ...) at points (n, dim); without the first axis for one point (dim,)."""
+    return values[0] if np.ndim(points) == 1 else values

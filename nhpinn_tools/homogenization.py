@@ -13,7 +13,15 @@ import fem_cells
 import nhpinn
 from nhpinn_functions import at_node, cell_quadrature, check_periodic, midpoints, on_unit_cell, shown, tensor_of, warn
 from nhpinn_tools import bounds, features, phases
-from nhpinn_tools.checks import check_executor, check_homogenize, checked_points
+from nhpinn_tools.checks import (
+    as_points,
+    call_of,
+    check_arguments,
+    check_executor,
+    check_homogenize,
+    checked_points,
+    says_what_it_takes,
+)
 from nhpinn_tools.images import image_of
 from nhpinn_tools.phases import TwoPhase, coefficient_of
 from nhpinn_tools.recipes import cell_training, counted, element_cells, progress, train_aloud
@@ -22,7 +30,7 @@ from nhpinn_tools.recipes import cell_training, counted, element_cells, progress
 
 
 class Homogenized(NamedTuple):
-    """A homogenized tensor between its bounds, and its correctors."""
+    """A homogenized tensor between its bounds, and its correctors; in units of the coefficient and of y."""
 
     tensor: np.ndarray  # (dim, dim)
     lower: np.ndarray  # (dim, dim): below the homogenized tensor in the Loewner order
@@ -38,12 +46,15 @@ class Homogenized(NamedTuple):
         return self.gap + self.quadrature
 
     def corrector(self, y):
-        """chi_j at any points y (n, dim), periodic, mean zero: (n, j)"""
-        return self.cells(checked_points("y", y, len(self.tensor)))[0][0].T
+        """chi_j at points y (n, dim), or at one (dim,), periodic, mean zero, in units of y: (n, j), or (j,)"""
+        return as_points(y, self.cells(checked_points("y", y, len(self.tensor)))[0][0].T)
 
     def gradient(self, y):
-        """d chi_j / d y_k at any points y (n, dim): (n, j, k); the field of mean e_j is e_j + gradient(y)[:, j]"""
-        return self.cells(checked_points("y", y, len(self.tensor)))[1][0].swapaxes(0, 1)
+        """d chi_j / d y_k at points y (n, dim), or at one: (n, j, k), or (j, k).
+
+        The field of mean e_j is e_j + gradient(y)[:, j].
+        """
+        return as_points(y, self.cells(checked_points("y", y, len(self.tensor)))[1][0].swapaxes(0, 1))
 
     def __str__(self):
         lines = lines_of(self.tensor, "tensor ")
@@ -63,8 +74,9 @@ def lines_of(tensor, prefix):
 TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "two phases": 1e-4}
 
 
+@says_what_it_takes
 def homogenize(
-    coefficient, dim, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, **settings
+    coefficient, dim: int, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, **settings
 ) -> Homogenized:
     """The homogenized tensor of a periodic coefficient, with bounds on both sides.
 
@@ -80,12 +92,18 @@ def homogenize(
 
     The bounds hold for any correctors; a warning says where they stay further apart than the tolerance.  Raises
     ValueError or TypeError for a coefficient outside the theory and for bad settings.
+
+        found = nhpinn.homogenize(lambda y: 2 + np.sin(2 * np.pi * y[:, 0]), dim=2)    # np: autograd.numpy
+        found.tensor, found.lower, found.upper, found.error
     """
     check_homogenize(dim, period, recipe, tolerance, seed)
+    if callable(coefficient):
+        check_arguments("coefficient", coefficient, "y", "; homogenize_at takes one of (x, y)")
     period = np.broadcast_to(np.asarray(period, float), dim)
     kind, solve, coefficient = _way(coefficient, period, recipe, values)
     if unknown := set(settings) - set(nhpinn.Training._fields if kind == "adam" else ()):
-        raise TypeError(f"settings: found {sorted(unknown)}, expected fields of Training, for functions and adam alone")
+        fields = ", whose settings are fields of Training, for functions and recipe='adam' alone"
+        raise TypeError(f"homogenize: found {', '.join(sorted(unknown))}, expected {call_of(homogenize)}{fields}")
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, period, tolerance, seed, **settings)
     if found.recipe == "fem" and kind in ("sharp", "two phases"):
@@ -225,6 +243,7 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     return _scaled_back(found._replace(tensor=tensor, cells=cells), period, "adam")
 
 
+@says_what_it_takes
 def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
     """A slowly varying coefficient at each of the points x (X, m): a list of Homogenized.
 

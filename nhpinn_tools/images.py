@@ -18,10 +18,20 @@ def image_of(coefficient, dim, values=None):
         image = np.asarray(coefficient)
     except ValueError:  # lists of different lengths
         image = np.empty(0, dtype=object)
+    if dim == 2 and image.ndim == 3 and image.shape[2] in (3, 4):
+        raise TypeError(
+            f"coefficient: found a picture in colour, {image.shape[2]} numbers in each of {image.shape[0]} x "
+            f"{image.shape[1]} pixels, expected one in each, as picture[..., 0] or picture.mean(axis=2) has"
+        )
     if values is not None:
         image = _labelled(image, dim, values)
     elif image.dtype.kind == "b":
         raise ValueError("values: found None for a picture of True and False, expected values={False: k_0, True: k_1}")
+    elif image.dtype == np.uint8:
+        raise ValueError(
+            "values: found None for whole numbers from 0 to 255, such as grey levels or labels, expected "
+            "values={label: conductivity, ...}; or picture.astype(float), if they are conductivities"
+        )
     tensors = image.ndim == dim + 2 and image.shape[dim:] == (dim, dim)
     if image.dtype.kind not in "iuf" or not (image.ndim == dim or tensors) or image.size == 0:
         raise TypeError(

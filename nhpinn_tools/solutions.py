@@ -3,8 +3,8 @@
 import time
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,15 @@ import fem_cells
 from nhpinn import Coefficients, Correctors, nh_pinn, reconstruct
 from nhpinn_functions import cell_quadrature, centre, checked_values, depends_on_x, field_at, shown, warn
 from nhpinn_tools import bounds, certificates
-from nhpinn_tools.checks import check_executor, check_gradient, check_solve, checked_gradient, checked_points
+from nhpinn_tools.checks import (
+    as_points,
+    check_executor,
+    check_gradient,
+    check_solve,
+    checked_gradient,
+    checked_points,
+    says_what_it_takes,
+)
 from nhpinn_tools.homogenization import lines_of
 from nhpinn_tools.recipes import adam_recipe, fem_recipe, progress, sharp_recipe
 
@@ -24,10 +32,11 @@ from nhpinn_tools.recipes import adam_recipe, fem_recipe, progress, sharp_recipe
 Equation = namedtuple("Equation", "coefficient source domain eps period reaction initial final_time dim slow")
 
 
+@says_what_it_takes
 def solve(
-    coefficient, source, box, eps, *, period=1.0, reaction=None, initial=None, final_time=1.0,
-    recipe="sharp", tolerance=1e-4, seed=0, executor=None,
-):  # fmt: skip
+    coefficient: Callable, source: Callable, box, eps: float, *, period=1.0, reaction=None, initial=None,
+    final_time=1.0, recipe="sharp", tolerance=1e-4, seed=0, executor=None,
+) -> "Solution":  # fmt: skip
     """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
@@ -40,6 +49,15 @@ def solve(
 
     Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
     no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.
+    Raises ValueError or TypeError, before any work, for arguments that cannot be meant.
+
+        import autograd.numpy as np
+
+        def a(x, y):
+            return 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])
+
+        u = nhpinn.solve(a, lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]), box=[(0, 1), (0, 1)], eps=1 / 8)
+        u([0.5, 0.5]), u.error
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
@@ -110,8 +128,14 @@ def smooth_field(problem):
         raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
 
 
-class Solution(NamedTuple):
-    """What `solve` returns.  Points x are (n, dim); with time, at the final time, or at t, a number or one a point."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution:
+    """What `solve` returns: u itself, its gradient and flux, and how far they may be from those of the equation.
+
+    Points x are (n, dim), or (dim,) for one, whose results lack the axis n; ValueError for points outside of the box.
+    With time, t is one from 0 to the final time, or one a point; None: the final time.  Lengths are in units of the
+    box, so are correctors; all else in those that coefficient and source imply.
+    """
 
     problem: Equation
     correctors: Correctors
@@ -128,31 +152,41 @@ class Solution(NamedTuple):
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
-        return self._value_and_gradient(x, t)[0]
+        """u, by the first-order expansion in eps: (n,)"""
+        return as_points(x, self._value_and_gradient(x, t)[0])
 
     def gradient(self, x, t=None):
-        return self._value_and_gradient(x, t)[1]
+        """d_i u, the derivatives of what solution(x) returns: (n, dim)"""
+        return as_points(x, self._value_and_gradient(x, t)[1])
 
     def homogenized(self, x, t=None):
-        return self.u0.value(self._points(x, t))
+        """u_0, the limit of u for small eps: (n,)"""
+        return as_points(x, self.u0.value(self._points(x, t)))
 
     def flux(self, x, t=None):
-        """That of the certificate, which balances the source but for the residual; a grad u where there is none."""
+        """a grad u, with the sign of the gradient: (n, dim).
+
+        That of the certificate, which balances the source but for the residual; where there is none, a times gradient.
+        """
         points = self._points(x, t)
         if self.certificate:
-            return self.certificate.flux(points)
-        x = points[:, : self.problem.dim]
-        a = certificates.fine_tensor(self.problem, x)
-        return np.einsum("nij,nj->ni", a, self.gradient(x, t))
+            return as_points(x, self.certificate.flux(points))
+        inside, slope = points[:, : self.problem.dim], self._value_and_gradient(x, t)[1]
+        return as_points(x, np.einsum("nij,nj->ni", certificates.fine_tensor(self.problem, inside), slope))
 
     def tensor(self, x):
-        return self.coefficients.tensor(self._inside(x))
+        """The homogenized tensor a*_ij(x): (n, dim, dim)"""
+        return as_points(x, self.coefficients.tensor(self._inside(x)))
 
     def corrector(self, x, y):
-        x, y = self._inside(x), checked_points("y", y, self.problem.dim)
-        if len(x) != len(y):
-            raise ValueError(f"y: found {len(y)} points, expected as many as x, {len(x)}")
-        return self.correctors.expansion(x, y)[0].T
+        """chi_j(x, y), or N(y) beside a reaction, as many points y as x, anywhere: (n, dim), or (n, 1).
+
+        u is about u_0 + eps chi_j(x, x / eps) d_j u_0; chi_j is periodic in y, with mean zero, in units of y.
+        """
+        inside, cell = self._inside(x), checked_points("y", y, self.problem.dim)
+        if len(inside) != len(cell):
+            raise ValueError(f"y: found {len(cell)} points, expected as many as x, {len(inside)}")
+        return as_points(x, self.correctors.expansion(inside, cell)[0].T)
 
     def _inside(self, x):
         x, (low, high) = checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
@@ -203,7 +237,10 @@ class Solution(NamedTuple):
     __repr__ = __str__
 
     def plot(self, count=200):
-        """A figure of u and of the homogenized solution, in three dimensions on a middle plane."""
+        """A figure of u and of the homogenized solution, `count` points an axis, in three dimensions on a middle plane.
+
+        Raises ImportError where there is no matplotlib.
+        """
         import matplotlib.pyplot as plt
 
         axes = [np.linspace(*pair, count) for pair in self.problem.domain[:2]]
@@ -220,10 +257,14 @@ class Solution(NamedTuple):
         return figure
 
 
-def certify(solution, value, gradient):
+@says_what_it_takes
+def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[float, float]:
     """Two-sided bounds of the relative energy error of any other candidate for the same equation: lower, upper.
 
-    value(x) -> (n,), gradient(x) -> (n, dim); the candidate need not vanish on the boundary.
+    value(x) -> (n,), gradient(x) -> (n, dim); the candidate need not vanish on the boundary.  Raises ValueError or
+    TypeError for a solution without a certificate, and for a gradient that is not that of value.
+
+        lower, upper = nhpinn.certify(u, lambda x: network(x), lambda x: its_gradient(x))
     """
     if not isinstance(solution, Solution):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")

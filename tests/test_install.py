@@ -56,8 +56,8 @@ def test_a_wheel_holds_the_method_and_nothing_else(clone, fresh, tmp_path):
     record = next(fresh[1].glob("nhpinn-*.dist-info")) / "RECORD"
     installed = {line.split(",")[0] for line in record.read_text().splitlines()}
     packaged = {str(path.relative_to(ROOT)) for path in ROOT.glob("nhpinn_tools/*.py")}
-    ours = {name for name in installed if name.endswith(".py")}
-    assert ours == {f"{name}.py" for name in MODULES} | packaged
+    ours = {name for name in installed if name.endswith((".py", ".typed"))}
+    assert ours == {f"{name}.py" for name in MODULES} | packaged | {"nhpinn_tools/py.typed"}
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     code = "import tables, nhpinn, fem; print(tables.owner, nhpinn.homogenize.__name__, nhpinn.__file__)"

@@ -451,7 +451,8 @@ WRONG = {
     "coefficient: jumps in y.*TwoPhase": {
         "coefficient": lambda x, y: np.where(y[:, 0] % 1 < 0.4, 1.0, 3.0) + 0 * x[:, 0]
     },
-    "coefficient: raised TypeError": {"coefficient": lambda y: 2 + 0 * y[:, 0]},
+    r"coefficient: found a function of \(y\), expected one of \(x, y\)": {"coefficient": lambda y: 2 + 0 * y[:, 0]},
+    r"source: found a function of \(x, y\), expected one of \(x\)": {"source": lambda x, y: 1 + 0 * x[:, 0]},
     "coefficient: returned shape": {"coefficient": lambda x, y: np.ones((len(x), 3))},
     "coefficient: returned list": {"coefficient": lambda x, y: [1.0] * len(x)},
     "coefficient: found TwoPhase.*homogenize": {"coefficient": nhpinn.TwoPhase(lambda y: y[:, 0], 1.0, 2.0)},

@@ -1,0 +1,113 @@
+"""What a user of the tools meets first: their help, single points, and calls that were meant otherwise."""
+
+import inspect
+import pydoc
+from functools import cache
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import nhpinn
+
+TAU = 2 * np.pi
+PUBLIC = [
+    (tool, name)
+    for tool in (nhpinn.Solution, nhpinn.Homogenized)
+    for name, value in vars(tool).items()
+    if name == "__call__" or (not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)))
+]
+
+
+@pytest.mark.parametrize(("tool", "name"), PUBLIC, ids=lambda value: getattr(value, "__name__", value))
+def test_every_public_method_says_what_it_returns(tool, name):
+    assert inspect.getdoc(getattr(tool, name)), name
+
+
+@pytest.mark.parametrize("name", ["solve", "homogenize", "certify"])
+def test_help_has_an_example_and_types(name):
+    text = pydoc.render_doc(getattr(nhpinn, name), renderer=pydoc.plaintext)
+    assert f"nhpinn.{name}(" in text and "->" in text.splitlines()[2]
+
+
+def test_help_of_a_solution_is_not_that_of_a_tuple():
+    assert "_asdict" not in (text := pydoc.render_doc(nhpinn.Solution, renderer=pydoc.plaintext))
+    assert len(text.splitlines()) < 90
+
+
+def test_the_example_of_solve_runs():
+    text = inspect.getdoc(nhpinn.solve)
+    found = {"nhpinn": nhpinn}
+    exec(inspect.cleandoc(text[text.index("    import") :]), found)
+    assert 0 < found["u"].error < 0.05 and found["u"]([0.5, 0.5]) == found["u"]([[0.5, 0.5]])[0]
+
+
+@cache
+def solution(timed):
+    fields = {"initial": lambda x: 0 * x[:, 0], "tolerance": 1e-2} if timed else {}
+    dim = 1 if timed else 2
+    return nhpinn.solve(lambda x, y: 2 + anp.sin(TAU * y[:, 0]), lambda x: 1 + 0 * x[:, 0], [(0, 1)] * dim, 0.25,
+                        recipe="sharp" if timed else "fem", **fields)  # fmt: skip
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_one_point_has_the_values_of_many_without_their_axis(timed):
+    u = solution(timed)
+    x = np.full(u.problem.dim, 0.3)
+    times = [{}, {"t": 0.5}] if timed else [{}]
+    for method in (u, u.gradient, u.homogenized, u.flux):
+        for options in times:
+            np.testing.assert_array_equal(method(x, **options), method(x[None], **options)[0])
+    np.testing.assert_array_equal(u.tensor(list(x)), u.tensor([x])[0])
+    np.testing.assert_array_equal(u.corrector(x, 7 * x), u.corrector([x], [7 * x])[0])
+    assert np.ndim(u(x)) == 0 and u.gradient(x).shape == x.shape
+
+
+def test_so_it_is_for_correctors_of_homogenize():
+    found = nhpinn.homogenize(lambda y: 2 + anp.sin(TAU * y[:, 0]), 2, recipe="fem")
+    for method in (found.corrector, found.gradient):
+        np.testing.assert_array_equal(method([0.2, 0.9]), method([[0.2, 0.9]])[0])
+
+
+def of_y(y):
+    return 2 + 0 * y[:, 0]
+
+
+def of_both(x, y):
+    return 2 + 0 * y[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: nhpinn.homogenize(of_y, 1, eps=1), r"homogenize: found eps, expected homogenize\(coefficient, dim, "),
+        (lambda: nhpinn.homogenize(of_y), r"homogenize: missing .*'dim', expected homogenize\(coefficient, dim, "),
+        (lambda: nhpinn.homogenize(of_both, 1), r"coefficient: found a function of \(x, y\).*homogenize_at"),
+        (lambda: nhpinn.homogenize_at(of_both), r"homogenize_at: missing .*'points', expected homogenize_at\("),
+        (lambda: nhpinn.solve(of_both, of_y, [(0, 1)]), r"solve: missing .*'eps', expected solve\(coefficient, source"),
+        (lambda: nhpinn.solve(of_y, of_y, [(0, 1)], 0.1), r"coefficient: found a function of \(y\), .*\(x, y\)"),
+        (lambda: nhpinn.solve(of_both, of_y, [(0, 1)], 0.1, epsilon=1), r"solve: .*'epsilon', expected solve\("),
+        (lambda: nhpinn.homogenize(np.ones((5, 7, 3)), 2), "found a picture in colour, 3 numbers in each of 5 x 7"),
+        (lambda: nhpinn.homogenize(np.ones((5, 7, 4), int), 2, values={1: 2.0}), "found a picture in colour, 4"),
+    ],
+)
+def test_a_call_that_was_meant_otherwise_says_what_was_expected(call, sentence):
+    with pytest.raises(TypeError, match=sentence) as found:
+        call()
+    assert "\n" not in str(found.value)
+
+
+def test_grey_levels_are_no_conductivities_unless_that_is_said():
+    picture = np.array([[10, 20, 10], [10, 10, 20]], np.uint8)
+    with pytest.raises(ValueError, match="values: found None for whole numbers from 0 to 255"):
+        nhpinn.homogenize(picture, 2)
+    options = {"tolerance": 0.5}
+    said = nhpinn.homogenize(picture.astype(float), 2, **options)
+    labelled = nhpinn.homogenize(picture, 2, values={10: 10.0, 20: 20.0}, **options)
+    np.testing.assert_array_equal(said.tensor, labelled.tensor)
+
+
+def test_functions_that_do_not_say_their_arguments_are_called():
+    """Those of C, such as numpy's, and partial objects that can take them."""
+    with pytest.raises(ValueError, match="coefficient: "):
+        nhpinn.homogenize(np.sin, 1)
