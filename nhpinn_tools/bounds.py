@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 from scipy.interpolate import CubicHermiteSpline
 
 from fem_cells import relative_size
 from nhpinn_functions import CELL_POINTS, midpoints, tensor_of
+from nhpinn_tools.spectrum import shifted, slopes_at_midpoints, spectrum_of, values_of, waves, without_gradients
 
 # --- bounds of tensors ------------------------------------------------------------------------------
 
@@ -117,35 +117,8 @@ def bounds_on_grid(a, slopes, count, part=slice(None)):
 def divergence_free(flux):
     """The low half of the frequencies of periodic fields (J, d, *grid), without mean and gradient part."""
     d, count = flux.shape[1], flux.shape[-1]
-    axes = tuple(range(2, 2 + d))
-    k = wave_numbers(d, count)
-    square = (k**2).sum(0)
-    square.flat[0] = 1
-    spectrum = fft.fftn(flux, axes=axes)
-    spectrum -= k * (np.sum(k * spectrum, axis=1) / square)[:, None]
-    spectrum *= np.all(np.abs(k) < count / 4, axis=0)
-    spectrum[(..., *[0] * d)] = 0
-    return fft.ifftn(spectrum, axes=axes, overwrite_x=True).real
-
-
-def wave_numbers(d, count):
-    return np.stack(np.meshgrid(*[fft.fftfreq(count, 1 / count)] * d, indexing="ij"))
-
-
-def interpolated_slopes(values, finer):
-    """Gradients of the trigonometric polynomials through values (J, *[n] * d) at the midpoints of n ** d boxes of the
-    unit cell, at the midpoints of finer ** d boxes: (J, finer ** d, d)."""
-    count, d = values.shape[-1], values.ndim - 1
-    axes, k = tuple(range(1, d + 1)), wave_numbers(d, count)
-    spectrum = fft.fftn(values, axes=axes) * (finer / count) ** d
-    spectrum *= np.all(np.abs(k) < count / 2, axis=0) * np.exp(-1j * np.pi * k.sum(0) * (1 / count - 1 / finer))
-    place = np.ix_(range(len(values)), *[fft.fftfreq(count, 1 / count).astype(int) % finer] * d)
-    slopes = np.empty((len(values), finer**d, d))
-    for i in range(d):
-        padded = np.zeros((len(values), *[finer] * d), complex)
-        padded[place] = spectrum * (2j * np.pi * k[i])
-        slopes[..., i] = fft.ifftn(padded, axes=axes, overwrite_x=True).real.reshape(len(values), -1)
-    return slopes
+    s = without_gradients(spectrum_of(flux, d))
+    return values_of(s._replace(modes=s.modes * np.all(np.abs(waves(d, count)) < count / 4, axis=0)))
 
 
 def scattered_means(field, dim):
@@ -185,21 +158,15 @@ def resolution(field, dim, means):
         if means_apart(a, means) <= RESOLVED:
             shift = SHIFT * np.arange(1, dim + 1) / count
             between = tensor_of(field, midpoints(dim, 1.0, count) + shift)
-            if np.abs(shifted(a, count, shift) - between).max() <= 0.05 * np.ptp(a, axis=0).max() + 1e-9 * a.max():
+            grid = np.moveaxis(a, 0, -1).reshape(dim, dim, *[count] * dim)
+            found = np.moveaxis(values_of(shifted(spectrum_of(grid, dim), shift)).reshape(dim, dim, -1), -1, 0)
+            if np.abs(found - between).max() <= 0.05 * np.ptp(a, axis=0).max() + 1e-9 * a.max():
                 return count
         count *= 2
     raise Unresolved(
         f"coefficient: jumps, or varies faster than {FINEST[dim]} points an axis and {SCATTERED} scattered points "
         "resolve; expected a smooth one, a TwoPhase, or an array of pixels"
     )
-
-
-def shifted(a, count, shift):
-    """The trigonometric interpolant of values (n, ...) at the midpoints of count ** d boxes, at points shifted."""
-    d, axes = len(shift), tuple(range(len(shift)))
-    turn = np.exp(2j * np.pi * np.tensordot(shift, wave_numbers(d, count), 1))
-    values = a.reshape(*[count] * d, -1)
-    return fft.ifftn(fft.fftn(values, axes=axes) * turn[..., None], axes=axes).real.reshape(a.shape)
 
 
 def means_and_midpoints(field, dim):
@@ -221,7 +188,7 @@ def tensor_bounds(field, chi, means, count, tolerance):
     d = chi.ndim - 1
     count = max(2 * chi.shape[-1], count)
     while True:
-        found = _bounds_by(field, interpolated_slopes(chi, count), count, means)
+        found = _bounds_by(field, slopes_at_midpoints(spectrum_of(chi, d), count), count, means)
         if found.quadrature <= tolerance or 2 * count > FINEST[d]:
             return found
         count *= 2

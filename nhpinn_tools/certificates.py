@@ -46,12 +46,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy import fft
 from scipy.interpolate import make_interp_spline
 
 from fem import gauss, tensor_grid
 from nhpinn_functions import at_node, checked_values, midpoint_axes, midpoints, tensor_of
-from nhpinn_tools.bounds import CELLS, interpolated_slopes, wave_numbers
+from nhpinn_tools.bounds import CELLS
+from nhpinn_tools.spectrum import fluxes_potential, slopes_at_midpoints, spectrum_of
 
 # --- certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary --
 
@@ -134,18 +134,6 @@ def interpolated(lines, values, axes, grid, second=False):
     return along(), np.array([along(i) for i in range(d)]), seconds
 
 
-def fluxes_potential(flux, period):
-    """phi_ki, k < i, (pairs, C, m, ...) of periodic fluxes (C, d, m, ...): d_k phi_ki: flux less mean, gradient."""
-    d, axes = flux.shape[1], tuple(range(2, flux.ndim))
-    m = flux.shape[-1]
-    k = 2j * np.pi * wave_numbers(d, m) / np.reshape(period, (d, *[1] * d))
-    square = (k**2).sum(0)
-    square.flat[0] = 1
-    n = fft.fftn(flux, axes=axes) / square  # lap n = flux, but for the mean, which k takes away
-    phi = [k[p] * n[:, i] - k[i] * n[:, p] for p, i in combinations(range(d), 2)]
-    return fft.ifftn(np.reshape(phi, (-1, len(flux), *[m] * d)), axes=axes).real
-
-
 def micro_line(fourier, nodal, eps, x, order):
     """Waves of x / eps times the `nodal` weights at x, as functions of x of one axis, or eps times their derivatives:
     (n, m X)."""
@@ -164,7 +152,7 @@ def micro_tables(coefficient, correctors, period, eps):
     tables, sizes = [], []
     for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
         chi = chi.reshape(d, *[m] * d)
-        slopes = interpolated_slopes(chi, m) / period  # (j, n, k)
+        slopes = slopes_at_midpoints(spectrum_of(chi, d), m) / period  # (j, n, k)
         a = tensor_of(at_node(coefficient, x), y)
         flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
         tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))

@@ -1,0 +1,143 @@
+"""Periodic functions by their Fourier coefficients: shift, refine, differentiate, project; series at any points.
+
+Values are those at the midpoints of n ** d equal boxes of the unit cell, arrays (..., n, ..., n).  Their spectrum
+stands for the trigonometric polynomial through them; where n is even, its fastest wave, which has no derivative on the
+grid, is left out wherever it matters.
+"""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft
+
+NUMBERS = 10**6  # that an array has, about, on the way to values at scattered points
+ROUNDING = 1e-12  # of functions of the size of one: smaller waves are rounding
+
+
+class Spectrum(NamedTuple):
+    modes: np.ndarray  # (..., n, ..., n // 2 + 1): as of scipy.fft.rfftn over the last d axes
+    d: int
+    n: int
+
+
+def waves(d, n):
+    """The integer wave vectors k of the modes: (d, n, ..., n // 2 + 1)."""
+    whole, half = fft.fftfreq(n, 1 / n), np.arange(n // 2 + 1.0)
+    return np.stack(np.meshgrid(*[whole] * (d - 1), half, indexing="ij"))
+
+
+def spectrum_of(values, d):
+    return Spectrum(fft.rfftn(values, axes=range(-d, 0)), d, values.shape[-1])
+
+
+def values_of(s):
+    """(..., n, ..., n)"""
+    return fft.irfftn(s.modes, s=(s.n,) * s.d, axes=range(-s.d, 0))
+
+
+def shifted(s, shift):
+    """The spectrum of y -> u(y + shift), shift (d,)."""
+    return s._replace(modes=s.modes * np.exp(2j * np.pi * np.tensordot(shift, waves(s.d, s.n), 1)))
+
+
+def refined(s, n):
+    """The spectrum of the same functions for n ** d boxes; for fewer than before, without the waves that are faster
+    than these show."""
+    m = (min(s.n, n) - 1) // 2  # the fastest wave that is kept
+    k = np.arange(-m, m + 1)
+    old, new = (np.ix_(*[k % count] * (s.d - 1), k[m:]) for count in (s.n, n))
+    between = np.full(s.d, 0.5 / n - 0.5 / s.n)  # from midpoints to midpoints
+    modes = np.zeros((*s.modes.shape[: -s.d], *waves(s.d, n).shape[1:]), complex)
+    modes[(..., *new)] = shifted(s, between).modes[(..., *old)] * (n / s.n) ** s.d
+    return Spectrum(modes, s.d, n)
+
+
+def gradient(s):
+    """(..., d, n, ..., n // 2 + 1)"""
+    k = waves(s.d, s.n)
+    return s._replace(modes=s.modes[(..., None, *[slice(None)] * s.d)] * (2j * np.pi * k * (2 * np.abs(k) < s.n)))
+
+
+def slopes_at_midpoints(s, n):
+    """The gradients of functions (J, ...) at the midpoints of n ** d boxes: (J, n ** d, d)."""
+    return np.moveaxis(values_of(gradient(refined(s, n))).reshape(len(s.modes), s.d, -1), 1, 2)
+
+
+def without_gradients(s):
+    """Fields (..., d, n, ...) without their means and their gradient parts: what is left has no divergence."""
+    k = waves(s.d, s.n)
+    square = np.sum(k**2, axis=0)
+    square.flat[0] = 1
+    along = np.sum(k * s.modes, axis=-s.d - 1) / square
+    modes = s.modes - k * along[(..., None, *[slice(None)] * s.d)]
+    modes[(..., *[0] * s.d)] = 0
+    return s._replace(modes=modes)
+
+
+def fluxes_potential(flux, period):
+    """phi_ki, k < i, (pairs, J, n, ...) of fluxes (J, d, n, ...) in a cell of these periods: d_k phi_ki is the flux
+    less its mean and its gradient part."""
+    s = spectrum_of(flux, len(period))
+    k = 2j * np.pi * waves(s.d, s.n) / np.reshape(period, (s.d, *[1] * s.d))
+    square = np.sum(k**2, axis=0)
+    square.flat[0] = 1
+    modes = s.modes / square  # those of m, lap m = flux, but for the mean, which k takes away
+    phi = [k[p] * modes[:, i] - k[i] * modes[:, p] for p, i in combinations(range(s.d), 2)]
+    return values_of(s._replace(modes=np.reshape(phi, (-1, *modes[:, 0].shape))))
+
+
+# --- series: at any points --------------------------------------------------------------------------
+
+
+def line(count, x, order=0):
+    """1, cos 2 pi x, cos 4 pi x, ..., sin 2 pi x, ..., or their derivatives: (n, count), for an odd count."""
+    k = 2 * np.pi * np.arange(1, count // 2 + 1)
+    angle = np.outer(x % 1, k) + order * np.pi / 2
+    parts = [np.full((len(x), 1), float(order == 0)), k**order * np.cos(angle), k**order * np.sin(angle)]
+    return np.concatenate(parts, axis=1)
+
+
+class Series(NamedTuple):
+    """Periodic functions by their coefficients in products of `line`, one an axis, of y_i / period_i."""
+
+    coefficients: np.ndarray  # (..., m_1, ..., m_d), odd counts
+    period: np.ndarray  # (d,)
+
+    def __call__(self, y):
+        """Values (..., n) and gradients (..., n, d) at any points y (n, d)."""
+        d = len(self.period)
+        batch, counts = self.coefficients.shape[:-d], self.coefficients.shape[-d:]
+        table = np.moveaxis(self.coefficients.reshape(-1, *counts), 0, 1)  # (m_1, Q, m_2, ...)
+        most = max(1, NUMBERS // (2 * table[0].size))
+        parts = [self._at(table, part) for part in np.array_split(y / self.period, max(1, -(-len(y) // most)))]
+        value, slope = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+        return value.reshape(*batch, -1), (slope / self.period).reshape(*batch, -1, d)
+
+    def _at(self, table, y):
+        d, counts = y.shape[1], self.coefficients.shape[-y.shape[1] :]
+        lines = [[line(m, y[:, i], order) for order in (0, 1)] for i, m in enumerate(counts)]
+
+        def along(*orders):
+            part = first[orders[0]]
+            for (value, slope), order in zip(lines[1:], orders[1:], strict=True):
+                part = np.einsum("na,nqa...->nq...", slope if order else value, part)
+            return part.T
+
+        first = [np.tensordot(each, table, 1) for each in lines[0]]
+        return along(*[0] * d), np.stack([along(*unit) for unit in np.eye(d, dtype=int)], axis=-1)
+
+
+def series_of(values, period):
+    """The Series of functions with these values (..., n, ..., n), n odd, at the midpoints of a cell of these periods
+    (d,), without the fast waves that are rounding."""
+    d, n = len(period), values.shape[-1]
+    back = line(n, (np.arange(n) + 0.5) / n) * np.append(1, np.full(n - 1, 2)) / n
+    for axis in range(-d, 0):
+        values = np.moveaxis(np.tensordot(values, back, (axis, 0)), -1, axis)
+    for axis in range(-d, 0):
+        sizes = np.moveaxis(np.abs(values), axis, 0).reshape(n, -1).max(axis=1)
+        fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > ROUNDING)
+        count = fast[-1] + 1 if len(fast) else 0
+        values = np.take(values, np.r_[: 1 + count, 1 + n // 2 : 1 + n // 2 + count], axis)  # cosines, sines
+    return Series(values, np.asarray(period, float))
