@@ -230,7 +230,7 @@ def test_any_candidate_lies_between_its_bounds(known, seed, size, trace):
 def test_the_reconstruction_itself_has_the_bound_of_the_certificate(larger_cells):
     c = larger_cells[1]
     lower, upper = certificates.certify(c, *(lambda x, k=k: c.reconstruction(x)[k] for k in (0, 1)))
-    assert lower == 0
+    assert lower < 1e-7  # D is E but for rounding, of which it may be the root
     assert upper == pytest.approx(c.error, rel=1e-3)
 
 
