@@ -52,7 +52,7 @@ def homogenized(experiment):
         def coefficients(x):
             return *tensor_and_divergence(field, x), 0.0
 
-    w = experiments.homogenized_solution(problem, field, 0.0).on_grid(*experiments.test_axes(experiment))
+    w = experiments.homogenized_solution(problem, field, 0.0).on_grid(*experiments.error_axes(experiment))
     errors = {"homogenized": experiments.solution_errors(experiment, {"e3": w})}
 
     def run(settings, options, rng):

@@ -2,10 +2,10 @@
 
 settings      of a task: its budget, its trainings, its random numbers
 experiments   the paper's experiments: what a task computes      studies   why they come out as they do
-training      trainings recorded, saved and continued
-averages, minimisers   what a loss sees: averaged over the cells, and minimised exactly
+training      trainings recorded, saved and continued            minimisers   what a loss learns, without an optimizer
 tasks         all methods as one table                           own       problems of one's own, from a file
 runner        tasks in processes                                 files     results and checkpoints on disk
+progress      how much work there is, and how much is done
 tables, panels, figures, claims, report, page.html     what is shown, from saved results alone
 overview      the picture of the README, of networks trained anew
 published     what the documents show: docs/results/, CLAIMS.md, the tables of the pages

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import claims, figures, files, own, report, runner, tables, tasks
+from lab import claims, figures, files, own, progress, report, runner, tables, tasks
 from lab.settings import BUDGETS
 from problems import EXPERIMENTS
 
@@ -72,7 +72,7 @@ def parse(argv):
     if args.verify and not os.path.isdir(args.verify / "tasks"):
         parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
     try:
-        args.experiments = own.known(args.problem)
+        args.experiments = own.experiments(args.problem)
     except ValueError as error:
         parser.error(f"--problem: {error}")
     pictures = {drawing.name for drawing in figures.drawings(EXPERIMENTS)}
@@ -124,63 +124,12 @@ def print_list(experiments):
 # ---------------------------------------------------------------------------------------------------
 
 
-def announcer(work, results, stems, jobs):
-    """A function that shows progress: a bar on a terminal, else one line for each task that ends.
-
-    work: an estimate for every task, in any unit.  stems: where those that are run keep their checkpoints.
-    """
-    start, total = time.perf_counter(), sum(work.values())
-    ended, since, live = dict.fromkeys(results, 0.0), {}, sys.stderr.isatty()
-
-    def announce(task, running=()):
-        if task is not None and not live:
-            result = results[task]
-            state = f"failed: {result['error']}" if "error" in result else f"{result['seconds']:.1f} s"
-            print(f"[{len(results)}/{len(work)}] {tables.label(task)}: {state}", flush=True)
-        if live:
-            now = time.perf_counter()
-            ended.update({task: result["seconds"] for task, result in results.items() if task not in ended})
-            at_work = {t: (now - since.setdefault(t, now), files.progress(stems[t])) for t in running}
-            done, left = progress_of(work, ended, at_work, jobs)
-            bar = "#" * (filled := round(30 * done / total)) + "." * (30 - filled)
-            left = "estimating" if left is None else f"{left:.0f} s left"
-            text = f"\r[{bar}] {len(results)}/{len(work)} tasks, {now - start:.0f} s, {left}   "
-            print(text, end="\n" if len(results) == len(work) else "", file=sys.stderr, flush=True)
-
-    return announce
-
-
-def progress_of(work, ended, running, jobs):
-    """-> the work that is done, and the seconds until all is done: None before any speed has been measured.
-
-    work: {task: estimate}, in the order in which they start.  ended: {task: its seconds, 0 where they say nothing}.
-    running: {task: (its seconds so far, the part of its trainings that is done, or 0)}.
-    """
-    known = sum(work[task] for task, seconds in ended.items() if seconds)
-    known += sum(work[task] * part for task, (_, part) in running.items())
-    spent = sum(ended.values()) + sum(seconds for seconds, part in running.values() if part)
-    done = sum(work[task] for task in ended)
-    if not (known and spent):
-        return done, None
-    a_unit, busy = spent / known, []  # seconds
-    for task, (seconds, part) in running.items():
-        expected = work[task] * a_unit
-        done += work[task] * (part or min(seconds / expected, 0.95))
-        # its own speed counts the more, the more of it is done: its whole time is between `expected` and seconds / part
-        busy.append((1 - part) * (seconds + (1 - part) * expected) if part else max(expected - seconds, 0.0))
-    busy = sorted([0.0] * jobs + busy)[-max(jobs, len(busy)) :]  # until each process is free
-    for task in work:
-        if task not in ended and task not in running:
-            busy = sorted([busy[0] + work[task] * a_unit, *busy[1:]])
-    return done, busy[-1]
-
-
 def run(args):
     """Run the tasks whose results are not there yet; write and print the tables.  -> exit status"""
     start, folder, results = time.perf_counter(), (args.out / "checkpoints").resolve(), {}
     picked = {name: args.experiments[name] for name in args.only}
     planned = tasks.plan(picked, args.methods, range(args.seed, args.seed + args.seeds), args.budget)
-    names = {task: tasks.name_of(task, picked[task.problem]) for task in planned}
+    names = {setup.task: tasks.name_of(setup) for setup in planned}
     for task, name in names.items():
         path = files.result_path(args.out, name)
         if args.fresh:
@@ -192,8 +141,8 @@ def run(args):
     if results:
         print(f"{len(results)} of {len(names)} results are in {args.out} already; --fresh runs them again", flush=True)
     missing = {task: folder / name for task, name in names.items() if task not in results}
-    work = {task: tasks.work(task, picked[task.problem]) for task in planned}
-    progress = announcer(work, results, missing, args.jobs)
+    work = {setup.task: progress.work(setup) for setup in planned}
+    show = progress.announcer(work, results, missing, args.jobs)
 
     def announce(task, result, running):
         if task is not None:
@@ -202,7 +151,7 @@ def run(args):
             if "error" not in result:
                 files.save(result, files.result_path(args.out, names[task]))
                 files.remove_checkpoints(missing[task])
-        progress(task, running)
+        show(task, running)
 
     if missing:
         folder.mkdir(exist_ok=True)
@@ -210,7 +159,7 @@ def run(args):
             runner.run_tasks({t: job(args, t, stem) for t, stem in missing.items()}, executors, announce)
         with suppress(OSError):  # not empty: a failed task can go on from what is there
             folder.rmdir()
-    return conclude(args, names, {task: results[task] for task in planned}, len(missing), time.perf_counter() - start)
+    return conclude(args, names, {task: results[task] for task in names}, len(missing), time.perf_counter() - start)
 
 
 def job(args, task, stem=None):
@@ -286,7 +235,7 @@ def verify(args):
         if "least" in saved[task]:  # a published one
             result = json.loads(json.dumps(files.reduced(result, args.experiments[task.problem].problem.dim)))
         found = runner.differences(saved[task], result)
-        print(f"{tables.label(task)}: {'; '.join(found) or 'the same numbers'}", flush=True)
+        print(f"{task}: {'; '.join(found) or 'the same numbers'}", flush=True)
         if found:
             differing.append(task)
 

@@ -12,7 +12,7 @@ and v the one with finite element coefficients:
 
     e1 = |p - u_eps| / |u_eps|   e2 = |w - u_eps| / |u_eps|   e3 = |p - w| / |w|   e4 = |v - u_eps| / |u_eps|
 
-A method is a function of (experiment, task, checkpoints) that returns a dictionary of plain data; see tasks.py.
+A method is a function of (Setup, checkpoints) that returns a dictionary of plain data; see settings.py and tasks.py.
 """
 
 import time
@@ -24,8 +24,7 @@ import numpy as np
 import fem
 import fem_cells
 import nhpinn
-from lab.averages import coarse_mesh_failure
-from lab.settings import few, settings_of, stream
+from lab.minimisers import coarse_mesh_failure
 from lab.training import final_averages, no_checkpoints, recorder
 from nhpinn import Correctors
 from nhpinn_functions import at_node, centre, grid, midpoints, one_node, spline_weights
@@ -45,18 +44,19 @@ CELL_CONVERGENCE = [(order, n) for order in (1, 2, 4, 8) for n in (4, 8, 16, 32)
 ELEMENTS_A_PERIOD = {1: 8, 2: 6, 3: 2}  # of the fine-scale solution, by dimension
 
 
-def test_axes(experiment):
+def error_axes(experiment):
+    """The paper's test grid, on which errors are measured: an array of coordinates for every axis."""
     return [np.linspace(low, high, experiment.test_points) for low, high in experiment.problem.domain]
 
 
-def test_grid(experiment):
-    """The test points (n, dim), last axis fastest."""
+def error_points(experiment):
+    """Its points (n, dim), last axis fastest."""
     return grid(experiment.problem.domain, experiment.test_points)
 
 
-def test_inputs(experiment):
-    """The test points as inputs of a network: with the final time where there is time."""
-    problem, points = experiment.problem, test_grid(experiment)
+def error_inputs(experiment):
+    """Its points as inputs of a network: with the final time where there is time."""
+    problem, points = experiment.problem, error_points(experiment)
     return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
 
 
@@ -107,7 +107,7 @@ def reference(problem, refinement):
 
 def fine_values(experiment, refinement=1.0):
     """u_eps on the test grid."""
-    return reference(experiment.problem, refinement)[0].on_grid(*test_axes(experiment))
+    return reference(experiment.problem, refinement)[0].on_grid(*error_axes(experiment))
 
 
 @lru_cache(maxsize=8)
@@ -161,7 +161,7 @@ def corrected_errors(experiment, fine, homogenized, correctors):
     norm, over the whole domain and over its interior, one period away from the boundary, if that has test points.
     -> {name: error}, values of the reconstruction
     """
-    problem, x, (u, u_slope, _) = experiment.problem, test_grid(experiment), fine
+    problem, x, (u, u_slope, _) = experiment.problem, error_points(experiment), fine
     expansion = correctors.expansion(x, x / problem.eps)
     value, corrected_slope = nhpinn.reconstruct(problem, *homogenized, expansion)
     (low, high), slope = np.transpose(problem.domain), homogenized[1]
@@ -182,7 +182,7 @@ def relative_errors(values, references):
 
 def solution_errors(experiment, references, factor=1.0):
     """A function of the parameters of N: relative errors of factor * N against each reference on the test grid."""
-    points = test_inputs(experiment)
+    points = error_inputs(experiment)
     return lambda params: relative_errors(factor * network(params, points.astype(params[0][0].dtype)), references)
 
 
@@ -247,9 +247,10 @@ def of_trainings(settings, histories, **rest):
 # ---------------------------------------------------------------------------------------------------
 
 
-def run_fem(experiment, task, checkpoints=no_checkpoints):
+def run_fem(setup, checkpoints=no_checkpoints):
     """The references at three refinements, so that a reader sees which digits stand still."""
-    problem, checks, axes = experiment.problem, [], test_axes(experiment)
+    experiment, problem = setup.experiment, setup.problem
+    checks, axes = [], error_axes(experiment)
     for refinement in (0.5, 1.0, 2.0):
         fine, elements = reference(problem, refinement)
         coefficients = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
@@ -259,17 +260,18 @@ def run_fem(experiment, task, checkpoints=no_checkpoints):
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
     if not problem.slow and problem.dim < 3:
-        result["cells"], result["clock"] = cell_convergence(problem, task)
+        result["cells"], result["clock"] = cell_convergence(setup)
     if problem.name == "const1d":
         ratio, error = coarse_mesh_failure()
         result["coarse_mesh"] = {"ratio": ratio, "error": error}
     return result
 
 
-def cell_convergence(problem, task):
+def cell_convergence(setup):
     """Finite elements on the cell problem, what networks have to be compared with: errors, {"cells": seconds}."""
-    exact, axes, rows, seconds = cell_reference(problem), cell_grid(problem), [], []
-    for order, elements in few(CELL_CONVERGENCE, task):
+    problem, rows, seconds = setup.problem, [], []
+    exact, axes = cell_reference(problem), cell_grid(problem)
+    for order, elements in setup.few(CELL_CONVERGENCE):
         start = time.perf_counter()
         field = cell_fields(problem, centre(problem.domain), elements, order)
         seconds.append(time.perf_counter() - start)
@@ -277,34 +279,69 @@ def cell_convergence(problem, task):
     return rows, {"cells": seconds}
 
 
-def three_steps(experiment, recipe, seed, errors):
-    """The three steps by a recipe: quantities, fields, coefficients and seconds of a result, and u_0.
+def run_sharp(setup, checkpoints=no_checkpoints):
+    """The three steps by the recipe `sharp`."""
+    problem, tolerance, start = setup.problem, setup.experiment.tolerance, time.perf_counter()
+    recipe = recipes.sharp_recipe(tolerance)
+    cell_rng, equation_rng = np.random.default_rng(setup.stream("sharp")).spawn(2)
+    correctors = recipe.cells(problem, cell_rng)  # step 1
+    seconds = {"cell": time.perf_counter() - start}
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors, recipe.average)  # step 2
+    u0 = recipe.equation(problem, coefficients, equation_rng)  # step 3
+    w = homogenized_values(setup.experiment, coefficients)
+    result = of_steps(setup.experiment, correctors, coefficients, w, u0)
+    settings = {"sharp": {"tolerance": tolerance}}
+    return {"recipe": "sharp", **result, "seconds_by_part": seconds, "settings": settings}
 
-    errors: is given the errors that a training of step 3 can record, see training.recorder.
-    """
-    problem, axes = experiment.problem, test_axes(experiment)
-    fine, exact = derivatives_of(reference(problem, 1.0)[0], axes), fem_coefficients(problem, CELL_ELEMENTS)
-    found, u, dim, seconds, w = {}, fine[0], problem.dim, {}, None
 
-    def cells(problem, rng):
-        start = time.perf_counter()
-        correctors = recipe.cells(problem, rng)
-        seconds["cell"] = time.perf_counter() - start
-        return correctors
+def run_adam(setup, checkpoints=no_checkpoints):
+    """The three steps by the paper's recipe, and transfer learning: the classical PINN from step 3 on."""
+    experiment, problem, histories, start = setup.experiment, setup.problem, {}, time.perf_counter()
+    (cell, _), (homogenized, _), (classical, of_transfer) = (
+        setup.trainings[part] for part in ("cell", "homogenized", "classical")
+    )
+    options = {part: options for part, (_, options) in setup.trainings.items()} | {"transfer": of_transfer}
+    errors = {"cell": corrector_errors(problem)}
 
-    def equation(problem, coefficients, rng):
-        nonlocal w
-        w = homogenized_solution(problem, coefficients.tensor, coefficients.reaction).on_grid(*axes)
-        found["e2"] = fem.relative_error(w, u)
-        errors["homogenized"] = solution_errors(experiment, {"e1": u, "e3": w})
-        return recipe.equation(problem, coefficients, rng)
+    def train(name, *rest):
+        return recorder(options[name], errors, histories, checkpoints)(name, *rest)
 
-    correctors, coefficients, u0 = nhpinn.nh_pinn(problem, recipe._replace(cells=cells, equation=equation), seed)
-    p, slope, second = u0(test_inputs(experiment))
-    found |= {"e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
+    cell_rng, equation_rng = np.random.default_rng(setup.stream("nhpinn")).spawn(2)
+    nodes = nhpinn.slow_nodes(problem, homogenized.points)
+    correctors = nhpinn.solve_cells(problem, cell, cell_rng, nodes, train)  # step 1
+    seconds = {"cell": time.perf_counter() - start}
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors, nhpinn.average_of_flux)  # step 2
+    u, w = fine_values(experiment), homogenized_values(experiment, coefficients)
+    errors["homogenized"] = solution_errors(experiment, {"e1": u, "e3": w})
+    u0 = nhpinn.solve_equation(problem, coefficients, homogenized, equation_rng, train=train)  # step 3
+
+    errors["transfer"] = solution_errors(experiment, {"transfer": u})
+    rng = np.random.default_rng(setup.stream("transfer"))
+    nhpinn.classical_pinn(problem, classical, rng, u0.params, lambda name, *rest: train("transfer", *rest))
+    result = of_steps(experiment, correctors, coefficients, w, u0) | {"seconds_by_part": seconds}
+    for name, history in histories.items():  # in place of the errors at the end
+        result["quantities"] |= final_averages(history, options[name])
+    return of_trainings(setup.trainings, histories, **result, clock={"cell": histories["cell"].seconds})
+
+
+def homogenized_values(experiment, coefficients):
+    """w: finite elements with the coefficients of NH-PINN, on the test grid."""
+    w = homogenized_solution(experiment.problem, coefficients.tensor, coefficients.reaction)
+    return w.on_grid(*error_axes(experiment))
+
+
+def of_steps(experiment, correctors, coefficients, w, u0):
+    """Quantities, fields and coefficients of a result of the three steps; w: see homogenized_values."""
+    problem, dim = experiment.problem, experiment.problem.dim
+    fine = derivatives_of(reference(problem, 1.0)[0], error_axes(experiment))
+    u, (p, slope, second) = fine[0], u0(error_inputs(experiment))
+    found = {"e2": fem.relative_error(w, u), "e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
     if problem.initial is None and problem.reaction is None:
         found["certified"] = certificates.certificate(problem, correctors, coefficients, u0.value).error
-    nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
+    nodes, exact = (
+        nhpinn.slow_nodes(problem, experiment.homogenized["points"]),
+        fem_coefficients(problem, CELL_ELEMENTS),
+    )
     learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
     found["e_a"] = fem.relative_error(learned, wanted)
     corrected, values = corrected_errors(experiment, fine, (p, slope[:, :dim], second[:, :dim, :dim]), correctors)
@@ -313,48 +350,15 @@ def three_steps(experiment, recipe, seed, errors):
         cell = cell_reference(problem)
         fields |= {"corrector": correctors.cells(cell.points)[0][0], "corrector_reference": cell.values}
         found |= cell.errors(fields["corrector"])
-    result = {
-        "quantities": found,
-        "fields": fields,
-        "coefficients": {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction},
-        "seconds_by_part": seconds,
-    }
-    return result, u0
+    samples = {"tensor": coefficients.samples.tolist(), "reaction": coefficients.reaction}
+    return {"quantities": found, "fields": fields, "coefficients": samples}
 
 
-def run_sharp(experiment, task, checkpoints=no_checkpoints):
-    """The three steps by the recipe `sharp`."""
-    tolerance = experiment.tolerance
-    result, _ = three_steps(experiment, recipes.sharp_recipe(tolerance), stream(task, "sharp"), {})
-    return {"recipe": "sharp", **result, "settings": {"sharp": {"tolerance": tolerance}}}
-
-
-def run_adam(experiment, task, checkpoints=no_checkpoints):
-    """The three steps by the paper's recipe, and transfer learning."""
-    problem = experiment.problem
-    trainings = {part: settings_of(experiment, part, task) for part in ("cell", "homogenized", "classical")}
-    options = {part: options for part, (_, options) in trainings.items()} | {"transfer": trainings["classical"][1]}
-    (cell, _), (homogenized, _), (classical, _) = trainings.values()
-    errors, histories = {"cell": corrector_errors(problem)}, {}
-
-    def train(name, *rest):
-        return recorder(options[name], errors, histories, checkpoints)(name, *rest)
-
-    recipe = nhpinn.paper_recipe(cell, homogenized, train=train)
-    result, u0 = three_steps(experiment, recipe, stream(task, "nhpinn"), errors)
-    errors["transfer"] = solution_errors(experiment, {"transfer": result["fields"]["reference"]})
-    rng = np.random.default_rng(stream(task, "transfer"))
-    nhpinn.classical_pinn(problem, classical, rng, u0.params, lambda name, *rest: train("transfer", *rest))
-    for name, history in histories.items():  # in place of the errors at the end
-        result["quantities"] |= final_averages(history, options[name])
-    return of_trainings(trainings, histories, **result, clock={"cell": histories["cell"].seconds})
-
-
-def run_plain(experiment, task, checkpoints=no_checkpoints):
+def run_plain(setup, checkpoints=no_checkpoints):
     """Cell problems without oversampling, under the best settings found without."""
-    problem, histories, (settings, options) = experiment.problem, {}, settings_of(experiment, "plain", task)
-    rng, _ = np.random.default_rng(stream(task, "nhpinn")).spawn(2)  # the start of the oversampled run
-    nodes = nhpinn.slow_nodes(problem, experiment.homogenized["points"])
+    problem, histories, (settings, options) = setup.problem, {}, setup.trainings["plain"]
+    rng, _ = np.random.default_rng(setup.stream("nhpinn")).spawn(2)  # the start of the oversampled run
+    nodes = nhpinn.slow_nodes(problem, setup.experiment.homogenized["points"])
     train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
     nhpinn.solve_cells(problem, settings, rng, nodes, train)
     errors = final_averages(histories["cell"], options)
@@ -362,11 +366,15 @@ def run_plain(experiment, task, checkpoints=no_checkpoints):
     return of_trainings({"cell_plain": (settings, options)}, {"cell_plain": histories["cell"]}, quantities=quantities)
 
 
-def run_classical(experiment, task, checkpoints=no_checkpoints):
+def run_classical(setup, checkpoints=no_checkpoints):
     """The PINN on the multiscale equation."""
-    problem, histories, (settings, options) = experiment.problem, {}, settings_of(experiment, "classical", task)
-    u = fine_values(experiment)
-    rng = np.random.default_rng(stream(task, "classical"))
+    experiment, problem, histories, (settings, options) = (
+        setup.experiment,
+        setup.problem,
+        {},
+        setup.trainings["classical"],
+    )
+    u, rng = fine_values(experiment), np.random.default_rng(setup.stream("classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
     quantities, params = final_averages(histories["classical"], options), trained.params
@@ -375,5 +383,5 @@ def run_classical(experiment, task, checkpoints=no_checkpoints):
         known = nhpinn.solve(*equation, period=problem.period, tolerance=experiment.tolerance)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
-    fields = {"solution": network(params, test_inputs(experiment)), "reference": u}
+    fields = {"solution": network(params, error_inputs(experiment)), "reference": u}
     return of_trainings({"classical": (settings, options)}, histories, quantities=quantities, fields=fields)

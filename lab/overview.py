@@ -12,7 +12,7 @@ import numpy as np
 
 import fem
 import nhpinn
-from lab.experiments import fine_solution, test_axes, test_inputs
+from lab.experiments import error_axes, error_inputs, fine_solution
 from lab.panels import BLACK, BLUE, GREEN, VERMILION
 from lab.settings import split
 from problems import EXPERIMENTS
@@ -27,7 +27,7 @@ def computed():
     cell, homogenized, classical = (
         split(getattr(EXPERIMENT, part))[0] for part in ("cell", "homogenized", "classical")
     )
-    x, axes = test_inputs(EXPERIMENT), test_axes(EXPERIMENT)
+    x, axes = error_inputs(EXPERIMENT), error_axes(EXPERIMENT)
     fine = fine_solution(problem)[0]
     correctors, coefficients, u0 = nhpinn.nh_pinn(problem, nhpinn.paper_recipe(cell, homogenized), seed=0)
     value, slope, second = u0(x)
@@ -45,7 +45,7 @@ def draw(a_star, found):
     """The coefficient, the solutions, and a few periods of their slopes."""
     import matplotlib.pyplot as plt
 
-    problem, x = EXPERIMENT.problem, test_axes(EXPERIMENT)[0]
+    problem, x = EXPERIMENT.problem, error_axes(EXPERIMENT)[0]
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained")
 
     dense = np.linspace(*problem.domain[0], 4000)[:, None]

@@ -22,7 +22,7 @@ from nhpinn_tools import checks, recipes, solutions
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
 
-def known(paths=()):
+def experiments(paths=()):
     """{name: Experiment}: the paper's, and those of the files."""
     found = dict(EXPERIMENTS)
     for path in paths:

@@ -154,13 +154,14 @@ def history(axes, experiment, results, quantities, last=None, optional=()):
     axes.set(title=title, xlabel="epoch", ylabel="relative L2 error")
 
 
-def test_line(experiment):
+def error_line(experiment):
+    """The coordinates along `along_line`."""
     return np.linspace(*experiment.problem.domain[0], experiment.test_points)
 
 
 def solution(axes, experiment, results, methods):
     """The fine solution and those of networks."""
-    x = test_line(experiment)
+    x = error_line(experiment)
     reference(axes, x, along_line(at(results, methods[0], "fields", "reference")[:1], experiment)[0])
     for method in methods:
         label, color = {"adam": ("NH-PINN", BLUE), "classical": ("classical PINN", VERMILION)}[method]
@@ -180,7 +181,7 @@ def reconstruction(axes, experiment, results, distance):
         along_line(at(results, method, "fields", field)[:1], experiment)[0]
         for field in ("reference", "solution", "corrected")
     )
-    x, (low, high) = test_line(experiment), problem.domain[0]
+    x, (low, high) = error_line(experiment), problem.domain[0]
     half = min(1.5 * problem.eps * np.broadcast_to(problem.period, problem.dim)[0], (high - low) / 2)
     most = np.clip(x[np.argmax(np.abs(corrected - u0))], low + half, high - half)
     near = np.abs(x - most) <= half

@@ -55,7 +55,8 @@ def load(folder, budget=None):
 
 def reduce(results, folder):
     """Write results by task as small ones, in the place of all that are there, with their summary."""
-    written = {task: files.result_path(folder, tasks.name_of(task, EXPERIMENTS[task.problem])) for task in results}
+    names = {task: tasks.name_of(tasks.setup(task, EXPERIMENTS[task.problem])) for task in results}
+    written = {task: files.result_path(folder, name) for task, name in names.items()}
     for task, path in written.items():
         files.save(files.reduced(results[task], PROBLEMS[task.problem].dim), path)
     for path in set((folder / "tasks").glob("*.json")) - set(written.values()):  # now that their successors are there

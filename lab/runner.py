@@ -34,7 +34,7 @@ import nhpinn_functions
 import nhpinn_networks
 import nhpinn_tools
 import problems
-from lab import averages, experiments, files, minimisers, one_blas_thread, own, settings, studies, tasks, training
+from lab import experiments, files, minimisers, one_blas_thread, own, progress, settings, studies, tasks, training
 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
 PATIENCE = 5  # seconds that processes have for their last checkpoints when they are asked to end
@@ -58,13 +58,13 @@ def versions():
 COMPUTING = (
     *(problems, fem, fem_cells, nhpinn, nhpinn_networks, nhpinn_functions),
     *(importlib.import_module(f"nhpinn_tools.{name}") for _, name, _ in pkgutil.iter_modules(nhpinn_tools.__path__)),
-    *(training, settings, averages, minimisers, experiments, studies),
+    *(training, settings, minimisers, experiments, studies),
 )
 
 # Names this code: a checkpoint is continued only by the source and the libraries that made it.
 SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)]))
 
-ALONE = threading.Lock()  # a process runs one task at a time: autograd's trace is not for several threads
+ONE_TASK = threading.Lock()  # a process runs one task at a time: autograd's trace is not for several threads
 
 # What a result says of how it was made; all else is the same whenever and wherever the task runs.
 PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "clock", "continued", "started", "command")
@@ -84,12 +84,12 @@ def run_task(task, stem=None, problem_files=()):
         return np.add(max(earlier), np.subtract(clock(), start)).tolist()
 
     keeps = stem is not None and stem.parent.is_dir()
-    with ALONE, asked_to_end(keeps) as end:
+    with ONE_TASK, asked_to_end(keeps) as end:
         try:
-            experiment = own.known(problem_files)[task.problem]
-            part = partial(tasks.part_done, task, experiment)
+            setup = tasks.setup(task, own.experiments(problem_files)[task.problem])
+            part = partial(progress.part_done, setup)
             checkpoints = keep_at(stem, earlier, spent, end, part) if keeps else training.no_checkpoints
-            result = tasks.METHODS[task.method].run(experiment, task, checkpoints)
+            result = tasks.METHODS[task.method].run(setup, checkpoints)
         except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError, MemoryError) as error:
             result = {"error": described(error)}
     if keeps:

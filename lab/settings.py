@@ -1,4 +1,4 @@
-"""Settings of a task: its budget, its trainings, its random numbers."""
+"""What a task is, and its settings: budget, trainings, random numbers."""
 
 import zlib
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from lab.training import Options
 from nhpinn import Training
-from problems import fixed
+from problems import Experiment, Problem, fixed
 
 
 class Budget(NamedTuple):
     epochs: float  # fraction of the paper's epochs, and of the epochs over which errors are averaged, at most
-    work: Mapping  # what a training may take, by part: in one dimension, in more; with fewer epochs then, see cost
+    work: Mapping  # what a training may take, by part: in one dimension, in more; see epoch_cost
     batch: int | None  # equation points an epoch, drawn at random; None: all
     every: int  # epochs between two records of the errors
     step: int  # every so many of the values that a study varies
@@ -50,6 +50,33 @@ class Task(NamedTuple):
     seed: int
     budget: str
 
+    def __str__(self):
+        return f"{self.problem} {self.method} seed {self.seed}"
+
+
+class Setup(NamedTuple):
+    """All that the method of a task is given, resolved once, by tasks.setup."""
+
+    task: Task
+    experiment: Experiment
+    trainings: Mapping  # part of the experiment -> Training, Options
+
+    @property
+    def problem(self) -> Problem:
+        return self.experiment.problem
+
+    @property
+    def budget(self) -> Budget:
+        return BUDGETS[self.task.budget]
+
+    def few(self, values, size=lambda value: 0):
+        """All values that a study varies, or some in a budget that is small: every so many, of a size in reach."""
+        return [value for value in values[:: self.budget.step] if size(value) <= self.budget.size]
+
+    def stream(self, label):
+        """Seeds for numpy's generator: independent between tasks, the same wherever and whenever a task runs."""
+        return [self.task.seed, zlib.crc32(f"{self.task.problem} {label}".encode())]
+
 
 def split(given):
     """A mapping of an Experiment as Training and Options."""
@@ -57,17 +84,17 @@ def split(given):
     return Training(**{name: value for name, value in given.items() if name not in options}), Options(**options)
 
 
-def settings_of(experiment, part, task):
-    """Training and Options of one part of an experiment under the task's budget."""
-    (settings, options), budget = split(getattr(experiment, part)), BUDGETS[task.budget]
+def resolved(experiment, part, budget):
+    """Training and Options of one part of an experiment under a Budget."""
+    settings, options = split(getattr(experiment, part))
     options = options._replace(batch=budget.batch, every=budget.every)
     most = budget.work[part][experiment.problem.dim > 1]
-    share = min(budget.epochs, most / (settings.epochs * cost(experiment, part, settings, options)))
+    share = min(budget.epochs, most / (settings.epochs * epoch_cost(experiment, part, settings, options)))
     epochs, average = (max(1, round(share * count)) for count in (settings.epochs, options.average))
     return settings._replace(epochs=epochs), options._replace(average=average)
 
 
-def cost(experiment, part, settings, options):
+def epoch_cost(experiment, part, settings, options):
     """A rough measure of an epoch's work: multiplications for each width of a network, plus overhead."""
     problem, of_cells = experiment.problem, part in ("cell", "plain")
     inputs = problem.dim + (problem.initial is not None and not of_cells)
@@ -76,17 +103,6 @@ def cost(experiment, part, settings, options):
     return 5e3 + networks * points * (problem.dim + 2) * len(settings.hidden)
 
 
-def few(values, task, size=lambda value: 0):
-    """All values that a study varies, or some in a budget that is small: every so many, of a size in reach."""
-    budget = BUDGETS[task.budget]
-    return [value for value in values[:: budget.step] if size(value) <= budget.size]
-
-
-def averages_are_trained(problem, task):
+def averages_are_trained(setup):
     """Whether the study of the law trains networks beside its predictions: where that takes no hours."""
-    return problem.initial is None and (problem.dim == 1 or BUDGETS[task.budget].step == 1)
-
-
-def stream(task, label):
-    """Seeds for numpy's generator: independent between tasks, the same wherever and whenever a task runs."""
-    return [task.seed, zlib.crc32(f"{task.problem} {label}".encode())]
+    return setup.problem.initial is None and (setup.problem.dim == 1 or setup.budget.step == 1)

@@ -16,10 +16,10 @@ import numpy as np
 
 import fem
 import nhpinn
-from lab import averages, experiments, training
+from lab import experiments, minimisers, training
 from lab.experiments import of_trainings
 from lab.minimisers import exact_minimiser, feature_count
-from lab.settings import averages_are_trained, few, settings_of, stream
+from lab.settings import averages_are_trained
 from lab.training import final_averages
 from nhpinn_functions import at_node, centre, midpoint_axes, midpoints, on_boundary
 from nhpinn_networks import Loss, Term, init_network, network, operator_jet
@@ -51,7 +51,7 @@ REFINEMENT = {1: 1.0, 2: 0.25, 3: 0.5}  # of fine solutions, for errors of order
 
 
 def derivatives_in(problem):
-    """The derivatives of u in the multiscale equation, as in `averages.Spline.on_grid`; time is the last axis."""
+    """The derivatives of u in the multiscale equation, as in `minimisers.Spline.on_grid`; time is the last axis."""
     dim = range(problem.dim)
     timed = [(problem.dim,)] if problem.initial else []
     return [(i, j) for i in dim for j in dim] + [(j,) for j in dim] + timed + ([()] if problem.reaction else [])
@@ -85,7 +85,7 @@ def shifted(problem, shift):
 
 
 def classical_minimiser(experiment, elements, sampled=False):
-    """The minimiser of the loss of the classical PINN over functions that do not oscillate: averages.Spline.
+    """The minimiser of the loss of the classical PINN over functions that do not oscillate: minimisers.Spline.
 
     Averaged over y, on a mesh fine enough to be exact; or the loss as it is, sampled at its points, over splines with
     so few elements that they cannot follow the fast variable.  Where there is time, it is the last axis.
@@ -100,27 +100,32 @@ def classical_minimiser(experiment, elements, sampled=False):
     def zero(x):
         return np.zeros(len(x))
 
-    sides = [averages.Side(i, end, w2 * lengths[i] / volume / (2 * problem.dim), zero) for i in space for end in (0, 1)]
+    sides = [
+        minimisers.Side(i, end, w2 * lengths[i] / volume / (2 * problem.dim), zero) for i in space for end in (0, 1)
+    ]
     if timed:
-        sides.append(averages.Side(problem.dim, 0, w3[0] * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1])))
+        sides.append(
+            minimisers.Side(problem.dim, 0, w3[0] * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1]))
+        )
     rules = None
     if sampled:
         axes = [np.linspace(low, high, settings["points"])[1:-1] for low, high in problem.domain]
         axes += [np.linspace(*bounds[-1], settings["points"])[1:]] if timed else []
         rules = [(x, np.full(len(x), length / len(x))) for x, length in zip(axes, lengths, strict=True)]
-    splines = averages.Splines(bounds, elements)
+    splines = minimisers.Splines(bounds, elements)
     gram = lambda x: w1 / volume * gram_at(problem, x, sampled)  # noqa: E731
-    return averages.averaged_minimiser(gram, derivatives_in(problem), sides, splines, rules)
+    return minimisers.averaged_minimiser(gram, derivatives_in(problem), sides, splines, rules)
 
 
 def at_eps(experiment, eps):
     return experiment._replace(problem=experiment.problem._replace(eps=eps))
 
 
-def scales(experiment, task):
+def scales(setup):
     """The eps of a study: those that leave an interior, a period away from the boundary, of a period at least."""
+    experiment, dim = setup.experiment, setup.problem.dim
     fitting = [eps for eps in EPS if min(experiments.periods(at_eps(experiment, eps).problem)) >= 3]
-    return few(fitting, task, lambda eps: cells_an_axis(at_eps(experiment, eps).problem) ** experiment.problem.dim)
+    return setup.few(fitting, lambda eps: cells_an_axis(at_eps(experiment, eps).problem) ** dim)
 
 
 def cells_an_axis(problem):
@@ -132,34 +137,35 @@ def predicted(experiment, a_period=None):
     """The minimiser on the test grid, at the final time; of the sampled loss with a_period elements a cell."""
     problem, sampled = experiment.problem, a_period is not None
     elements = round(a_period * cells_an_axis(problem)) if sampled else max(32, round(1.5 / problem.eps))
-    axes = experiments.test_axes(experiment) + ([np.array([problem.final_time])] if problem.initial else [])
+    axes = experiments.error_axes(experiment) + ([np.array([problem.final_time])] if problem.initial else [])
     return classical_minimiser(experiment, elements, sampled).on_grid(*axes)
 
 
-def run_law(experiment, task, checkpoints=training.no_checkpoints):
+def run_law(setup, checkpoints=training.no_checkpoints):
     """The predicted error of the classical PINN, against eps, and against the resolution of the fast variable."""
+    experiment = setup.experiment
     u, v = experiments.fine_values(experiment), predicted(experiment)
-    error = {n: fem.relative_error(predicted(experiment, n), u) for n in few(resolutions(experiment), task)}
+    error = {n: fem.relative_error(predicted(experiment, n), u) for n in setup.few(resolutions(experiment))}
     at_points = {"classical_predicted_points": error[1]} if 1 in error else {}
     return {
         "recipe": "fem",
         "quantities": {"classical_predicted": fem.relative_error(v, u), **at_points},
-        "study": [law_at(at_eps(experiment, eps), task, checkpoints) for eps in scales(experiment, task)],
+        "study": [law_at(setup, at_eps(experiment, eps), checkpoints) for eps in scales(setup)],
         "resolution": [{"elements a period": n, "error": error[n]} for n in error],
-        "bandwidth": law_of_bandwidth(experiment, u, task),
+        "bandwidth": law_of_bandwidth(setup, u),
         "fields": {"solution": v, "reference": u},
     }
 
 
-def law_of_bandwidth(experiment, u, task):
+def law_of_bandwidth(setup, u):
     """The loss of the classical PINN, minimised exactly over functions of growing bandwidth, on the paper's points and
     on enough of them: rows."""
-    problem, (settings, _) = experiment.problem, settings_of(experiment, "classical", task)
+    problem, (settings, _) = setup.problem, setup.trainings["classical"]
     bounds = [*problem.domain, *([] if problem.initial is None else [(0.0, problem.final_time)])]
-    x, rows = experiments.test_inputs(experiment), []
+    x, rows = experiments.error_inputs(setup.experiment), []
     for label, points in (("the paper's", settings.points), ("enough", enough_points(problem))):
         loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), settings._replace(points=points))
-        for bandwidth in few(LAW_BANDWIDTHS, task, lambda s: feature_count(bounds, problem.dim, s)):
+        for bandwidth in setup.few(LAW_BANDWIDTHS, lambda s: feature_count(bounds, problem.dim, s)):
             least = exact_minimiser(loss, bounds, problem.dim, bandwidth, np.random.default_rng(0))
             error = fem.relative_error(least(x)[0], u)
             rows.append({"points": label, "bandwidth": bandwidth, "loss": least.loss, "error": error})
@@ -176,13 +182,13 @@ def enough_points(problem, most=30000):
 def resolutions(experiment):
     """Elements a period for the loss at its points, as long as these determine the minimiser."""
     points, count = experiment.classical["points"] - 2, cells_an_axis(experiment.problem)
-    most = points - averages.Splines._field_defaults["order"]  # elements, when there are as many unknowns as points
+    most = points - minimisers.Splines._field_defaults["order"]  # elements, when there are as many unknowns as points
     return [n for n in (1, 0.5, 2, 3, 4, 6, 8) if 1 <= round(n * count) <= most]
 
 
-def law_at(experiment, task, checkpoints):
-    """One row of the sweep; stationary problems are trained as well, with 8 points a period, in 2D with 1024 points an
-    epoch and under the budget `paper` alone.
+def law_at(setup, experiment, checkpoints):
+    """One row of the sweep, of the setup's experiment at another eps; stationary problems are trained as well, with 8
+    points a period, in 2D with 1024 points an epoch and under the budget `paper` alone.
 
     classical_shape is the error without the mean of the boundary values: the smaller eps is, the longer a constant
     takes to fade, since the averaged equation forbids slopes alone, and only the boundary term sees a constant.
@@ -190,13 +196,13 @@ def law_at(experiment, task, checkpoints):
     problem = experiment.problem
     u = experiments.fine_values(experiment, REFINEMENT[problem.dim])
     row = {"eps": problem.eps, "classical_predicted": fem.relative_error(predicted(experiment), u)}
-    if averages_are_trained(problem, task):
-        (settings, options), histories = settings_of(experiment, "classical", task), {}
+    if averages_are_trained(setup):
+        (settings, options), histories = setup.trainings["classical"], {}
         settings = settings._replace(points=max(settings.points, 8 * cells_an_axis(problem) + 1))
         options = options._replace(batch=1024 if problem.dim > 1 else options.batch)
         errors = {"classical": experiments.solution_errors(experiment, {"classical": u})}
         train = training.recorder(options, errors, histories, lambda _: checkpoints(f"eps {problem.eps:g}"))
-        rng, x = np.random.default_rng(stream(task, "law")), experiments.test_inputs(experiment)
+        rng, x = np.random.default_rng(setup.stream("law")), experiments.error_inputs(experiment)
         v = network(nhpinn.classical_pinn(problem, settings, rng, None, train).params, x)
         shape = fem.relative_error(v - v[on_boundary(x, problem.domain)].mean(), u)
         row |= final_averages(histories["classical"], options)
@@ -289,28 +295,28 @@ def predicted_by(experiment, name):
     m, V = np.mean(1 / a), np.var(1 / a)
     k, c = (a.mean(), 0.0) if name == "energy" else (1 / m, V / m)
     v = experiments.solve_fem(problem, lambda x: np.full(len(x), k), lambda x: np.full(len(x), c), 48)
-    return v.on_grid(*experiments.test_axes(experiment))
+    return v.on_grid(*experiments.error_axes(experiment))
 
 
-def run_losses(experiment, task, checkpoints=training.no_checkpoints):
+def run_losses(setup, checkpoints=training.no_checkpoints):
     """Errors of networks trained on the three losses by Adam, and of exact minimisers, beside those predicted."""
-    problem, u = experiment.problem, experiments.fine_values(experiment)
-    settings, options = settings_of(experiment, "classical", task)
+    experiment, problem, u = setup.experiment, setup.problem, experiments.fine_values(setup.experiment)
+    settings, options = setup.trainings["classical"]
     settings, options = settings._replace(weights=(1.0,), **LOSS_TRAINING), options._replace(batch=1024)
     count, rows, histories = POINTS_A_CELL[problem.dim] * cells_an_axis(problem), [], {}
     axes = midpoint_axes(problem.domain, count)
-    x = experiments.test_inputs(experiment)
+    x = experiments.error_inputs(experiment)
     phi = bubble(problem, x)[0]
     for name in LOSSES:
         v, loss = predicted_by(experiment, name), averaged_loss(problem, name, axes)
         references = {"trained": u, "from_predicted": v}
         errors = experiments.solution_errors(experiment, references, phi)
-        rng, outputs = np.random.default_rng(stream(task, name)), loss.terms[0].mix.shape[-1]
+        rng, outputs = np.random.default_rng(setup.stream(name)), loss.terms[0].mix.shape[-1]
         start = init_network((problem.dim, *settings.hidden, outputs), rng)
         history = training.run(loss, start, settings, options, rng, errors, checkpoints(name))[1]
         row = {"loss": name, "predicted": fem.relative_error(v, u)}
         rows.append(row | {"minimiser": "Adam"} | final_averages(history, options))
-        for bandwidth in few(BANDWIDTHS, task):
+        for bandwidth in setup.few(BANDWIDTHS):
             least = exact_minimiser(loss, problem.domain, problem.dim, bandwidth, np.random.default_rng(0))
             found = experiments.relative_errors(phi * least(x)[0], references)
             rows.append(row | {"minimiser": f"bandwidth {bandwidth}"} | found)
@@ -384,13 +390,13 @@ def cell_history(problem, settings, options, seed, checkpoint, way=None):
     return found[0]
 
 
-def run_layers(experiment, task, checkpoints=training.no_checkpoints):
+def run_layers(setup, checkpoints=training.no_checkpoints):
     """Errors of the correctors against the number of ghost layers, and with other ways to periodicity."""
-    (settings, options), rows, histories = settings_of(experiment, "cell", task), [], {}
+    (settings, options), rows, histories = setup.trainings["cell"], [], {}
     variants = {f"{layers} layers": (layers, None) for layers in range(5)} | {way: (0, way) for way in OTHER_WAYS}
     for label, (layers, way) in variants.items():
-        variant, seed = with_layers(settings, layers, settings.weights[0]), stream(task, "nhpinn")
-        history = cell_history(experiment.problem, variant, options, seed, checkpoints(label), way)
+        variant, seed = with_layers(settings, layers, settings.weights[0]), setup.stream("nhpinn")
+        history = cell_history(setup.problem, variant, options, seed, checkpoints(label), way)
         rows.append({"periodicity": label, **final_averages(history, options)})
         histories[label] = history
     return of_trainings({"layers": (settings, options)}, histories, quantities={}, study=rows)
@@ -399,16 +405,16 @@ def run_layers(experiment, task, checkpoints=training.no_checkpoints):
 RATES, WEIGHTS = (2e-3, 5e-4, 8e-3), (0.02, 0.1, 0.5)  # learning rates, and weights of the equation
 
 
-def run_robustness(experiment, task, checkpoints=training.no_checkpoints):
+def run_robustness(setup, checkpoints=training.no_checkpoints):
     """Errors of the correctors for several learning rates and weights, with layers of oversampling and without.
 
     A quarter of the epochs each, with a decay of the learning rate over them.
     """
-    (settings, options), rows = settings_of(experiment, "cell", task), []
+    (settings, options), rows = setup.trainings["cell"], []
     settings = settings._replace(epochs=max(1, settings.epochs // 4))
-    for layers, rate, w1 in product((settings.layers, 0), few(RATES, task), few(WEIGHTS, task)):
+    for layers, rate, w1 in product((settings.layers, 0), setup.few(RATES), setup.few(WEIGHTS)):
         variant, name = with_layers(settings, layers, w1)._replace(rate=rate), f"{layers} {rate:g} {w1:g}"
-        history = cell_history(experiment.problem, variant, options, stream(task, "nhpinn"), checkpoints(name))
+        history = cell_history(setup.problem, variant, options, setup.stream("nhpinn"), checkpoints(name))
         rows.append({"layers": layers, "rate": rate, "weight": w1, **final_averages(history, options)})
     return of_trainings({"robustness": (settings, options)}, {}, quantities={}, study=rows)
 
@@ -425,18 +431,19 @@ SWEEP_REFINEMENT = {1: 1.0, 2: 0.67, 3: 0.5}
 SWEEP_POINTS = {1: 16, 2: 8, 3: 4}  # of the test grid at least, an axis and a period: gradients oscillate
 
 
-def run_sweep(experiment, task, checkpoints=training.no_checkpoints):
+def run_sweep(setup, checkpoints=training.no_checkpoints):
     """Errors and times of NH-PINN by the recipe `sharp` against eps, and the rates at which the errors fall."""
-    problem, tolerance, start = experiment.problem, experiment.tolerance, time.perf_counter()
-    correctors, _, u0 = nhpinn.nh_pinn(problem, recipes.sharp_recipe(tolerance), stream(task, "sharp"))
+    experiment, problem, start = setup.experiment, setup.problem, time.perf_counter()
+    tolerance = experiment.tolerance
+    correctors, _, u0 = nhpinn.nh_pinn(problem, recipes.sharp_recipe(tolerance), setup.stream("sharp"))
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
-    for eps in scales(experiment, task):
+    for eps in scales(setup):
         at, start = at_eps(experiment, eps), time.perf_counter()
         at = at._replace(test_points=max(experiment.test_points, SWEEP_POINTS[dim] * cells_an_axis(at.problem) + 1))
         field, _ = experiments.fine_solution(at.problem, SWEEP_REFINEMENT[dim])
         clock.append({"seconds of NH-PINN": seconds, "of finite elements": time.perf_counter() - start})
-        fine = experiments.derivatives_of(field, experiments.test_axes(at))
-        p, slope, second = u0(experiments.test_inputs(at))
+        fine = experiments.derivatives_of(field, experiments.error_axes(at))
+        p, slope, second = u0(experiments.error_inputs(at))
         at_end = p, slope[:, :dim], second[:, :dim, :dim]
         errors, _ = experiments.corrected_errors(at, fine, at_end, correctors)
         rows.append({"eps": eps, "e1": fem.relative_error(p, fine[0]), **errors})

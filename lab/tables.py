@@ -309,13 +309,9 @@ def mean_of(values):
     return f"{np.mean(values):.4g}" + (f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else "")
 
 
-def label(task):
-    return f"{task.problem} {task.method} seed {task.seed}"
-
-
 def failures(results):
     """One sentence for each task that failed."""
-    return [f"{label(task)}: {result['error']}" for task, result in results.items() if "error" in result]
+    return [f"{task}: {result['error']}" for task, result in results.items() if "error" in result]
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Every method that there is, and the tasks (problem, method, seed, budget) that a command asks for."""
+"""Every method that there is, and the tasks (problem, method, seed, budget) that a command asks for, with settings."""
 
 import inspect
 import json
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lab import averages, experiments, files, minimisers, settings, studies
-from lab.settings import BUDGETS, Task, averages_are_trained, settings_of
+from lab import experiments, files, minimisers, progress, studies
+from lab.settings import BUDGETS, Setup, Task, resolved
 from nhpinn_functions import centre
 
 
 class Method(NamedTuple):
-    run: Callable  # (experiment, task, checkpoints) -> result, a dictionary of plain data
+    run: Callable  # (Setup, checkpoints) -> result, a dictionary of plain data
     parts: tuple  # the settings of an Experiment on which its numbers depend
     text: str
     study: bool = False  # takes long, runs only if studies are asked for
@@ -37,9 +37,6 @@ METHODS = {
     "layers": Method(studies.run_layers, ("cell",), "ways to ask for periodicity", study=True, once=True),
     "robustness": Method(studies.run_robustness, ("cell",), "learning rates and weights", study=True, once=True),
 }
-# For estimates of time alone: how often a method trains each of its parts, where that is not once
-TRAININGS = {"fem": 0, "sharp": 0, "law": 7, "losses": 6, "layers": 8, "robustness": 5}
-REST = {"fem": (1e6, 1e7), "sharp": (1e6, 5e6), "law": (1e7, 2e7), "sweep": (2e6, 1e8)}  # in one dimension, in more
 
 
 def applies(method, experiment):
@@ -56,42 +53,26 @@ def applies(method, experiment):
     }.get(method, True)
 
 
+def setup(task, experiment):
+    """The Setup of a task: its trainings under its budget."""
+    parts = METHODS[task.method].parts
+    return Setup(task, experiment, {part: resolved(experiment, part, BUDGETS[task.budget]) for part in parts})
+
+
 def plan(chosen, methods, seeds, budget):
-    """All tasks, short ones first, but for the longest, for which all would wait at the end.
+    """The Setups of all tasks, short ones first, but for the longest, for which all would wait at the end.
 
     chosen: {name: Experiment}; methods: names, for the problems that they apply to.
     """
-    tasks = [
-        Task(name, method, seed, budget)
+    planned = [
+        setup(Task(name, method, seed, budget), experiment)
         for name, experiment in chosen.items()
         for method in methods
         if applies(method, experiment)
         for seed in (seeds[:1] if METHODS[method].once else seeds)
     ]
-    tasks.sort(key=lambda task: work(task, chosen[task.problem]))
-    return tasks[-1:] + tasks[:-1]
-
-
-def epochs_and_costs(task, experiment):
-    """{part: (epochs, work of an epoch)}, see settings.cost."""
-    found = {part: settings_of(experiment, part, task) for part in METHODS[task.method].parts}
-    return {part: (t.epochs, settings.cost(experiment, part, t, options)) for part, (t, options) in found.items()}
-
-
-def work(task, experiment):
-    """A rough measure of a task's work: 1e6 take half a second to one."""
-    line, more = REST.get(task.method, (1e6, 1e6))
-    idle = task.method == "law" and not averages_are_trained(experiment.problem, task)
-    trainings = 0 if idle else TRAININGS.get(task.method, 1)
-    costs = epochs_and_costs(task, experiment).values()
-    return (line if experiment.problem.dim == 1 else more) + trainings * sum(epochs * cost for epochs, cost in costs)
-
-
-def part_done(task, experiment, epochs):
-    """The part of its work that a task has done.  epochs: those that its trainings have behind them, by their names."""
-    costs = {part: cost for part, (_, cost) in epochs_and_costs(task, experiment).items()}
-    costs["transfer"], other = costs.get("classical"), next(iter(costs.values()))
-    return min(sum(n * costs.get(name, other) for name, n in epochs.items()) / work(task, experiment), 0.99)
+    planned.sort(key=progress.work)
+    return planned[-1:] + planned[:-1]
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -99,19 +80,21 @@ def part_done(task, experiment, epochs):
 # ---------------------------------------------------------------------------------------------------
 
 
-def name_of(task, experiment):
+def name_of(setup):
     """The name of its files.  It is found from the source files: once, before somebody edits them during a run."""
-    return f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(task, experiment)}"
+    task = setup.task
+    return f"{task.problem}-{task.method}-{task.seed}-{task.budget}-{settings_hash(setup)}"
 
 
-def settings_hash(task, experiment):
+def settings_hash(setup):
     """Names a task's data, functions included, so that results under other settings are never taken for its own."""
-    trainings = [settings_of(experiment, part, task) for part in METHODS[task.method].parts]
+    task, experiment = setup.task, setup.experiment
     others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
-    data = others | {"problem": experiment.problem._asdict()}
+    data = others | {"problem": setup.problem._asdict()}
     of_study = METHODS[task.method].run.__module__ == studies.__name__
-    modules = [experiments, *([averages, minimisers, studies] if of_study else [])]
-    varied = BUDGETS[task.budget].step, BUDGETS[task.budget].size
+    modules = [experiments, *([minimisers, studies] if of_study else [])]
+    varied = setup.budget.step, setup.budget.size
+    trainings = list(setup.trainings.values())
     text = json.dumps([task, data, trainings, varied, *map(constants, modules)], default=identity)
     return files.digest(text)[:8]
 
@@ -144,7 +127,7 @@ def saved(folder, known):
             task = Task(**result["task"])
             if task.problem not in known:
                 raise ValueError(f"unknown problem {task.problem!r}, give its file by --problem")
-            if path.stem != name_of(task, known[task.problem]):
+            if path.stem != name_of(setup(task, known[task.problem])):
                 raise ValueError("made under other settings than this source has, cannot be repeated")
             found[task] = result
         except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -67,42 +67,56 @@ def recorder(options, errors, histories, checkpoints=no_checkpoints):
 
 def run(loss, params, training, options, rng, errors=None, checkpoint=NO_CHECKPOINT):
     """The trained parameters (float64), and the History.  Interrupted and continued, it returns the same."""
-    loss, params = cast(loss, options.dtype), [tuple(a.astype(options.dtype) for a in pair) for pair in params]
-    part, history, zero = loss, History([], [], [], {}), np.zeros_like(flatten(params))
-
-    def as_data(state):
-        moments = {"m": state.m, "v": state.v, "step": state.epoch}
-        known = {"epoch": state.epoch, "vector": flatten(state.params), **moments, "history": history._asdict()}
-        return known | {"random": rng.bit_generator.state}
-
-    def sampled(params):
-        nonlocal part
-        part = random_part(loss, options.batch, rng)
-        return part(params)
-
-    def record(epoch, value, params):
-        nonlocal aside
-        history.epochs.append(epoch)
-        history.loss.append(float(value))
-        history.seconds.append(time.perf_counter() - clock - aside)
-        for name, error in (errors(params) if errors else {}).items():
-            history.errors.setdefault(name, []).append(float(error))
-        aside = time.perf_counter() - clock - history.seconds[-1]
-
-    saved = checkpoint.load(as_data(nhpinn.State(0, params, zero, zero)))
-    history, rng.bit_generator.state = History(**saved["history"]), saved["random"]
-    state = first = nhpinn.State(saved["epoch"], unflatten(saved["vector"], params), saved["m"], saved["v"])
-    clock, aside = time.perf_counter() - sum(history.seconds[-1:]), 0.0
-    for following in nhpinn.adam(sampled, params, training, first):
+    params = [tuple(a.astype(options.dtype) for a in pair) for pair in params]
+    sampled, zero = RandomPart(cast(loss, options.dtype), options.batch, rng), np.zeros_like(flatten(params))
+    start = as_data(nhpinn.State(0, params, zero, zero), History([], [], [], {}), rng)
+    state, history, rng.bit_generator.state = from_data(checkpoint.load(start), params)
+    finished, since = state.epoch == training.epochs, time.perf_counter() - sum(history.seconds[-1:])
+    for following in nhpinn.adam(sampled, params, training, state):
         if state.epoch % options.every == 0:
-            record(state.epoch, following.loss, state.params)
+            since = record(history, state.epoch, following.loss, state.params, errors, since)
         state = following
         if state.epoch < training.epochs:
-            checkpoint.save(as_data(state), False)
-    if first.epoch < training.epochs:
-        record(state.epoch, part(state.params), state.params)
-        checkpoint.save(as_data(state), True)
+            checkpoint.save(as_data(state, history, rng), False)
+    if not finished:
+        record(history, state.epoch, sampled.last(state.params), state.params, errors, since)
+        checkpoint.save(as_data(state, history, rng), True)
     return unflatten(flatten(state.params).astype(np.float64), params), history
+
+
+def as_data(state, history, rng):
+    """What a Checkpoint keeps of a training."""
+    arrays = {"vector": flatten(state.params), "m": state.m, "v": state.v}
+    return arrays | {"epoch": state.epoch, "history": history._asdict(), "random": rng.bit_generator.state}
+
+
+def from_data(saved, params):
+    """The State, with parameters of the form of `params`, the History, and the state of the random generator."""
+    state = nhpinn.State(saved["epoch"], unflatten(saved["vector"], params), saved["m"], saved["v"])
+    return state, History(**saved["history"]), saved["random"]
+
+
+def record(history, epoch, loss, params, errors, since):
+    """Adds a record to a History; since: when the training began, without the time of the records, which is returned
+    anew."""
+    now = time.perf_counter()
+    history.epochs.append(epoch)
+    history.loss.append(float(loss))
+    history.seconds.append(now - since)
+    for name, error in (errors(params) if errors else {}).items():
+        history.errors.setdefault(name, []).append(float(error))
+    return since + time.perf_counter() - now
+
+
+class RandomPart:
+    """A loss that takes its equations at other random points whenever it is called; `last`: as it was then."""
+
+    def __init__(self, loss, batch, rng):
+        self.loss, self.batch, self.rng, self.last = loss, batch, rng, loss
+
+    def __call__(self, params):
+        self.last = random_part(self.loss, self.batch, self.rng)
+        return self.last(params)
 
 
 def cast(loss, dtype):

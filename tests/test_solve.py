@@ -182,7 +182,7 @@ def test_errors_are_those_of_the_laboratory(name, e4):
     """e1 is near the e4 of converged references; h1 a period away from the boundary, where the layers end."""
     experiment, p = EXPERIMENTS[name], PROBLEMS[name]
     x, axes, inputs = (
-        part(experiment) for part in (experiments.test_grid, experiments.test_axes, experiments.test_inputs)
+        part(experiment) for part in (experiments.error_points, experiments.error_axes, experiments.error_inputs)
     )
     fine = experiments.derivatives_of(experiments.fine_solution(p, 0.5)[0], axes)
     options = {"period": p.period, "reaction": p.reaction, "initial": p.initial, "final_time": p.final_time}

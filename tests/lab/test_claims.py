@@ -94,7 +94,7 @@ def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_p
     task = Task("slow1d", "fem", 0, "paper")
     for i, e4 in enumerate((0.1, 0.005125)):
         quantities = {"e4": e4, "e1_corrected": 0.004}
-        name = "slow1d-fem-0-paper-other" if i == 0 else tasks.name_of(task, EXPERIMENTS["slow1d"])
+        name = "slow1d-fem-0-paper-other" if i == 0 else tasks.name_of(tasks.setup(task, EXPERIMENTS["slow1d"]))
         result = {"task": task._asdict(), "recipe": "fem", "quantities": quantities, "seconds": 1.0}
         files.save(result | {"processor_seconds": 1.0}, files.result_path(tmp_path, name))
     task = task._replace(method="adam")
@@ -102,7 +102,7 @@ def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_p
     e1 = {"task": task._asdict(), "recipe": "adam", "quantities": {"e1": 0.00512, "e3": 3e-5}, "seconds": 1.0}
     e1 |= {"command": f"python run_all.py --out {tmp_path} --seeds 1 --out={tmp_path}"}
     e1 |= {"processor_seconds": 1.0, "fields": {"solution": [1.0] * 401}, "history": {"homogenized": history}}
-    files.save(e1, files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["slow1d"])))
+    files.save(e1, files.result_path(tmp_path, tasks.name_of(tasks.setup(task, EXPERIMENTS["slow1d"]))))
     monkeypatch.chdir(tmp_path)
     readme, law = (tmp_path / page for page in published.PAGES[:2])
     for page, name in zip(published.PAGES, ("errors", "law", "homogenization"), strict=True):

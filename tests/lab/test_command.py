@@ -12,8 +12,8 @@ from test_trust import InThisProcess
 
 import fem
 import problems
-from lab import command, experiments, files, runner, tables, tasks
-from lab.settings import BUDGETS, Task, stream
+from lab import command, experiments, files, progress, runner, tables, tasks
+from lab.settings import BUDGETS, Setup, Task
 from nhpinn_networks import init_network
 from problems import EXPERIMENTS, PROBLEMS
 
@@ -110,7 +110,7 @@ def test_errors_are_those_of_section_5_1(smoke):
             field = fem.solve_elliptic(*coefficients, mesh)
         else:
             field = fem.solve_parabolic(*coefficients, problem.initial, 1.0, 1000, mesh, lambda x, r=r: 0 * x[:, 0] + r)
-        w = field.on_grid(*experiments.test_axes(EXPERIMENTS[name]))
+        w = field.on_grid(*experiments.error_axes(EXPERIMENTS[name]))
         np.testing.assert_allclose(result["quantities"]["e2"], np.linalg.norm(w - u) / np.linalg.norm(u), rtol=1e-2)
         np.testing.assert_allclose(errors["e3"][-1], np.linalg.norm(p - w) / np.linalg.norm(w), rtol=1e-2)
 
@@ -135,7 +135,9 @@ def test_the_error_of_a_corrector_does_not_see_a_constant():
 
 def test_random_streams_differ_between_problems_parts_and_seeds():
     every = [Task(name, "adam", seed, "smoke") for name in PROBLEMS for seed in range(3)]
-    streams = {tuple(stream(task, part)) for task in every for part in ("nhpinn", "transfer", "classical")}
+    streams = {
+        tuple(Setup(task, None, {}).stream(part)) for task in every for part in ("nhpinn", "transfer", "classical")
+    }
     assert len(streams) == 9 * len(PROBLEMS)
 
 
@@ -220,7 +222,7 @@ def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     made = tasks.METHODS["fem"]._replace(run=lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}})
     monkeypatch.setitem(tasks.METHODS, "fem", made)
     task = Task("const1d", "fem", 0, "smoke")
-    path = files.result_path(tmp_path, tasks.name_of(task, EXPERIMENTS["const1d"]))
+    path = files.result_path(tmp_path, tasks.name_of(tasks.setup(task, EXPERIMENTS["const1d"])))
     files.write(path, damaged)
     arguments = ["--budget", "smoke", "--only", "const1d", "--methods", "fem", "--no-figures", "--out", str(tmp_path)]
     assert command.main(arguments) == 0
@@ -254,19 +256,19 @@ def test_other_data_of_a_problem_is_another_task(monkeypatch):
         {"coefficient": laminate(2)},
     ):
         changed.append(whole._replace(problem=whole.problem._replace(**change)))
-    names = {tasks.name_of(task, experiment) for experiment in changed}
+    names = {tasks.name_of(tasks.setup(task, experiment)) for experiment in changed}
     monkeypatch.setattr(experiments, "STEPS", experiments.STEPS + 1)
-    names.add(tasks.name_of(task, whole))
+    names.add(tasks.name_of(tasks.setup(task, whole)))
     assert len(names) == 8
 
 
 def test_estimates_of_time_and_texts_are_no_settings(monkeypatch):
     """Whoever corrects them keeps the results."""
-    every = [Task("elliptic2d", method, 0, "paper") for method in tasks.METHODS]
-    before = [tasks.name_of(task, EXPERIMENTS["elliptic2d"]) for task in every]
-    monkeypatch.setattr(tasks, "TRAININGS", {})
+    every = [tasks.setup(Task("elliptic2d", name, 0, "paper"), EXPERIMENTS["elliptic2d"]) for name in tasks.METHODS]
+    before = [tasks.name_of(setup) for setup in every]
+    monkeypatch.setattr(progress, "TRAININGS", {})
     monkeypatch.setattr(tasks, "METHODS", {n: m._replace(text="", study=False) for n, m in tasks.METHODS.items()})
-    assert [tasks.name_of(task, EXPERIMENTS["elliptic2d"]) for task in every] == before
+    assert [tasks.name_of(setup) for setup in every] == before
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def test_the_time_left_does_not_grow_while_one_long_task_ends_and_the_bar_moves_
     work = {"a": 10.0, "b": 10.0, "long": 100.0}
     for measured in (True, False):
         seen = [
-            command.progress_of(work, {"a": 2.0, "b": 2.0}, {"long": (t, t / 20 if measured else 0)}, 2)
+            progress.remaining(work, {"a": 2.0, "b": 2.0}, {"long": (t, t / 20 if measured else 0)}, 2)
             for t in np.linspace(0.1, 19, 40)
         ]
         done, left = np.transpose(seen)
@@ -290,22 +292,23 @@ def test_the_time_left_does_not_grow_while_one_long_task_ends_and_the_bar_moves_
 def test_the_time_left_is_that_of_the_last_process():
     work = {"ended": 10.0, "running": 40.0, "waiting": 30.0, "too": 10.0}
     running = {"running": (20.0, 0.5)}
-    assert command.progress_of(work, {"ended": 10.0}, running, 1) == (30, 20 + 40)
-    assert command.progress_of(work, {"ended": 10.0}, running, 2) == (30, 40 - 10)
+    assert progress.remaining(work, {"ended": 10.0}, running, 1) == (30, 20 + 40)
+    assert progress.remaining(work, {"ended": 10.0}, running, 2) == (30, 40 - 10)
 
 
 def test_without_a_measured_speed_nothing_is_promised():
-    assert command.progress_of({"kept": 1.0, "new": 3.0}, {"kept": 0.0}, {"new": (5.0, 0.0)}, 1) == (1.0, None)
+    assert progress.remaining({"kept": 1.0, "new": 3.0}, {"kept": 0.0}, {"new": (5.0, 0.0)}, 1) == (1.0, None)
 
 
 def test_a_running_task_tells_which_part_of_it_is_done(tmp_path):
-    task, experiment = Task("const1d", "adam", 0, "paper"), EXPERIMENTS["const1d"]
+    experiment = EXPERIMENTS["const1d"]
+    setup = tasks.setup(Task("const1d", "adam", 0, "paper"), experiment)
     epochs = {part: getattr(experiment, part)["epochs"] for part in ("cell", "homogenized", "classical")}
     parts = [
-        tasks.part_done(task, experiment, {}),
-        tasks.part_done(task, experiment, {"cell": epochs["cell"] // 2}),
-        tasks.part_done(task, experiment, {"cell": epochs["cell"], "homogenized": epochs["homogenized"]}),
-        tasks.part_done(task, experiment, {**epochs, "transfer": epochs["classical"]} | {"classical": 0}),
+        progress.part_done(setup, {}),
+        progress.part_done(setup, {"cell": epochs["cell"] // 2}),
+        progress.part_done(setup, {"cell": epochs["cell"], "homogenized": epochs["homogenized"]}),
+        progress.part_done(setup, {**epochs, "transfer": epochs["classical"]} | {"classical": 0}),
     ]
     assert parts[0] == 0 and parts == sorted(set(parts)) and 0.9 < parts[-1] < 1
     assert files.progress(tmp_path / "task") == 0

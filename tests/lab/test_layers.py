@@ -6,10 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LABORATORY = [  # each may import those before it, and all of the method
-    ["training", "averages", "minimisers"],
+    ["training", "minimisers", "files"],
     ["settings"],
-    ["experiments", "own"],
-    ["studies", "files"],
+    ["experiments", "own", "progress"],
+    ["studies"],
     ["tasks", "panels"],
     ["tables", "runner", "figures", "overview"],
     ["claims"],

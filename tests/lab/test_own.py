@@ -28,6 +28,10 @@ MINE = """mine = Problem(
 """
 
 
+def setup(method, found):
+    return tasks.setup(Task("mine", method, 0, "smoke"), found)
+
+
 def problem_file(folder, text):
     path = folder / "mine.py"
     path.write_text(HEAD + text)
@@ -65,7 +69,7 @@ def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_pat
     for constant in (1, 2):
         text = f"K = {constant}\n" + MINE.replace("2 + np.sin", "2 + K * np.sin").replace("2 + K", "3 + K")
         found = own.load(problem_file(tmp_path, text))["mine"]
-        names.add(tasks.name_of(Task("mine", "fem", 0, "smoke"), found))
+        names.add(tasks.name_of(setup("fem", found)))
     assert len(names) == 2
 
 
@@ -97,7 +101,7 @@ def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_pat
 )
 def test_what_is_wrong_in_a_file_is_said_with_its_line_and_field(old, new, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        own.known([problem_file(tmp_path, MINE.replace(old, new))])
+        own.experiments([problem_file(tmp_path, MINE.replace(old, new))])
 
 
 def test_a_syntax_error_of_a_module_has_the_line_that_imports_it(tmp_path):
@@ -118,7 +122,7 @@ def test_a_period_an_axis_is_a_tuple_and_every_way_to_periodicity_takes_it(perio
     found = own.load(problem_file(tmp_path, text))["mine"]
     assert hash(found.problem) and found.problem.period == (1.0, 2.0)
     cell = {**found.cell, "points": 8, "hidden": (4,), "layers": 1}
-    result = tasks.METHODS["layers"].run(found._replace(cell=cell), Task("mine", "layers", 0, "smoke"))
+    result = studies.run_layers(setup("layers", found._replace(cell=cell)))
     assert len(result["study"]) == 8 and all(np.isfinite(row["chi1"]) for row in result["study"])
 
 
@@ -133,7 +137,7 @@ def test_functions_are_named_by_what_they_are_and_not_by_their_address(tmp_path)
             path, kept = problem_file(tmp_path, head + MINE.replace(call, made)), []
             for _ in range(2):
                 kept.append(own.load(path)["mine"]._replace(file=""))
-            one, other = (tasks.name_of(Task("mine", "fem", 0, "smoke"), found) for found in kept)
+            one, other = (tasks.name_of(setup("fem", found)) for found in kept)
             assert one == other
             names.append(one)
     assert len(set(names[:2] + names[3:5])) == 4
@@ -148,9 +152,9 @@ def test_a_coefficient_has_to_be_defined_in_the_box_alone(tmp_path):
 def test_a_box_without_an_interior(tmp_path):
     """No test point is a period away from the boundary."""
     found = own.load(problem_file(tmp_path, MINE.replace("eps=0.125", "eps=0.6")))["mine"]
-    quantities = tasks.METHODS["fem"].run(found, Task("mine", "fem", 0, "smoke"))["quantities"]
+    quantities = experiments.run_fem(setup("fem", found))["quantities"]
     assert {"h1", "e1_corrected"} < set(quantities) and all(map(np.isfinite, quantities.values()))
-    sweep = tasks.METHODS["sweep"].run(found, Task("mine", "sweep", 0, "smoke"))
+    sweep = studies.run_sweep(setup("sweep", found))
     assert len(sweep["study"]) == 1 and sweep["rates"] == {}
 
 

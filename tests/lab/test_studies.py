@@ -80,7 +80,7 @@ def test_the_minimiser_solves_an_equation_of_second_order(name, tolerance):
         fem.Mesh(problem.domain, 32),
         lambda x: np.full(len(x), beta),
     )
-    axes = experiments.test_axes(EXPERIMENTS[name])
+    axes = experiments.error_axes(EXPERIMENTS[name])
     coarse, fine = (studies.classical_minimiser(EXPERIMENTS[name], n).on_grid(*axes) for n in (12, 24))
     assert fem.relative_error(fine, v.on_grid(*axes)) < tolerance
     if problem.dim == 2:
@@ -138,7 +138,7 @@ def test_more_unknowns_than_points_are_refused():
 def test_a_scale_too_fine_for_the_points_leaves_the_prediction_at_them_out():
     whole = EXPERIMENTS["const1d"]
     fine = whole._replace(problem=whole.problem._replace(domain=((0.0, 1.0),), eps=0.01))
-    result = studies.run_law(fine, Task("const1d", "law", 0, "smoke"))
+    result = studies.run_law(tasks.setup(Task("const1d", "law", 0, "smoke"), fine))
     assert list(result["quantities"]) == ["classical_predicted"]
     assert [row["elements a period"] for row in result["resolution"]] == [0.5]
 
@@ -222,8 +222,8 @@ def test_an_exact_minimiser_is_where_a_loss_does_not_change(name):
 
 def test_the_loss_of_the_classical_pinn_misleads_smooth_functions_only():
     """Smooth functions lose the solution; those that follow the cells have it, if the points are enough."""
-    experiment, task = EXPERIMENTS["const1d"], Task("const1d", "law", 0, "paper")
-    rows = studies.law_of_bandwidth(experiment, experiments.fine_values(experiment), task)
+    setup = tasks.setup(Task("const1d", "law", 0, "paper"), EXPERIMENTS["const1d"])
+    rows = studies.law_of_bandwidth(setup, experiments.fine_values(setup.experiment))
     found = {(row["points"], row["bandwidth"]): (row["error"], row["loss"]) for row in rows}
     assert all(0.97 < found["enough", s][0] < 1 for s in (1, 2, 5, 10)) and found["enough", 160][0] < 0.01
     error, loss = found["the paper's", 160]
@@ -249,7 +249,7 @@ def test_predictions_minimise_the_averaged_losses(name):
         inner = np.concatenate([inner, len(B[0]) + np.arange(len(B[0]))])
     nodal = np.zeros(len(load))
     nodal[inner] = np.linalg.solve(A[np.ix_(inner, inner)], load[inner])
-    u = basis(experiments.test_axes(EXPERIMENTS["const1d"])[0]) @ nodal[:28]
+    u = basis(experiments.error_axes(EXPERIMENTS["const1d"])[0]) @ nodal[:28]
     assert fem.relative_error(studies.predicted_by(EXPERIMENTS["const1d"], name), u) < 1e-6
 
 
@@ -284,5 +284,5 @@ def test_other_ways_to_periodicity_weigh_the_same_in_all(way):
 
 @pytest.mark.parametrize("name, method", [("const1d", "law"), ("const1d", "losses"), ("const1d", "layers")])
 def test_studies_are_methods_like_the_others(name, method):
-    result = tasks.METHODS[method].run(EXPERIMENTS[name], Task(name, method, 0, "smoke"))
+    result = tasks.METHODS[method].run(tasks.setup(Task(name, method, 0, "smoke"), EXPERIMENTS[name]))
     assert result["study"] and {"recipe", "quantities"} <= set(result)

@@ -271,7 +271,7 @@ def test_fresh_starts_over(tmp_path, in_this_process, monkeypatch):
     ran = []
     counted = tasks.METHODS["fem"]._replace(run=lambda *_: ran.append(0) or {"recipe": "fem", "quantities": {}})
     monkeypatch.setitem(tasks.METHODS, "fem", counted)
-    name = tasks.name_of(TASK._replace(method="fem"), EXPERIMENTS["const1d"])
+    name = tasks.name_of(tasks.setup(TASK._replace(method="fem"), EXPERIMENTS["const1d"]))
     checkpoint = tmp_path / "checkpoints" / f"{name}-cell.npz"
     for arguments in ([], [], ["--fresh"], ["--fresh"]):
         files.write(checkpoint, "")
@@ -309,6 +309,7 @@ def test_every_module_that_makes_a_number_is_part_of_the_name_of_the_source():
         "claims",
         "published",
         "overview",
+        "progress",
     }
     inside = {f"lab.{path.stem}" for path in (ROOT / "lab").glob("*.py") if path.stem not in others}
     ours = {path.stem for path in ROOT.glob("*.py")} - {"run_all"}
@@ -339,7 +340,8 @@ def test_the_order_of_imports_does_not_decide_on_the_threads(monkeypatch):
 # ---------------------------------------------------------------------------------------------------
 
 MORTAL = """
-def method(problem, task, checkpoints):
+def method(setup, checkpoints):
+    task = setup.task
     time.sleep(0.2)
     mark = Path(f"died-{task.seed}")
     dies = task.seed == 1 or (task.seed == 2 and not mark.exists())
