@@ -8,6 +8,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -81,8 +82,12 @@ def reduced(result, dim):
 
 
 def plain_data(value):
-    """Arrays as nested lists, rounded to what a picture needs."""
-    return np.asarray(value, dtype=np.float64).round(7).tolist()
+    """Arrays as nested lists, rounded to what a picture needs: seven decimals, or as many as show six digits of the
+    largest entry, where these are more."""
+    array = np.asarray(value, dtype=np.float64)
+    largest = np.abs(array).max(initial=0.0)
+    decimals = 5 - math.floor(math.log10(largest)) if 0 < largest < np.inf else 7
+    return array.round(min(max(7, decimals), 300)).tolist()
 
 
 def read(path):

@@ -21,6 +21,8 @@ from nhpinn_functions import depends_on_x
 from nhpinn_tools import checks, recipes, solutions
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
+LONGEST = 60  # name of a problem: those of its files are longer by that of a method, of a training and a hash
+
 
 def experiments(paths=()):
     """{name: Experiment}: the paper's, and those of the files."""
@@ -42,8 +44,9 @@ def load(path):
         values = runpy.run_path(str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    except Exception as error:  # whatever the file's own code raises
-        raise ValueError(f"{path}, line {line_of(error, path)}: {str(error) or type(error).__name__}") from error
+    except (Exception, SystemExit) as error:  # whatever the file's own code raises
+        text = f"found sys.exit({error.code})" if isinstance(error, SystemExit) else str(error) or type(error).__name__
+        raise ValueError(f"{path}, line {line_of(error, path)}: {text}") from error
     finally:
         sys.path[:] = sys_path
     found, records = {}, {}
@@ -80,8 +83,9 @@ def of_one_name(value, before):
 def checked(value):
     """An Experiment, of a Problem with our defaults.  Raises ValueError or TypeError that begins with the field."""
     problem = value if isinstance(value, Problem) else value.problem
-    if not (isinstance(problem, Problem) and isinstance(problem.name, str) and problem.name.isidentifier()):
-        raise ValueError(f"name: found {getattr(problem, 'name', problem)!r}, expected letters, digits and _ in quotes")
+    name = getattr(problem, "name", problem)
+    if not (isinstance(problem, Problem) and isinstance(name, str) and name.isidentifier() and len(name) <= LONGEST):
+        raise ValueError(f"name: found {name!r}, expected at most {LONGEST} letters, digits and _ in quotes")
     nhpinn_functions.check_problem(problem)
     checks.check_cells_fit(problem)
     recipes.check_isotropic(problem)

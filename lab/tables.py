@@ -48,7 +48,7 @@ QUANTITIES = {  # in words; what is bounded from both sides has the endings _low
     "h1_interior": "gradient, a period inside",
     "h1_corrected": "reconstruction, gradient",
     "h1_corrected_interior": "reconstruction, gradient, a period inside",
-    "certified": "NH-PINN, certified",
+    "certified": "NH-PINN, energy norm, at most",
     "e_a": "homogenized coefficient",
     "chi1": "corrector χ₁",
     "chi2": "corrector χ₂",
@@ -56,18 +56,19 @@ QUANTITIES = {  # in words; what is bounded from both sides has the endings _low
     "chi2_plain": "χ₂ without oversampling",
     "N": "corrector N",
     "classical": "classical PINN",
-    "classical_certified": "classical PINN, certified",
+    "classical_certified": "classical PINN, energy norm, bounds",
     "transfer": "transfer learning",
     "classical_predicted": "predicted for both",
     "classical_predicted_points": "predicted, at the loss's points",
 }
 OWN_ERRORS = ("e1", "e2", "e3", "e_a", "chi1", "chi2", "N")  # of NH-PINN: the smaller the better
-OVERVIEW = {"classical": "classical", "classical_certified": "its certificate", "transfer": "transfer", "e1": "e1"}
-OVERVIEW |= {"e3": "e3", "e4": "e4", "chi1": "χ₁ or N", "certified": "certified"}  # quantity -> head of its column
+OVERVIEW = {"classical": "classical", "classical_certified": "energy norm", "transfer": "transfer", "e1": "e1"}
+OVERVIEW |= {"e3": "e3", "e4": "e4", "chi1": "χ₁ or N", "certified": "energy norm, at most"}  # quantity -> its column
 NOTE = (
-    "adam is the paper's recipe, sharp ours; e4, by finite elements, is a part of e1. After a number: < below the "
-    "paper's, > above it, ~ within a tenth of it (for what is not an error of NH-PINN). Certified: guaranteed in the "
-    "energy norm, for the classical PINN from both sides, for NH-PINN from above."
+    "Discrete L2 norm, but for the columns of the energy norm: guaranteed bounds of the classical PINN's error, and of "
+    "that of NH-PINN's reconstruction, so that they are no bounds of the numbers beside them. adam is the paper's "
+    "recipe, sharp ours, e4 by finite elements. < below the paper's number, > above it; ~ within a tenth of it, where "
+    "the paper's number is no error of NH-PINN."
 )
 LABELS = ("eps", "rate", "weight")  # numbers that label the rows of a study
 LINES, WIDTH = 30, 100  # of the table on the terminal
@@ -150,7 +151,7 @@ def problem_table(experiment, rows):
         cells = [cell(by_recipe[recipe], quantity, number) for recipe in recipes]
         lines.append([QUANTITIES.get(quantity, quantity), *cells, "" if paper is None else f"{paper:g}"])
     problem = experiment.problem
-    return Table(f"{problem.title} `{problem.name}`", ["relative error", *recipes, "paper"], lines)
+    return Table(f"{problem.title} `{problem.name}`", ["relative L2 error", *recipes, "paper"], lines)
 
 
 def cell(found, quantity, show):
@@ -341,7 +342,7 @@ def screen(shown, width=120):
         more = [f"and {len(rows) - LINES + 2} lines", "more in", "tables.md"]
         rows = [*rows[: LINES - 2], more + [""] * (len(header) - len(more))]
     columns = list(zip(header, *rows, strict=True))
-    for head in ("its certificate", "transfer", "certified"):
+    for head in ("energy norm", "transfer", "energy norm, at most"):
         if sum(2 + max(map(len, column)) for column in columns) > width + 2:
             columns = [column for column in columns if column[0] != head]
     padded = [[text.ljust(max(map(len, column))) for text in column] for column in columns]

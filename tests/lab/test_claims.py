@@ -24,6 +24,14 @@ def test_without_results_nothing_is_judged():
     assert verdicts == {claims.UNKNOWN}
 
 
+@pytest.mark.parametrize("errors, verdict", [((0.9, 0.9), claims.REPRODUCED), ((0.496, 0.9), claims.PARTLY),
+                                             ((0.3, 0.4), claims.NOT)])  # fmt: skip
+def test_one_case_that_is_another_does_not_decide_on_a_claim(errors, verdict):
+    values = {(name, "classical", "adam"): errors[name != "const1d"] for name in PROBLEMS}
+    least = {f"{name}_classical": [{"least": {"classical": [0.2, 0, 1.0, 1.0]}}] for name in PROBLEMS}
+    assert verdict_by(claims.classical_fails, found(values, **least)) == verdict
+
+
 @pytest.mark.parametrize("converged, verdict", [(0.01166, claims.ARTEFACT), (0.021316, claims.REPRODUCED)])
 def test_e2_below_e4_depends_on_the_converged_e4(converged, verdict):
     """The paper's gap of 0.3 % means nothing if its e4 is further than that from the converged one."""

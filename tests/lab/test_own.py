@@ -97,6 +97,8 @@ def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_pat
         (MINE, MINE + MINE.replace("mine =", "b ="), "line 14: name: found 'mine' twice"),
         (MINE, MINE + "b, c = experiment(mine), experiment(mine)\n", "name: found 'mine' twice"),
         (MINE, MINE + "assert mine.eps > 1\n", "line 13: AssertionError"),
+        (MINE, MINE + "raise SystemExit(3)\n", r"line 13: found sys.exit\(3\)"),
+        ('name="mine"', f'name="{300 * "n"}"', "line 5: name: found 'nnn.*', expected at most 60 letters"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_with_its_line_and_field(old, new, message, tmp_path):

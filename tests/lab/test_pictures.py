@@ -326,7 +326,7 @@ def test_what_is_better_and_worse_than_the_paper_is_marked_by_a_sign_and_a_color
     made["quantities"] |= {"classical_certified_lower": 0.9812, "classical_certified_upper": 0.99}
     shown = tables.shown("", "", {Task(**made["task"]): made}, EXPERIMENTS)
     assert shown.overview.rows[1] == ["", "adam", "0.98 ~", "[0.981, 0.99]", "", "0.001 <", "0.5 >", "", "", "2"]
-    assert ["classical PINN, certified", "[0.981, 0.99]", ""] in shown.problems["slow1d"].rows
+    assert ["classical PINN, energy norm, bounds", "[0.981, 0.99]", ""] in shown.problems["slow1d"].rows
     page = report.page(shown, [made])
     assert re.search('<td class="better"><span>0.001 &lt;', page) and re.search(
         '<td class="worse"><span>0.5 &gt;', page

@@ -450,6 +450,13 @@ def damaged(data, kind, *how):
     return data[:at] + how[1] + data[at:]
 
 
+@given(st.integers(-100, 100), st.lists(st.floats(-1, 1), min_size=1, max_size=9))
+def test_fields_are_saved_with_six_digits_in_any_unit(exponent, values):
+    field = 10.0**exponent * np.array(values)
+    saved = np.array(json.loads(json.dumps({"u": field}, default=files.plain_data))["u"])
+    assert np.abs(saved - field).max() <= 5e-6 * np.abs(field).max()
+
+
 @settings(max_examples=50)
 @given(how=damage)
 def test_a_damaged_result_is_set_aside_or_unchanged(how, tmp_path_factory):
