@@ -38,6 +38,7 @@ class Problem(NamedTuple):
     reaction: Callable | None = None  # r(y), with mean zero
     initial: Callable | None = None  # u at t = 0; None: no time derivative
     final_time: float = 1.0
+    boundary: object = 0.0  # a value or a flux on every face, pairs parallel to domain: see nhpinn.solve
     effective: Callable | None = None  # closed form of a*: x -> (n,)
     effective_reaction: float | None = None  # closed form of r*, for the tests
 

@@ -1,16 +1,18 @@
 """The recipe `sharp`, homogenized equations: random features and linear least squares, see features.py.
 
     equations       u = lift + bubble * features @ c: the boundary values are built in, and what smooth functions cannot
-                    follow in corners; features double until an estimate of the error from other points is small
+                    follow in corners, see lifts.py; the bubble vanishes on faces with values, fluxes of the others are
+                    rows of the least squares; features double until an estimate of the error from other points is small
     in time         slabs, short near t = 0; in each c is a polynomial of time that starts where the last one ended,
                     with a small residual at the Radau points: one least-squares problem for each eigenvalue of the
                     Radau matrix; slabs of equal length share the factorisations
 
 The estimate.  A0 = -m d_i( mean(a_ii) d_i ), where m is the least eigenvalue of a relative to the diagonal matrix of
 the means, is the largest operator of that form below -d_i(a_ij d_j).  The residual r at
-midpoints, which the fit has not seen, is expanded in sines, the eigenfunctions of A0 with eigenvalues l_k.  The error
-solves L e = r, |r_k| / l_k estimates it, and is the error where a and c are constant; in time, e_k' + l_k e_k = r_k.
-Divided by |u| the estimate has no units.
+midpoints, which the fit has not seen, is expanded in the eigenfunctions of A0, sines and cosines, with eigenvalues l_k;
+what a flux misses is a source in the cells along its face.  The error solves L e = r, |r_k| / l_k estimates it, and is
+the error where a and c are constant; in time, e_k' + l_k e_k = r_k.  Divided by |u - middle|, the middle of the values
+on faces, the estimate has no units, and knows of no zero of temperature.
 """
 
 from collections.abc import Callable
@@ -20,12 +22,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import legendre
 from scipy import fft
-from scipy.special import erf, erfc, ive
+from scipy.interpolate import make_interp_spline
+from scipy.special import ive
 
 from fem import tensor_grid
-from nhpinn_functions import box_midpoints, checked_values, grid, warn
+from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, warn
 from nhpinn_networks import MANY, derivatives, operator_jet, values
+from nhpinn_tools import lifts
 from nhpinn_tools.features import Features, composed, factorised, least_squares, product_jet, relative
+from nhpinn_tools.lifts import pair_of
 
 # --- equations on a box -----------------------------------------------------------------------------
 
@@ -33,6 +38,22 @@ FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3:
 SMALL = 1e-2  # below this error, two doublings of the features in a row that gain less than a factor of 4 are the last
 FEATURES_IN_TIME = {1: (40, 80, 160, 320), 2: (150, 300), 3: (300,)}
 CHECKS = {1: 1024, 2: 64, 3: 20}  # midpoints an axis of the box: a bump of width 0.02 is seen in one and two dimensions
+
+
+class BoxProblem(NamedTuple):
+    """u_t - d_i(a_ij d_j u) + c u = f in a box, values and fluxes n . a grad u on its faces; u_t only with an initial
+    value."""
+
+    domain: tuple
+    faces: tuple  # of nhpinn_functions.Face
+    coefficients: Callable  # x (n, dim) -> a (n, dim, dim), d_i a_ij (n, dim), c, a number or (n,)
+    source: Callable
+    initial: Callable | None
+    final_time: float
+
+    @property
+    def dim(self):
+        return len(self.domain)
 
 
 class Trial(NamedTuple):
@@ -43,10 +64,11 @@ class Trial(NamedTuple):
 
     features: Features
     series: np.ndarray  # (slabs, degree + 1, N); without time (1, 1, N)
-    domain: tuple
+    faces: tuple
     times: np.ndarray  # (slabs + 1,): ends of the slabs; empty without time
     lift: Callable  # jet of the coordinates (channels, n, d) -> (channels, n)
     error: float  # estimate of the relative error in L2, at the final time where there is time
+    rough: Callable | None = None  # the part of the lift whose gradient is not bounded
 
     def __call__(self, points):
         n, d = points.shape
@@ -70,28 +92,30 @@ class Trial(NamedTuple):
 
     def _jet(self, jet, slab):
         """The jet of u (channels, n) in one slab."""
-        series = self.features.jet(jet[..., : len(self.domain)]) @ self.series[slab].T
+        series = self.features.jet(jet[..., : len(self.faces) // 2]) @ self.series[slab].T
         u = series[..., 0]
         if len(self.times):
             s = scaled(jet[..., -1:], [self.times[slab : slab + 2]])[..., 0]
             for k in range(1, series.shape[-1]):
                 P = legendre.Legendre.basis(k)
                 u = u + product_jet(composed([s], P(s[0]), [P.deriv()(s[0])], [[P.deriv(2)(s[0])]]), series[..., k])
-        return self.lift(jet) + product_jet(bubble_jet(self.domain, jet), u)
+        return self.lift(jet) + product_jet(bubble_jet(self.faces, jet), u)
 
 
 def solve_equation(problem, coefficients, tolerance, rng):
-    """u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary of a box: a Trial.  u_t only if problem.initial.
+    """u_t - d_i(a_ij d_j u) + c u = f in a box, with what problem.boundary says on its faces, see `faces_of`: a Trial.
+    u_t only if problem.initial.
 
     coefficients(x (n, dim)) -> a (n, dim, dim), d_i a_ij (n, dim), c, a number or (n,).
     The features double until the estimate of the relative error in L2 (at the final time) is below the tolerance, or,
     small already, falls slowly, as in corners that no lift fits; a warning says where it was not reached.
     """
-    solve, counts, best, stalled = solve_stationary, FEATURES, None, 0
-    if problem.initial is not None:
-        solve, counts = solve_in_time, FEATURES_IN_TIME
+    domain, faces = problem.domain, faces_of(problem.boundary, problem.domain)
+    problem = BoxProblem(domain, faces, coefficients, problem.source, problem.initial, problem.final_time)
+    blended, best, stalled = lifts.blending(faces, domain), None, 0
+    solve, counts = (solve_stationary, FEATURES) if problem.initial is None else (solve_in_time, FEATURES_IN_TIME)
     for count in counts[problem.dim]:
-        found = solve(problem, coefficients, box_features(problem.domain, count, rng))
+        found = solve(problem, blended, box_features(domain, count, rng))
         stalled = stalled + 1 if best and best.error < SMALL and found.error > best.error / 4 else 0
         best = found if best is None or not found.error > best.error else best
         if best.error <= tolerance:
@@ -130,57 +154,128 @@ def scaled(jet, bounds):
     return out
 
 
-def bubble_jet(domain, jet):
-    """The jet of prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, from that of the coordinates."""
+def bubble_jet(faces, jet):
+    """The jet of the product of the distances to the value faces, at most 1, from that of the coordinates."""
     factors = []
-    for i, (low, high) in enumerate(domain):
-        x, scale = jet[..., i], 4 / (high - low) ** 2
-        value = scale * (x[0] - low) * (high - x[0])
-        factors.append(composed([x], value, [scale * (high + low - 2 * x[0])], [[-2 * scale]]))
+    for low, high in zip(faces[::2], faces[1::2], strict=True):
+        x, length = jet[..., low.axis], high.at - low.at
+        below, above = (x[0] - low.at) / length, (high.at - x[0]) / length
+        if not (low.flux or high.flux):
+            factors.append(composed([x], 4 * below * above, [4 * (above - below) / length], [[-8 / length**2]]))
+        elif not low.flux:
+            factors.append(composed([x], below, [1 / length], [[0.0]]))
+        elif not high.flux:
+            factors.append(composed([x], above, [-1 / length], [[0.0]]))
     return reduce(product_jet, factors)
 
 
-def columns(problem, coefficients, features, x):
+def columns(problem, features, x):
     """Values of bubble * features and -d_i(a_ij d_j) + c of them at points x (n, dim): two (n, N)."""
     parts = []
     for p in np.array_split(x, -(-len(x) // MANY)):
-        a, b, c = coefficients(p)
+        a, b, c = problem.coefficients(p)
         jet = operator_jet(p, a, b)
-        out = product_jet(bubble_jet(problem.domain, jet), features.jet(jet))
+        out = product_jet(bubble_jet(problem.faces, jet), features.jet(jet))
         parts.append((out[0], np.reshape(c, (-1, 1)) * out[0] - out[-1]))
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def flux_columns(problem, features, face, x):
+    """n . a grad of bubble * features at points x of a flux face: (n, N)."""
+    jet = lifts.conormal_jet(face, problem.coefficients(x)[0], x)
+    return product_jet(bubble_jet(problem.faces, jet), features.jet(jet))[1]
 
 
 # --- stationary -------------------------------------------------------------------------------------
 
 
-def solve_stationary(problem, coefficients, features):
-    dim, y = problem.dim, box_midpoints(problem.domain, CHECKS[problem.dim])
-    (x, root), lift = fit_points(problem, features), elliptic_lift(problem, coefficients)
-    A = columns(problem, coefficients, features, x)[1]
-    c = least_squares(root[:, None] * A, (root * known(problem, coefficients, lift, x)[1])[:, None])[:, 0]
-    V, A = columns(problem, coefficients, features, y)
-    value, rhs = known(problem, coefficients, lift, y)
-    rates = eigenvalues(problem, coefficients, y)
-    error = np.linalg.norm(sines(rhs - A @ c, dim) / rates)
-    estimate = relative(np.hypot(error, missed_source(problem, y, rates)), np.linalg.norm(value + V @ c))
-    return Trial(features, c[None, None], problem.domain, np.zeros(0), lift, estimate)
+def solve_stationary(problem, blended, features):
+    smooth, rough = elliptic_lift(problem, blended)
+    lift = smooth if rough is None else partial(summed, (smooth, rough))
+    A, rhs = fit_matrices(problem, features)[1], fit_source(problem, features, lift)
+    c = least_squares(A, rhs[:, None])[:, 0]
+    y = box_midpoints(problem.domain, CHECKS[problem.dim])
+    (V, A), (lifted, rhs) = check_matrices(problem, features, y), check_source(problem, lift, y)
+    rates = eigenvalues(problem, y)
+    errors = modes(problem, rhs - A @ c) / rates, missed_source(problem) / rates, blended.miss * np.sqrt(len(y))
+    estimate = relative(np.linalg.norm(np.hstack(errors)), np.linalg.norm(lifted + V @ c - blended.middle))
+    return Trial(features, c[None, None], problem.faces, np.zeros(0), lift, estimate, rough)
 
 
-def fit_points(problem, features):
-    """Points of the fit, dense at the boundary and two a feature at least; the roots of quadrature times bubble."""
+def elliptic_lift(problem, blended):
+    """The values on faces and what smooth functions cannot follow in corners: with bounded gradients; with others, or
+    None."""
+    sources, fluxes = lifts.corners_of(problem, blended)
+    rough = partial(lifts.corners_jet, fluxes, problem.domain) if fluxes else None
+    return partial(summed, (blended, partial(lifts.corners_jet, sources, problem.domain))), rough
+
+
+def summed(parts, jet):
+    return sum(part(jet) for part in parts)
+
+
+# --- what is fitted, and what is checked ------------------------------------------------------------
+
+
+def flux_faces(problem):
+    return [face for face in problem.faces if face.flux]
+
+
+def fit_points(problem, features, face=None):
+    """Points of the fit, dense at the boundary and two a feature at least, or such points of a flux face; and the roots
+    of quadrature times bubble, on a face times 4 over the length across it."""
     count = int(np.ceil((2 * features.W.shape[1]) ** (1 / problem.dim))) + (problem.dim > 1)
-    t, weights = (np.arange(count) + 0.5) * np.pi / count, 1.0
-    for low, high in problem.domain:
-        weights = np.kron(weights, (high - low) / 2 * np.sin(t) * np.pi / count)
-    x = tensor_grid([low + (high - low) * (1 - np.cos(t)) / 2 for low, high in problem.domain])
-    return x, np.sqrt(weights * bubble_jet(problem.domain, x[None])[0])
+    t, axes, weights = (np.arange(count) + 0.5) * np.pi / count, [], 1.0
+    for axis, (low, high) in enumerate(problem.domain):
+        across = face is not None and face.axis == axis
+        axes.append(np.array([face.at]) if across else low + (high - low) * (1 - np.cos(t)) / 2)
+        weights = np.kron(weights, [4 / (high - low)] if across else (high - low) / 2 * np.sin(t) * np.pi / count)
+    x = tensor_grid(axes)
+    return x, np.sqrt(weights * bubble_jet(problem.faces, x[None])[0])
 
 
-def known(problem, coefficients, lift, x, t=None):
+def fit_matrices(problem, features):
+    """Rows of the fit, weighted: values of bubble * features, and the equation's operator on them; 0, and what flows
+    through flux faces.  (rows, N) each."""
+    x, root = fit_points(problem, features)
+    V, A = ([root[:, None] * each] for each in columns(problem, features, x))
+    for face in flux_faces(problem):
+        x, root = fit_points(problem, features, face)
+        A.append(root[:, None] * flux_columns(problem, features, face, x))
+        V.append(0 * A[-1])
+    return np.concatenate(V), np.concatenate(A)
+
+
+def fit_source(problem, features, lift, t=None):
+    """What the lift leaves of the source, and of the fluxes, in these rows."""
+    x, root = fit_points(problem, features)
+    parts = [root * source_left(problem, lift, x, t)[1]]
+    for face in flux_faces(problem):
+        x, root = fit_points(problem, features, face)
+        parts.append(root * flux_left(problem, lift, face, t, x))
+    return np.concatenate(parts)
+
+
+def check_matrices(problem, features, y):
+    """Both matrices at midpoints y, where what flows through a flux face is a source in the cells along it."""
+    V, A = columns(problem, features, y)
+    for face in flux_faces(problem):
+        add_in_cells(problem, face, partial(flux_columns, problem, features, face), A)
+    return V, A
+
+
+def check_source(problem, lift, y, t=None):
+    """The lift, and what it leaves of the source, at midpoints y."""
+    value, rhs = source_left(problem, lift, y, t)
+    for face in flux_faces(problem):
+        add_in_cells(problem, face, partial(flux_left, problem, lift, face, t), rhs)
+    return value, rhs
+
+
+def source_left(problem, lift, x, t=None):
     """The lift, and the source that it leaves for bubble * features, at points x and one time t:
     f - (d_t - d_i(a_ij d_j) + c) lift."""
-    a, b, c = coefficients(x)
+    a, b, c = problem.coefficients(x)
     f = checked_values("source", problem.source, x)
     if t is not None:
         x, b = np.insert(x, problem.dim, t, axis=1), np.insert(b, problem.dim, -1.0, axis=1)
@@ -188,33 +283,75 @@ def known(problem, coefficients, lift, x, t=None):
     return jet[0], f + jet[-1] - c * jet[0]
 
 
-def sines(values, dim):
-    """The coefficients of values at midpoints in the sines that vanish on the boundary: the first CHECKS an axis."""
-    count = round(len(values) ** (1 / dim))
-    modes = fft.dstn(values.reshape((count,) * dim), type=2, norm="ortho")
-    return modes[(slice(CHECKS[dim]),) * dim].ravel()
+def flux_left(problem, lift, face, t, x):
+    return lifts.flux_left(face, problem.coefficients(x)[0], lift, x, t)
 
 
-def eigenvalues(problem, coefficients, y):
-    """Those of -m d_i(mean(a_ii) d_i) + min c, the largest such operator below -d_i(a_ij d_j) + c; order of `sines`."""
-    a, _, c = coefficients(y)
+def add_in_cells(problem, face, flow, out):
+    """Adds what flows through a face to a source at the midpoints of cells, in those along the face."""
+    count, (low, high) = round(len(out) ** (1 / problem.dim)), problem.domain[face.axis]
+    layer = np.moveaxis(out.reshape(*[count] * problem.dim, -1), face.axis, 0)[-face.side]
+    layer += flow(on_face(face, midpoint_axes(problem.domain, count))).reshape(layer.shape) * count / (high - low)
+
+
+# --- the estimate -----------------------------------------------------------------------------------
+
+# The eigenfunctions of an axis, by whether its two ends are flux faces: a transform of values at midpoints, its type,
+# and half waves of the first
+EIGENFUNCTIONS = {
+    (False, False): (fft.dst, 2, 1.0),
+    (True, True): (fft.dct, 2, 0.0),
+    (False, True): (fft.dst, 4, 0.5),
+    (True, False): (fft.dct, 4, 0.5),
+}
+
+
+def eigenfunctions(problem, axis):
+    return EIGENFUNCTIONS[tuple(face.flux for face in pair_of(problem.faces, axis))]
+
+
+def modes(problem, values):
+    """The coefficients of values at midpoints in the eigenfunctions of A0: the first CHECKS an axis."""
+    count = round(len(values) ** (1 / problem.dim))
+    values = values.reshape((count,) * problem.dim)
+    for axis in range(problem.dim):
+        transform, kind, _ = eigenfunctions(problem, axis)
+        values = transform(values, type=kind, axis=axis, norm="ortho")
+    return values[(slice(CHECKS[problem.dim]),) * problem.dim].ravel()
+
+
+def eigenvalues(problem, y):
+    """Those of -m d_i(mean(a_ii) d_i) + min c, the largest such operator below -d_i(a_ij d_j) + c; order of `modes`."""
+    a, _, c = problem.coefficients(y)
     D = np.mean(np.einsum("nii->ni", a), axis=0)
-    m, k = np.linalg.eigvalsh(a / np.sqrt(D[:, None] * D)).min(), np.arange(1, CHECKS[problem.dim] + 1)
-    lines = [m * d * (k * np.pi / (high - low)) ** 2 for d, (low, high) in zip(D, problem.domain, strict=True)]
+    m, lines = np.linalg.eigvalsh(a / np.sqrt(D[:, None] * D)).min(), []
+    for axis, (low, high) in enumerate(problem.domain):
+        k = eigenfunctions(problem, axis)[2] + np.arange(CHECKS[problem.dim])
+        lines.append(m * D[axis] * (k * np.pi / (high - low)) ** 2)
     return tensor_grid(lines).sum(axis=1) + np.min(c)
 
 
-def missed_source(problem, y, rates):
-    """What the midpoints y do not see of the source, jumps, bumps, fast waves: its part of the error, a norm.
+def missed_source(problem):
+    """The modes of what the midpoints do not see of source and fluxes, jumps, bumps, fast waves.
 
-    Four times as many points an axis see it.  With a window: sines of what is not 0 at the boundary converge slowly.
+    Four times as many points an axis see it: there a spline through the values at the midpoints misses it.
     """
-    modes = []
-    for p in (y, box_midpoints(problem.domain, 4 * CHECKS[problem.dim])):
-        window = bubble_jet(problem.domain, p[None])[0] ** 3
-        f = checked_values("source", problem.source, p)
-        modes.append(sines(window * f, problem.dim) * np.sqrt(len(y) / len(p)))
-    return np.linalg.norm((modes[1] - modes[0]) / rates)
+    coarse, fine = (midpoint_axes(problem.domain, n * CHECKS[problem.dim]) for n in (1, 4))
+
+    def missed(name, function, face, x):
+        points = on_face(face, coarse) if face else tensor_grid(coarse)
+        spline = checked_values(name, function, points).reshape(
+            [1 if face and axis == face.axis else len(z) for axis, z in enumerate(coarse)]
+        )
+        for axis, z in enumerate(coarse):
+            if not (face and axis == face.axis):
+                spline = make_interp_spline(z, spline, 5, axis=axis)(fine[axis])
+        return checked_values(name, function, x) - spline.ravel()
+
+    out = missed("source", problem.source, None, tensor_grid(fine))
+    for face in flux_faces(problem):
+        add_in_cells(problem, face, partial(missed, "boundary", face.data, face), out)
+    return modes(problem, out) / 2**problem.dim
 
 
 # --- in time ----------------------------------------------------------------------------------------
@@ -227,37 +364,54 @@ def missed_source(problem, y, rates):
 STAGES, RATIO = 5, 0.5
 
 
-def solve_in_time(problem, coefficients, features):
-    """Slab after slab; the estimate of each sine mode of the error goes along."""
-    dim, y = problem.dim, box_midpoints(problem.domain, CHECKS[problem.dim])
-    rates = eigenvalues(problem, coefficients, y)
+def solve_in_time(problem, blended, features):
+    """Slab after slab; the estimate of each mode of the error goes along."""
+    y = box_midpoints(problem.domain, CHECKS[problem.dim])
+    rates = eigenvalues(problem, y)
     times, frozen = slab_times(problem.final_time, rates[0], round(2 * np.log2(features.W.shape[1])))
-    x, root = fit_points(problem, features)
-    (V, A), (V_y, A_y) = (columns(problem, coefficients, features, p) for p in (x, y))
-    start = least_squares(V, checked_values("initial", problem.initial, x)[:, None])[:, 0]  # it need not be smooth
-    lift = parabolic_lift(problem, coefficients, features, start, frozen)
-    error = sines(checked_values("initial", problem.initial, y) - V_y @ start, dim)
+    (V, A), (V_y, A_y) = fit_matrices(problem, features), check_matrices(problem, features, y)
+    start, error = start_of(problem, blended, features, y)
+    lift = partial(summed, (blended, end_lift(problem, blended, features, start, frozen)))
     s, D, to_series = radau(STAGES)
     nodes, gauss = legendre.leggauss(STAGES + 3)
     series, length = [], 0.0
     for t, h in zip(times, np.diff(times), strict=False):
         if not np.isclose(h, length, rtol=1e-9, atol=0):
-            solve, length = slab_solver(root[:, None] * V / h, root[:, None] * A, D), h
+            solve, length = slab_solver(V / h, A, D), h
         if t <= frozen:
-            f = np.stack([known(problem, coefficients, lift, x, t + h * each)[1] for each in s])
-            g = np.stack([known(problem, coefficients, lift, y, t + h * (z + 1) / 2)[1] for z in nodes])
-        c = to_series @ np.vstack([start, start + solve(root * (f - A @ start))])
+            f = np.stack([fit_source(problem, features, lift, t + h * each) for each in s])
+            g = np.stack([check_source(problem, lift, y, t + h * (z + 1) / 2)[1] for z in nodes])
+        c = to_series @ np.vstack([start, start + solve(f - A @ start)])
         velocity = legendre.legvander(nodes, STAGES - 1) @ legendre.legder(c) * 2 / h
         r = g - velocity @ V_y.T - legendre.legvander(nodes, STAGES) @ c @ A_y.T
-        error = grown(error, np.stack([sines(each, dim) for each in r]), rates * h, h, nodes, gauss)
+        error = grown(error, np.stack([modes(problem, each) for each in r]), rates * h, h, nodes, gauss)
         start = c.sum(axis=0)
         series.append(c)
-    size = np.linalg.norm(V_y @ start + known(problem, coefficients, lift, y, times[-1])[0])
+    size = np.linalg.norm(V_y @ start + check_source(problem, lift, y, times[-1])[0] - blended.middle)
     if times[-1] < problem.final_time:
         times = np.append(times, problem.final_time)
         series.append(to_series @ np.tile(start, (STAGES + 1, 1)))
-    estimate = relative(np.hypot(np.linalg.norm(error), missed_source(problem, y, rates)), size)
-    return Trial(features, np.array(series), problem.domain, times, lift, estimate)
+    errors = error, missed_source(problem) / rates, blended.miss * np.sqrt(len(y))
+    estimate = relative(np.linalg.norm(np.hstack(errors)), size)
+    return Trial(features, np.array(series), problem.faces, times, lift, estimate)
+
+
+def start_of(problem, blended, features, y):
+    """The c of the initial value, which need not be smooth, and the modes of what it misses."""
+    x = fit_points(problem, features)[0]
+    wanted = [checked_values("initial", problem.initial, p) - blended(p[None])[0] for p in (x, y)]
+    start = least_squares(columns(problem, features, x)[0], wanted[0][:, None])[:, 0]
+    return start, modes(problem, wanted[1] - columns(problem, features, y)[0] @ start)
+
+
+def end_lift(problem, blended, features, start, frozen):
+    """What the solution does near t = 0 at the ends of an interval: see lifts.Ends."""
+    if problem.dim > 1:
+        return lifts.no_lift
+    ends = np.transpose(problem.domain)
+    strength = source_left(problem, blended, ends)[1] - columns(problem, features, ends)[1] @ start
+    strength = np.where([face.flux for face in problem.faces], 0.0, strength)
+    return partial(lifts.ends_jet, problem.domain, strength, problem.coefficients(ends)[0][:, 0, 0], frozen)
 
 
 def radau(m):
@@ -306,104 +460,3 @@ def grown(error, modes, z, h, nodes, gauss):
     w = np.maximum(np.abs(z / 2), 1e-12)
     bessel = np.sqrt(np.pi / 2 / w) * ive(k + 0.5, w) * np.exp(w - z / 2) * np.sign(z) ** k
     return error * np.exp(-z) + h * np.sum(series * bessel, axis=0)
-
-
-# --- lifts: what smooth features cannot follow ------------------------------------------------------
-
-
-def distances(domain, corner, jet):
-    """The jets of the distances from a corner of the box, axis by axis, divided by the lengths of the box."""
-    for i, (low, high) in enumerate(domain):
-        sign, x = (1 if corner[i] == low else -1) / (high - low), jet[..., i] * 1.0
-        x[0] -= corner[i]
-        yield sign * x
-
-
-def cutoff(x):
-    """The jet of a polynomial: 1 at x = 0, 0 from x = 1 on, three times differentiable."""
-    s = np.minimum(x[0], 1)
-    value = (1 - s) ** 4 * (1 + 4 * s + 10 * s**2 + 20 * s**3)
-    return composed([x], value, [-140 * (1 - s) ** 3 * s**3], [[-420 * (1 - s) ** 2 * s**2 * (1 - 2 * s)]])
-
-
-def corner_jet(x, y):
-    """The jet of w = -y^2 / 2 - Im(z^2 log z) / pi, z = x + i y, from those of x and y: -lap w = 1, 0 on both edges."""
-    z = x[0] + 1j * y[0]
-    z = np.where(z == 0, 1e-30, z)
-    value, first, second = z * z * np.log(z) / np.pi, (2 * z * np.log(z) + z) / np.pi, (2 * np.log(z) + 3) / np.pi
-    return composed(
-        [x, y],
-        -(y[0] ** 2) / 2 - value.imag,
-        [-first.imag, -y[0] - first.real],
-        [[-second.imag, -second.real], [-second.real, second.imag - 1]],
-    )
-
-
-def elliptic_lift(problem, coefficients):
-    """In two dimensions, what a solution does in the corners of a rectangle where f is not zero: see `corner_jet`.
-
-    u = 0 on both edges makes both second derivatives vanish there, the equation does not.  Lengths are divided by the
-    roots of a_11 and a_22; for a_12 != 0 the corner has another angle, and there is no lift.
-    """
-    corners = grid(problem.domain, 2)
-    a = coefficients(corners)[0]
-    if problem.dim != 2 or np.abs(a[:, 0, 1]).max() > 1e-6 * np.sqrt(a[:, 0, 0] * a[:, 1, 1]).min():
-        return no_lift
-    return partial(corners_jet, problem.domain, corners, checked_values("source", problem.source, corners), a)
-
-
-def no_lift(jet):
-    return 0 * jet[..., 0]
-
-
-def corners_jet(domain, corners, f, a, jet):
-    """The sum of what every corner adds, of a source f (4,) and coefficients a (4, 2, 2) there."""
-    total, (low, high) = 0.0, np.transpose(domain)
-    for corner, strength, tensor in zip(corners, f, a, strict=True):
-        lengths = (high - low) / np.sqrt(np.diag(tensor))
-        near = list(distances(domain, corner, jet))
-        x, y = (k * u for k, u in zip(lengths / lengths.max(), near, strict=True))
-        local = product_jet(product_jet(cutoff(near[0]), cutoff(near[1])), corner_jet(x, y))
-        total = total + strength * lengths.max() ** 2 * local
-    return total
-
-
-def layer_jet(x, t, a):
-    """The jet of t (1 - 4 i2erfc(e)), e = x / sqrt(4 a t), from those of x and t.
-
-    It solves u_t - a u_xx = 1 and vanishes for x = 0 and for t = 0.
-    """
-    root = np.sqrt(4 * a * t[0])
-    e = x[0] / root
-    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
-    return composed(
-        [x, t],
-        t[0] * (1 - (1 + 2 * e**2) * erfc(e) + e * bell),
-        [root / a * (bell / 2 - e * erfc(e)), erf(e)],
-        [[-erfc(e) / a, bell / root], [bell / root, -bell * e / (2 * t[0])]],
-    )
-
-
-def parabolic_lift(problem, coefficients, features, start, frozen):
-    """In one dimension, what the solution does at the ends near t = 0 where the initial value breaks the equation.
-
-    At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: s times `layer_jet`.  At
-    t = frozen it is smooth, and stands still.
-    """
-    if problem.dim != 1:
-        return no_lift
-    ends, (low, high) = np.transpose(problem.domain), problem.domain[0]
-    scaled_a = coefficients(ends)[0][:, 0, 0] / (high - low) ** 2
-    operator = columns(problem, coefficients, features, ends)[1] @ start
-    strength = checked_values("source", problem.source, ends) - operator
-    return partial(ends_jet, problem.domain, ends, strength, scaled_a, frozen)
-
-
-def ends_jet(domain, ends, strength, scaled_a, frozen, jet):
-    """The sum of what both ends add, of s (2,) and of a over the length squared (2,)."""
-    total, t = 0.0, jet[..., 1] * (jet[0, :, 1] <= frozen)
-    t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
-    for end, s, a in zip(ends, strength, scaled_a, strict=True):
-        x = next(distances(domain, end, jet))
-        total = total + s * product_jet(cutoff(x), layer_jet(x, t, a))
-    return total

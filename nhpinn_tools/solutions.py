@@ -29,7 +29,9 @@ from nhpinn_tools.recipes import adam_recipe, fem_recipe, progress, sharp_recipe
 
 
 # A problem as `solve` makes one of its arguments, see the head of this file.
-Equation = namedtuple("Equation", "coefficient source domain eps period reaction initial final_time dim slow")
+Equation = namedtuple(
+    "Equation", "coefficient source domain eps period reaction initial final_time dim slow boundary", defaults=[0.0]
+)
 
 
 @says_what_it_takes

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import fem
 import nhpinn
+from nhpinn_functions import Flux, faces_of
 from nhpinn_networks import operator_jet
-from nhpinn_tools import equations, recipes
+from nhpinn_tools import equations, lifts, recipes
 from problems import PROBLEMS
 
 TAU = 2 * np.pi
@@ -62,8 +63,9 @@ def exact_coefficients(name):
     )
 
 
-def equation(source, domain=((0.0, 1.0),), initial=None, final_time=0.1):
-    return SimpleNamespace(dim=len(domain), domain=domain, source=source, initial=initial, final_time=final_time)
+def equation(source, domain=((0.0, 1.0),), initial=None, final_time=0.1, boundary=0.0):
+    known = {"dim": len(domain), "domain": domain, "boundary": boundary}
+    return SimpleNamespace(**known, source=source, initial=initial, final_time=final_time)
 
 
 SQUARE = ((0.0, 1.0), (0.0, 1.0))
@@ -208,6 +210,62 @@ def test_no_number_depends_on_units(a, length, source, timed):
     assert other[1] < 1e-3
 
 
+# Values and fluxes on faces -----------------------------------------------------------------------
+
+
+def manufactured(rng, dim):
+    """u = a wave and a slope, with a tensor that varies: the problem with values and fluxes on random faces, its
+    coefficients, u."""
+    k, q, slope = (size * rng.uniform(-1, 1, dim) for size in (2, 1.5, 0.4))
+    R, (low, width) = rng.standard_normal((dim, dim)), rng.uniform([[-1], [0.5]], [[1], [2]], (2, dim))
+    A, domain = np.eye(dim) + 0.3 * R @ R.T, tuple((float(x), float(x + w)) for x, w in zip(low, width, strict=True))
+
+    def a(x):
+        return np.exp(x @ slope)
+
+    def u(x):
+        return 5 + np.sin(x @ k) + x @ q
+
+    def flow(x):
+        return a(x)[:, None] * (np.cos(x @ k)[:, None] * k + q) @ A
+
+    def source(x):
+        return a(x) * np.sin(x @ k) * (k @ A @ k) - flow(x) @ slope
+
+    def entry(axis, side):
+        return Flux(lambda x: (2 * side - 1) * flow(x)[:, axis]) if rng.random() < 0.5 else u
+
+    boundary = [(entry(axis, 0), entry(axis, 1)) for axis in range(dim)]
+    boundary[rng.integers(dim)] = (u, u)
+    coefficients = lambda x: (a(x)[:, None, None] * A, a(x)[:, None] * (A @ slope), 0.0)  # noqa: E731
+    return equation(source, domain, boundary=boundary), coefficients, u
+
+
+@given(seeds, st.integers(1, 3))
+@settings(max_examples=10, phases=NO_SHRINKING)
+def test_values_and_fluxes_on_random_faces_are_those_of_a_known_solution(seed, dim):
+    rng = np.random.default_rng(seed)
+    problem, coefficients, u = manufactured(rng, dim)
+    found = equations.solve_equation(problem, coefficients, 1e-4, rng)
+    x = rng.uniform(*np.transpose(problem.domain), (500, dim))
+    error = np.linalg.norm(found.value(x) - u(x)) / np.std(u(x)) / np.sqrt(len(x))
+    assert error < 1e-4 and error < 3 * found.error + 1e-12 and found.error < 1e-4
+    for face in faces_of(problem.boundary, problem.domain):
+        x[:, face.axis] = face.at
+        conormal = (2 * face.side - 1) * np.einsum("nij,nj->ni", coefficients(x)[0], found(x)[1])[:, face.axis]
+        np.testing.assert_allclose(
+            conormal if face.flux else found.value(x), face.data(x), atol=1e-2 if face.flux else 1e-8
+        )
+
+
+def test_a_constant_on_faces_is_the_solution_without_a_source():
+    boundary = [(1 / 3, Flux(0)), (Flux(), 1 / 3)]
+    u = equations.solve_equation(
+        equation(zero, SQUARE, boundary=boundary), constant(np.eye(2)), 1e-9, np.random.default_rng(0)
+    )
+    assert u.error == 0 and np.all(u.value(np.random.default_rng(0).random((50, 2))) == 1 / 3)
+
+
 # Derivatives, lifts -------------------------------------------------------------------------------
 
 
@@ -230,8 +288,10 @@ def test_the_solution_carries_its_derivatives(timed):
 
 def test_corner_and_end_functions_solve_their_equations():
     """-div(a grad w) = f near a corner, w = 0 on its edges; u_t - a u_xx = s near an end, 0 there and at t = 0."""
-    problem, a = equation(one, ((0.0, 1.0), (0.0, 2.0))), np.diag([2.0, 0.5])
-    lift = equations.elliptic_lift(problem, constant(a))
+    a, domain = np.diag([2.0, 0.5]), ((0.0, 1.0), (0.0, 2.0))
+    faces = faces_of(0.0, domain)
+    problem = equations.BoxProblem(domain, faces, constant(a), one, None, 1.0)
+    lift, _ = equations.elliptic_lift(problem, lifts.blending(faces, domain))
     near = np.array([[1e-4, 1e-4], [3e-4, 1e-4], [1 - 1e-4, 2 - 2e-4]])
     np.testing.assert_allclose(lift(operator_jet(near, np.broadcast_to(a, (3, 2, 2)), 0 * near))[-1], -1, atol=1e-2)
     edges = np.array([[0.0, 0.3], [0.4, 0.0], [1.0, 1.2], [0.9, 2.0], [0.0, 0.0], [1.0, 2.0]])
@@ -239,8 +299,8 @@ def test_corner_and_end_functions_solve_their_equations():
 
     x, t, rest = np.array([1e-4, 0.3, 2e-4]), np.array([1e-8, 1e-3, 1e-7]), np.zeros(3)
     jets = [np.stack([x, np.sqrt(2) + rest, rest]), np.stack([t, rest, rest - 1])]  # 2 d_xx - d_t
-    np.testing.assert_allclose(equations.layer_jet(*jets, 2.0)[-1], -1, rtol=1e-9)
-    assert abs(equations.layer_jet(np.zeros((1, 1)), np.ones((1, 1)), 2.0)[0, 0]) < 1e-15
+    np.testing.assert_allclose(lifts.layer_jet(*jets, 2.0)[-1], -1, rtol=1e-9)
+    assert abs(lifts.layer_jet(np.zeros((1, 1)), np.ones((1, 1)), 2.0)[0, 0]) < 1e-15
 
 
 def test_an_initial_value_that_is_not_zero_on_the_boundary_is_refused():
