@@ -253,7 +253,8 @@ def test_what_homogenize_does_not_take_is_said(sentence, arguments):
 
 
 def slow(dim, coefficient, box=(0.0, 1.0), **fields):
-    settings = {"boundary": 0.0, "reaction": None, "initial": None, "slow": None, "period": 1.0, "eps": 0.1, **fields}
+    settings = {"reaction": None, "initial": None, "slow": None, "period": 1.0, "eps": 0.1, **fields}
+    settings |= {"boundary": 0.0, "final_time": 1.0}
     source = lambda x: 1 + 0 * x[:, 0]  # noqa: E731
     return SimpleNamespace(dim=dim, domain=(box,) * dim, coefficient=coefficient, source=source, **settings)
 
