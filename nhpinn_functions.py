@@ -45,6 +45,11 @@ def midpoint_axes(bounds, count):
     return [low + (high - low) * (np.arange(count) + 0.5) / count for low, high in bounds]
 
 
+def cell_grid(dim, period, count):
+    """A uniform grid of the cell, both ends included: (count ** dim, dim)."""
+    return grid([(0.0, length) for length in np.broadcast_to(period, dim)], count)
+
+
 CELL_POINTS = {1: 64, 2: 64, 3: 20}  # an axis
 
 
@@ -412,7 +417,10 @@ def check_faces(faces, domain):
 
 
 def check_problem(problem):
-    """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of this file."""
+    """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of this file.
+
+    -> whether the coefficient depends on x
+    """
     check_integer("dim", problem.dim, 1, 3)
     check_positive("eps", problem.eps)
     check_period(problem.period, problem.dim)
@@ -425,11 +433,11 @@ def check_problem(problem):
             raise TypeError(f"{name}: found {type(function).__name__}, expected a function of points")
     if problem.slow is not None and not isinstance(problem.slow, bool):
         raise ValueError(f"slow: found {shown(problem.slow)}, expected True, False or None, to find it out")
-    check_functions(problem)
+    return check_functions(problem)
 
 
 def check_functions(problem):
-    """The functions of a problem whose other fields fit."""
+    """The functions of a problem whose other fields fit.  -> whether the coefficient depends on x"""
     dim, domain, period = problem.dim, problem.domain, problem.period
     checked_values("source", problem.source, box_midpoints(domain, 4))
     if problem.initial is not None:
@@ -447,6 +455,7 @@ def check_functions(problem):
         if slow or np.ptp(a, axis=0).max() > 1e-10 * np.abs(a).max():
             found = f"changes by {np.ptp(a, axis=0).max():.3g} in y{' and depends on x' * slow}"
             raise ValueError(f"coefficient: found one that {found}, expected a constant beside a reaction (appendix A)")
+    return slow
 
 
 def check_reaction(reaction, dim, period):
@@ -457,24 +466,34 @@ def check_reaction(reaction, dim, period):
         raise ValueError(f"reaction: its mean over the cell is {r.mean():.6g}; (A.2) has a solution only if it is 0")
 
 
+def check_cells(problem, training, nodes):
+    """Settings of step 1 for the cell problems of the nodes x (X, dim), and whether its points resolve them."""
+    check_cell_training(training, problem.dim, len(nodes))
+    y = cell_grid(problem.dim, problem.period, training.points)
+    spacing = np.divide(problem.period, training.points - 1)
+    check_resolved(*at_nodes(problem.coefficient, nodes, y), spacing, len(nodes))
+
+
 def check_cell_training(training, dim, problems=1):
     """Settings of step 1, for so many cell problems that are trained together."""
-    check_integer("layers", training.layers, 0)
-    check_training(training, ("equation", "periodic", "oversampling")[: 3 if training.layers else 2], dim, problems)
-    if training.layers >= training.points - 2:
+    layers = training.oversampling
+    check_integer("oversampling", layers, 0)
+    check_training(training, ("equation", "periodic", "oversampling"), layers > 0, dim, problems)
+    if layers >= training.points - 2:
         raise ValueError(
-            f"layers: found {training.layers} of oversampling, expected fewer than points - 2 = {training.points - 2} "
+            f"oversampling: found {layers} layers, expected fewer than points - 2 = {training.points - 2} "
             "(section 4.1: N_o < N_f - 2)"
         )
 
 
 def check_equation_training(training, dim, timed):
     """Settings of step 3, of the classical PINN and of transfer learning."""
-    check_training(training, ("equation", "boundary", "initial")[: 3 if timed else 2], dim + timed)
+    check_training(training, ("equation", "boundary", "initial"), timed, dim + timed)
 
 
-def check_training(training, weights, inputs, problems=1):
-    """weights: what they weigh, in eqs. (3) and (12).  All points, of a grid over the inputs, fit into the memory."""
+def check_training(training, weights, third, inputs, problems=1):
+    """weights: what they weigh, in eqs. (3) and (12); third: whether there is the third.  All points, of a grid over
+    the inputs, fit into the memory."""
     for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
         check_integer(name, getattr(training, name), least, most)
     if (total := training.points**inputs * problems) > 10**7:
@@ -489,10 +508,10 @@ def check_training(training, weights, inputs, problems=1):
         found = np.asarray(training.weights, dtype=float)
     except (TypeError, ValueError):
         found = np.zeros(0)
-    if found.shape != (len(weights),) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9):
+    if found.shape != (3,) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9) or found[2] > third:
         raise ValueError(
-            f"weights: found {shown(training.weights)} with sum {found.sum():.12g}, "
-            f"expected non-negative weights of ({', '.join(weights)}) that sum to one"
+            f"weights: found {shown(training.weights)} with sum {found.sum():.12g}, expected three non-negative ones, "
+            f"of ({', '.join(weights)}), that sum to one{'' if third else ', the third 0: there is none of that'}"
         )
 
 

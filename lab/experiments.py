@@ -256,7 +256,8 @@ def run_fem(setup, checkpoints=no_checkpoints):
         coefficients = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
         v = homogenized_solution(problem, coefficients.tensor, coefficients.reaction, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
-    correctors = fem_correctors(problem, nhpinn.slow_nodes(problem, experiment.homogenized["points"]))
+    nodes = nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"])
+    correctors = fem_correctors(problem, nodes)
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
     if not problem.slow and problem.dim < 3:
@@ -307,13 +308,13 @@ def run_adam(setup, checkpoints=no_checkpoints):
         return recorder(options[name], errors, histories, checkpoints)(name, *rest)
 
     cell_rng, equation_rng = np.random.default_rng(setup.stream("nhpinn")).spawn(2)
-    nodes = nhpinn.slow_nodes(problem, homogenized.points)
+    nodes = nhpinn.slow_nodes(problem.domain, problem.slow, homogenized.points)
     correctors = nhpinn.solve_cells(problem, cell, cell_rng, nodes, train)  # step 1
     seconds = {"cell": time.perf_counter() - start}
-    coefficients = nhpinn.homogenized_coefficients(problem, correctors, nhpinn.average_of_flux)  # step 2
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors)  # step 2
     u, w = fine_values(experiment), homogenized_values(experiment, coefficients)
     errors["homogenized"] = solution_errors(experiment, {"e1": u, "e3": w})
-    u0 = nhpinn.solve_equation(problem, coefficients, homogenized, equation_rng, train=train)  # step 3
+    u0 = nhpinn.solve_equation(problem, coefficients.at, homogenized, equation_rng, train=train)  # step 3
 
     errors["transfer"] = solution_errors(experiment, {"transfer": u})
     rng = np.random.default_rng(setup.stream("transfer"))
@@ -339,7 +340,7 @@ def of_steps(experiment, correctors, coefficients, w, u0):
     if problem.initial is None and problem.reaction is None:
         found["certified"] = certificates.certificate(problem, correctors, coefficients, u0.value).error
     nodes, exact = (
-        nhpinn.slow_nodes(problem, experiment.homogenized["points"]),
+        nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"]),
         fem_coefficients(problem, CELL_ELEMENTS),
     )
     learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
@@ -358,7 +359,7 @@ def run_plain(setup, checkpoints=no_checkpoints):
     """Cell problems without oversampling, under the best settings found without."""
     problem, histories, (settings, options) = setup.problem, {}, setup.trainings["plain"]
     rng, _ = np.random.default_rng(setup.stream("nhpinn")).spawn(2)  # the start of the oversampled run
-    nodes = nhpinn.slow_nodes(problem, setup.experiment.homogenized["points"])
+    nodes = nhpinn.slow_nodes(problem.domain, problem.slow, setup.experiment.homogenized["points"])
     train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
     nhpinn.solve_cells(problem, settings, rng, nodes, train)
     errors = final_averages(histories["cell"], options)

@@ -29,7 +29,7 @@ def computed():
     )
     x, axes = error_inputs(EXPERIMENT), error_axes(EXPERIMENT)
     fine = fine_solution(problem)[0]
-    correctors, coefficients, u0 = nhpinn.nh_pinn(problem, nhpinn.paper_recipe(cell, homogenized), seed=0)
+    correctors, coefficients, u0 = nhpinn.nh_pinn(problem, cell, homogenized, seed=0)
     value, slope, second = u0(x)
     corrected = nhpinn.reconstruct(problem, value, slope, second, correctors.expansion(x, x / problem.eps))
     pinn = nhpinn.classical_pinn(problem, classical, np.random.default_rng(0))(x)

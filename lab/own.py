@@ -101,6 +101,10 @@ def checked(value):
     for part in ("cell", "plain", "homogenized", "classical"):
         if (given := getattr(own, part)) is not None:
             check_part(part, given, problem)
+    nodes = nhpinn.slow_nodes(problem.domain, slow, own.homogenized["points"])
+    for given in (own.cell, own.plain):
+        if given is not None:
+            nhpinn_functions.check_cells(problem, split(given)[0], nodes)
     return own
 
 

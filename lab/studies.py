@@ -95,7 +95,7 @@ def classical_minimiser(experiment, elements, sampled=False):
     bounds = (*problem.domain, *([(0.0, problem.final_time)] if timed else []))
     lengths = [high - low for low, high in bounds]
     volume, space = np.prod(lengths), range(problem.dim)
-    w1, w2, *w3 = settings["weights"]
+    w1, w2, w3 = settings["weights"]
 
     def zero(x):
         return np.zeros(len(x))
@@ -104,9 +104,7 @@ def classical_minimiser(experiment, elements, sampled=False):
         minimisers.Side(i, end, w2 * lengths[i] / volume / (2 * problem.dim), zero) for i in space for end in (0, 1)
     ]
     if timed:
-        sides.append(
-            minimisers.Side(problem.dim, 0, w3[0] * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1]))
-        )
+        sides.append(minimisers.Side(problem.dim, 0, w3 * lengths[-1] / volume, lambda p: problem.initial(p[:, :-1])))
     rules = None
     if sampled:
         axes = [np.linspace(low, high, settings["points"])[1:-1] for low, high in problem.domain]
@@ -302,7 +300,7 @@ def run_losses(setup, checkpoints=training.no_checkpoints):
     """Errors of networks trained on the three losses by Adam, and of exact minimisers, beside those predicted."""
     experiment, problem, u = setup.experiment, setup.problem, experiments.fine_values(setup.experiment)
     settings, options = setup.trainings["classical"]
-    settings, options = settings._replace(weights=(1.0,), **LOSS_TRAINING), options._replace(batch=1024)
+    settings, options = settings._replace(weights=(1.0, 0, 0), **LOSS_TRAINING), options._replace(batch=1024)
     count, rows, histories = POINTS_A_CELL[problem.dim] * cells_an_axis(problem), [], {}
     axes = midpoint_axes(problem.domain, count)
     x = experiments.error_inputs(experiment)
@@ -339,7 +337,8 @@ OTHER_WAYS = ("derivatives * h", "derivatives", "features")
 
 def with_layers(settings, layers, w1):
     """Settings of a cell problem with so many ghost layers, and w1 the weight of the equation."""
-    return settings._replace(layers=layers, weights=(w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1))
+    weights = (w1, (1 - w1) / 2, (1 - w1) / 2) if layers else (w1, 1 - w1, 0)
+    return settings._replace(oversampling=layers, weights=weights)
 
 
 def asked_by(way, problem, loss, start, rng):
@@ -412,7 +411,7 @@ def run_robustness(setup, checkpoints=training.no_checkpoints):
     """
     (settings, options), rows = setup.trainings["cell"], []
     settings = settings._replace(epochs=max(1, settings.epochs // 4))
-    for layers, rate, w1 in product((settings.layers, 0), setup.few(RATES), setup.few(WEIGHTS)):
+    for layers, rate, w1 in product((settings.oversampling, 0), setup.few(RATES), setup.few(WEIGHTS)):
         variant, name = with_layers(settings, layers, w1)._replace(rate=rate), f"{layers} {rate:g} {w1:g}"
         history = cell_history(setup.problem, variant, options, setup.stream("nhpinn"), checkpoints(name))
         rows.append({"layers": layers, "rate": rate, "weight": w1, **final_averages(history, options)})
@@ -435,7 +434,7 @@ def run_sweep(setup, checkpoints=training.no_checkpoints):
     """Errors and times of NH-PINN by the recipe `sharp` against eps, and the rates at which the errors fall."""
     experiment, problem, start = setup.experiment, setup.problem, time.perf_counter()
     tolerance = experiment.tolerance
-    correctors, _, u0 = nhpinn.nh_pinn(problem, recipes.sharp_recipe(tolerance), setup.stream("sharp"))
+    correctors, _, u0 = recipes.three_steps(problem, recipes.sharp_recipe(tolerance), setup.stream("sharp"))
     seconds, dim, rows, clock = time.perf_counter() - start, problem.dim, [], []
     for eps in scales(setup):
         at, start = at_eps(experiment, eps), time.perf_counter()

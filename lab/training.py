@@ -14,7 +14,7 @@ import numpy as np
 
 import nhpinn
 from nhpinn_functions import check_integer, shown
-from nhpinn_networks import Loss, Term, flatten, take, unflatten
+from nhpinn_networks import Term, flatten, take, unflatten
 
 
 class Options(NamedTuple):
@@ -121,12 +121,12 @@ class RandomPart:
 
 def cast(loss, dtype):
     """A loss whose arrays have the type `dtype`."""
-    return Loss(tuple(Term(*(array.astype(dtype) for array in term)) for term in loss.terms))
+    return loss._replace(terms=tuple(Term(*(array.astype(dtype) for array in term)) for term in loss.terms))
 
 
 def random_part(loss, batch, rng):
     """A loss whose equations are taken at `batch` random points at most, with weights that keep its expectation."""
-    return Loss(tuple(random_residuals(term, batch, rng) for term in loss.terms))
+    return loss._replace(terms=tuple(random_residuals(term, batch, rng) for term in loss.terms))
 
 
 def random_residuals(term, batch, rng):

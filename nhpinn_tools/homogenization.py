@@ -11,7 +11,17 @@ import numpy as np
 
 import fem_cells
 import nhpinn
-from nhpinn_functions import at_node, cell_quadrature, check_periodic, midpoints, on_unit_cell, shown, tensor_of, warn
+from nhpinn_functions import (
+    at_node,
+    cell_quadrature,
+    check_cells,
+    check_periodic,
+    midpoints,
+    on_unit_cell,
+    shown,
+    tensor_of,
+    warn,
+)
 from nhpinn_tools import bounds, features, phases
 from nhpinn_tools.checks import (
     as_points,
@@ -230,9 +240,10 @@ def _by_training(coefficient, period, tolerance, seed, **settings):
     dim, field = len(period), on_unit_cell(coefficient, period)
     scale = np.trace(tensor_of(field, cell_quadrature(dim, 1.0)).mean(axis=0)) / dim
     problem = SimpleNamespace(dim=dim, period=1.0, reaction=None, coefficient=lambda x, y: field(y) / scale)
-    training, rng = cell_training(dim)._replace(**settings), np.random.default_rng(seed)
+    training, rng, nodes = cell_training(dim)._replace(**settings), np.random.default_rng(seed), np.zeros((1, dim))
+    check_cells(problem, training, nodes)
     try:
-        correctors = nhpinn.solve_cells(problem, training, rng, np.zeros((1, dim)), train_aloud)
+        correctors = nhpinn.solve_cells(problem, training, rng, nodes, train_aloud)
     except FloatingPointError as error:
         raise ValueError(f"rate: {error}") from error
     cells, count = correctors.cells, bounds.CELLS[dim]

@@ -9,12 +9,41 @@ import numpy as np
 
 import fem
 import fem_cells
-from nhpinn import Correctors, Recipe, Training, adam, paper_recipe
+from nhpinn import (
+    Correctors,
+    Training,
+    adam,
+    average_of_flux,
+    homogenized_coefficients,
+    slow_nodes,
+    solve_cells,
+    solve_equation,
+)
 from nhpinn_functions import at_node, centre, grid, shown, tensor_of
 from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, interpolation
 
-# --- their recipes, and what long work says ---------------------------------------------------------
+# --- the three steps, and what long work says -------------------------------------------------------
+
+
+class Recipe(NamedTuple):
+    """How the three steps are done: functions, with their settings bound in."""
+
+    cells: Callable  # problem, rng -> Correctors
+    average: Callable  # a (n, dim, dim), gradients of the correctors (dim, n, dim) -> a* (dim, dim)
+    # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives; u_0.value(points): value alone
+    equation: Callable
+
+
+def three_steps(problem, recipe, seed, count=None):
+    """nhpinn.nh_pinn by a recipe, of a problem that has been checked and whose `slow` is known.
+
+    count: midpoints an axis of the means in step 2.  -> Correctors, Coefficients, u_0
+    """
+    cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
+    correctors = recipe.cells(problem, cell_rng)
+    coefficients = homogenized_coefficients(problem, correctors, recipe.average, count)
+    return correctors, coefficients, recipe.equation(problem, coefficients, equation_rng)
 
 
 def progress(text=""):
@@ -43,28 +72,36 @@ def sharp_recipe(tolerance=1e-6, executor=None):
     return Recipe(
         lambda problem, rng: features.solve_cells(problem, tolerance, rng, partial(counted, executor)),
         bounds.energy,
-        lambda problem, coefficients, rng: equations.solve_equation(problem, coefficients, tolerance, rng),
+        lambda problem, coefficients, rng: equations.solve_equation(problem, coefficients.at, tolerance, rng),
     )
 
 
 def cell_training(dim):
     """The Training of the paper's recipe for a coefficient of one's own."""
     points = {1: 101, 2: 23, 3: 11}[dim]
-    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, layers=2)
+    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, oversampling=2)
 
 
 def adam_recipe(problem):
     """The paper's recipe with settings for an equation of one's own."""
     timed, dim = problem.initial is not None, problem.dim
-    weights = (1 / 7, 5 / 7, 1 / 7) if timed else (0.01, 0.99)
+    weights = (1 / 7, 5 / 7, 1 / 7) if timed else (0.01, 0.99, 0.0)
     points = ({1: 41, 2: 15, 3: 8} if timed else {1: 101, 2: 21, 3: 11})[dim]
     equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
-    steps = paper_recipe(cell_training(dim), equation, {1: 33, 2: 5, 3: 3}[dim], train=train_aloud)
+    nodes_an_axis = {1: 33, 2: 5, 3: 3}[dim]
     x = grid(problem.domain, {1: 4001, 2: 101, 3: 31}[dim])
-    if any(np.any(f(x)) for f in (problem.source, problem.initial) if f):
-        return steps
-    nothing = np.zeros((dim + timed, 1)), np.zeros(1)
-    return steps._replace(equation=lambda *_: Network([nothing]))  # u = 0, which a training finds slowly
+    there_is_something = any(np.any(f(x)) for f in (problem.source, problem.initial) if f)
+
+    def cells(problem, rng):
+        nodes = slow_nodes(problem.domain, problem.slow, nodes_an_axis)
+        return solve_cells(problem, cell_training(dim), rng, nodes, train_aloud)
+
+    def solution(problem, coefficients, rng):
+        if there_is_something:
+            return solve_equation(problem, coefficients.at, equation, rng, train=train_aloud)
+        return Network([(np.zeros((dim + timed, 1)), np.zeros(1))])  # u = 0, which a training finds slowly
+
+    return Recipe(cells, average_of_flux, solution)
 
 
 ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (5, 4)}  # an axis, order: of a cell and of the box
@@ -80,7 +117,7 @@ def fem_recipe(tolerance=1e-6, executor=None):
         cells = partial(element_cells, list(counted(executor, task, nodes.points)))
         return Correctors(cells, nodes.weights, nodes.points, problem.period)
 
-    return Recipe(cells, bounds.energy, element_equation, check_isotropic)
+    return Recipe(cells, bounds.energy, element_equation)
 
 
 def check_isotropic(problem):

@@ -10,7 +10,7 @@ import numpy as np
 
 import fem
 import fem_cells
-from nhpinn import Coefficients, Correctors, nh_pinn, reconstruct
+from nhpinn import Coefficients, Correctors, reconstruct
 from nhpinn_functions import cell_quadrature, centre, checked_values, depends_on_x, field_at, shown, warn
 from nhpinn_tools import bounds, certificates
 from nhpinn_tools.checks import (
@@ -23,7 +23,7 @@ from nhpinn_tools.checks import (
     says_what_it_takes,
 )
 from nhpinn_tools.homogenization import lines_of
-from nhpinn_tools.recipes import adam_recipe, fem_recipe, progress, sharp_recipe
+from nhpinn_tools.recipes import adam_recipe, check_isotropic, fem_recipe, progress, sharp_recipe, three_steps
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
 
@@ -65,6 +65,8 @@ def solve(
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
     check_solve(problem, recipe, tolerance, seed)
     check_executor(executor, coefficient)
+    if recipe == "fem":
+        check_isotropic(problem)
     domain = tuple((float(low), float(high)) for low, high in box)
     problem = problem._replace(domain=domain, eps=float(eps), period=tuple(map(float, np.broadcast_to(period, dim))))
     problem = problem._replace(slow=depends_on_x(coefficient, dim, domain, problem.period))
@@ -74,7 +76,7 @@ def solve(
         steps = adam_recipe(problem)
     else:
         steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor)
-    correctors, coefficients, u0 = nh_pinn(problem, steps._replace(count=count), seed)
+    correctors, coefficients, u0 = three_steps(problem, steps, seed, count)
     certificate = tensor_bounds = None
     if reaction is None:
         progress("certificate")

@@ -1,5 +1,6 @@
 """What is checked before any work: one sentence that names the argument; and what fits passes in any unit."""
 
+import contextlib
 from pathlib import Path
 
 import autograd.numpy as anp
@@ -14,8 +15,8 @@ from problems import PROBLEMS
 
 TAU = 2 * np.pi
 seeds = st.integers(0, 2**32 - 1)
-CELL = nhpinn.Training((4,), 41, (0.5, 0.5), 1e-3, 2)
-SOLUTION = nhpinn.Training((4,), 15, (0.5, 0.5), 1e-3, 2)
+CELL = nhpinn.Training((4,), 41, (0.5, 0.5, 0), 1e-3, 2)
+SOLUTION = nhpinn.Training((4,), 15, (0.5, 0.5, 0), 1e-3, 2)
 JUNK = [None, True, "2", b"2", np.nan, np.inf, -np.inf, 0, -1, 2.5, 1j, 10**12, (), [], (0,), {}, object(), np.eye(2)]
 junk = st.sampled_from(JUNK)
 
@@ -65,15 +66,18 @@ def refused(names, call):
     return False
 
 
-def method(problem, cell=CELL, solution=None):
-    """The paper's recipe, which must not begin to train."""
+class Trains(Exception):
+    """All checks are passed."""
+
+
+def method(problem, cell=CELL, solution=None, **options):
+    """The paper's method until it begins to train."""
 
     def train(*arguments):
-        raise AssertionError("it trains")
+        raise Trains
 
-    three = () if problem.initial is None else {"weights": (0.4, 0.3, 0.3)}
-    recipe = nhpinn.paper_recipe(cell, solution or SOLUTION._replace(**dict(three)), train=train)
-    return nhpinn.nh_pinn(problem, recipe, 0)
+    three = {} if problem.initial is None else {"weights": (0.4, 0.3, 0.3)}
+    return nhpinn.nh_pinn(problem, cell, solution or SOLUTION._replace(**three), 0, train, **options)
 
 
 # Functions ----------------------------------------------------------------------------------------
@@ -177,11 +181,11 @@ def test_smooth_problems_pass_in_any_unit_and_dependence_on_x_is_found_out(seed,
         return PROBLEMS["elliptic2d"]._replace(coefficient=coefficient, **fields)
 
     assert nhpinn_functions.depends_on_x(coefficient, dim, box, period) == slow
-    assert len(nhpinn.slow_nodes(problem(None), 5)) == (5**dim if slow else 1)
     for flag in (True, None, slow):
-        nhpinn_functions.check_problem(problem(flag))
-    trained = CELL._replace(epochs=1, points=21)
-    nhpinn.solve_cells(problem(slow), trained, rng, nhpinn.slow_nodes(problem(slow), 2))
+        assert nhpinn_functions.check_problem(problem(flag)) == slow
+    nodes = nhpinn.slow_nodes(box, slow, 5)
+    assert len(nodes) == (5**dim if slow else 1)
+    nhpinn_functions.check_cells(problem(slow), CELL._replace(points=21), nodes)
     if slow:
         with pytest.raises(ValueError, match="slow: found False, but the coefficient depends on x"):
             method(problem(False))
@@ -195,9 +199,8 @@ FIELDS = ["dim", "domain", "eps", "coefficient", "source", "period", "slow", "re
 def test_fields_of_a_problem(name, field, value):
     """Refused by name before any training, or taken for what they are."""
     problem = PROBLEMS[name]._replace(**{field: value})
-    refused({*FIELDS, "points", "weights"}, lambda: nhpinn_functions.check_problem(problem)) or refused(
-        {"weights", "points", "coefficient"}, lambda: nhpinn.paper_recipe(CELL, SOLUTION).check(problem)
-    )
+    with contextlib.suppress(Trains):
+        assert refused({*FIELDS, "points", "weights"}, lambda: method(problem))
 
 
 def test_a_reaction_needs_a_constant_coefficient():
@@ -217,8 +220,10 @@ def test_a_reaction_needs_a_constant_coefficient():
         ({"points": 2}, "points: found 2, expected an integer of at least 3"),
         ({"points": 10**4}, "points: found 10000, which make 1e[+]08 in all; expected at most 1e7"),
         ({"rate": -1.0}, "rate: found -1.0, expected a positive number"),
-        ({"weights": (np.nan, 0.5)}, "weights: found"),
-        ({"weights": (0.5, 0.4)}, "weights: found .* that sum to one"),
+        ({"weights": (np.nan, 0.5, 0)}, "weights: found"),
+        ({"weights": (0.5, 0.4, 0)}, "weights: found .* that sum to one"),
+        ({"weights": (0.5, 0.5)}, "weights: found .* expected three"),
+        ({"weights": (0.5, 0.2, 0.3)}, "weights: found .*, the third 0"),
         ({"hidden": ()}, "hidden: found"),
         ({"decay": "1"}, "decay: found '1'"),
     ],
@@ -239,8 +244,9 @@ def test_junk_in_a_training_is_refused_by_name(changes):
 
 @given(st.integers(3, 9), st.integers(1, 12))
 def test_more_oversampling_layers_than_the_paper_allows_are_refused(points, layers):
-    training = CELL._replace(points=points, layers=layers, weights=(0.2, 0.4, 0.4))
-    assert refused({"layers"}, lambda: nhpinn_functions.check_cell_training(training, 1)) == (layers >= points - 2)
+    training = CELL._replace(points=points, oversampling=layers, weights=(0.2, 0.4, 0.4))
+    found = refused({"oversampling"}, lambda: nhpinn_functions.check_cell_training(training, 1))
+    assert found == (layers >= points - 2)
 
 
 def test_a_function_that_changes_its_argument_changes_nothing_else():
@@ -289,9 +295,9 @@ def test_values_are_a_dictionary(values):
 @pytest.mark.parametrize("count", (0, 1))
 def test_nodes_of_the_papers_recipe_are_checked(count):
     with pytest.raises(ValueError, match=f"nodes_an_axis: found {count}, expected an integer of at least 2"):
-        nhpinn.paper_recipe(CELL, SOLUTION, nodes_an_axis=count).check(PROBLEMS["slow1d"])
+        method(PROBLEMS["slow1d"], nodes_an_axis=count)
     with pytest.raises(ValueError, match="points: found 2.5"):
-        nhpinn.paper_recipe(CELL, SOLUTION._replace(points=2.5)).check(PROBLEMS["slow1d"])
+        method(PROBLEMS["slow1d"], solution=SOLUTION._replace(points=2.5))
 
 
 def test_an_image_of_two_phases_is_one_warning():

@@ -9,10 +9,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import fem
-import nhpinn
-from nhpinn_functions import Flux, faces_of
+from nhpinn_functions import Flux, check_problem, faces_of
 from nhpinn_networks import operator_jet
-from nhpinn_tools import equations, lifts, recipes
+from nhpinn_tools import equations, lifts
 from problems import PROBLEMS
 
 TAU = 2 * np.pi
@@ -305,4 +304,4 @@ def test_corner_and_end_functions_solve_their_equations():
 
 def test_an_initial_value_that_is_not_zero_on_the_boundary_is_refused():
     with pytest.raises(ValueError, match="initial: found 1 on the boundary, expected 0"):
-        nhpinn.nh_pinn(PROBLEMS["reaction10"]._replace(initial=one), recipes.sharp_recipe(), 0)
+        check_problem(PROBLEMS["reaction10"]._replace(initial=one))

@@ -310,7 +310,7 @@ def test_twenty_oscillations_in_x_are_resolved_in_one_dimension_and_refused_in_t
     _, found = coefficients_of(problem, 1e-2)
     effective = lambda x: np.sqrt(3) * (2 + np.cos(20 * TAU * x[:, 0]))  # noqa: E731
     np.testing.assert_allclose(found.tensor(x)[:, 0, 0], effective(x), rtol=1e-8)
-    u = equations.solve_equation(problem, found, 1e-2, np.random.default_rng(0))
+    u = equations.solve_equation(problem, found.at, 1e-2, np.random.default_rng(0))
     reference = fem.solve_elliptic(effective, problem.source, fem.Mesh(((0.0, 1.0),), 100, 4)).on_grid(x[:, 0])
     assert fem.relative_error(u(x)[0], reference) < 1e-3
     with pytest.raises(ValueError, match="coefficient: oscillates or jumps in x"):

@@ -413,7 +413,7 @@ def test_a_coefficient_is_not_evaluated_outside_of_the_box(recipe, monkeypatch):
     assert solved(coefficient, box=[(1.0, 2.0)], recipe=recipe).tensor([[1.5]]) > 1.5
 
 
-TRAINING = nhpinn.Training((8,), 21, (0.1, 0.45, 0.45), rate=2e-3, epochs=2, layers=2)
+TRAINING = nhpinn.Training((8,), 21, (0.1, 0.45, 0.45), rate=2e-3, epochs=2, oversampling=2)
 
 
 def test_functions_that_vanish_where_they_are_looked_at():

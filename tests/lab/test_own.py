@@ -123,7 +123,7 @@ def test_a_period_an_axis_is_a_tuple_and_every_way_to_periodicity_takes_it(perio
     text = text.replace("y[:, 0])", "y[:, 0]) * np.sin(np.pi * y[:, 1])")
     found = own.load(problem_file(tmp_path, text))["mine"]
     assert hash(found.problem) and found.problem.period == (1.0, 2.0)
-    cell = {**found.cell, "points": 8, "hidden": (4,), "layers": 1}
+    cell = {**found.cell, "points": 8, "hidden": (4,), "oversampling": 1}
     result = studies.run_layers(setup("layers", found._replace(cell=cell)))
     assert len(result["study"]) == 8 and all(np.isfinite(row["chi1"]) for row in result["study"])
 

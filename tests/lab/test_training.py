@@ -11,7 +11,7 @@ import nhpinn_networks as nets
 from lab import training
 from problems import PROBLEMS
 
-CELL = nhpinn.Training((8, 8), 9, (0.1, 0.45, 0.45), 1e-2, 12, layers=2)
+CELL = nhpinn.Training((8, 8), 9, (0.1, 0.45, 0.45), 1e-2, 12, oversampling=2)
 OPTIONS = training.Options(batch=30, every=5)
 
 
@@ -79,7 +79,7 @@ def test_autograd_differentiates_the_losses(monkeypatch):
 
 def test_a_random_part_of_the_points_keeps_the_expectation_of_the_loss():
     problem = PROBLEMS["elliptic2d"]
-    loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), CELL._replace(points=21, weights=(0.5, 0.5)))
+    loss = nhpinn.equation_loss(problem, nhpinn.multiscale(problem), CELL._replace(points=21, weights=(0.5, 0.5, 0)))
     params, rng = nets.init_network((2, 8, 1), np.random.default_rng(0)), np.random.default_rng(1)
     parts = [training.random_part(loss, 100, rng) for _ in range(400)]
     assert [len(term.weight) for term in parts[0].terms] == [100, len(loss.terms[1].weight)]
