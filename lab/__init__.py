@@ -5,7 +5,7 @@ experiments   the paper's experiments: what a task computes      studies   why t
 training      trainings recorded, saved and continued            minimisers   what a loss learns, without an optimizer
 tasks         all methods as one table                           own       problems of one's own, from a file
 runner        tasks in processes                                 files     results and checkpoints on disk
-progress      how much work there is, and how much is done
+progress      how much work there is, and how much is done    verify      tasks run again, and compared
 tables, panels, figures, claims, report, page.html     what is shown, from saved results alone
 overview      the picture of the README, of networks trained anew
 published     what the documents show: docs/results/, CLAIMS.md, the tables of the pages

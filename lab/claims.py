@@ -1,12 +1,13 @@
 """What the paper claims, and what came out: CLAIMS.md from saved results, written by published.py.
 
 A claim is a sentence of the paper and a function that judges it: from the numbers of the results to a verdict
-and the evidence for it.  No number is typed in but the paper's own, and no verdict without a condition on
-numbers, so that other results give another table; where a result is missing, the verdict says so.
+and the evidence for it, a table and a note.  No number is typed in but the paper's own, and no verdict without a
+condition on numbers, so that other results give another table; where a result is missing, the verdict says so.
 """
 
 from collections.abc import Callable
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from problems import EXPERIMENTS, PROBLEMS
 
 REPRODUCED, PARTLY, NOT = "reproduced", "partly", "not reproduced"
 ARTEFACT, UNKNOWN = "an artefact of the reference", "not measured"
+ENERGY = "relative error in the energy norm"
 OURS = "ours"  # the place of what the paper does not claim
 RUN = "python run_all.py --budget paper --seeds 3 --studies"
 EQUAL = 0.1  # the relative difference below which two errors count as equal, and a spread as none
@@ -25,6 +27,15 @@ ALL = tuple(PROBLEMS)
 ELLIPTIC = ("const1d", "elliptic2d", "slow1d")
 REACTIONS = ("reaction10", "reaction50")
 FOUR = ("elliptic2d", "slow1d", *REACTIONS)  # the problems of section 5
+
+
+class Least(NamedTuple):
+    """Where the error of a training was least, see files.reduced."""
+
+    error: float
+    epoch: int
+    loss: float
+    final_loss: float
 
 
 class Results(NamedTuple):
@@ -51,8 +62,8 @@ class Results(NamedTuple):
         return self.results[problem, method]
 
     def least(self, problems, method, quantity):
-        """The least error on the way of a training: {problem: (error, its epoch, loss there, loss at the end)}."""
-        return {problem: min(result["least"][quantity] for result in self.of(problem, method)) for problem in problems}
+        """The least error on the way of a training: {problem: Least}."""
+        return {p: Least(*min(result["least"][quantity] for result in self.of(p, method))) for p in problems}
 
     def study(self, problem, method, key, **where):
         """Rows of a study by their label: {label: {quantity: mean over seeds}}; only those with the values `where`."""
@@ -70,7 +81,7 @@ class Results(NamedTuple):
 
 class Claim(NamedTuple):
     place: str  # in the paper; OURS: what holds in the place of a claim, or besides
-    judge: Callable  # Results, *problems -> verdict, evidence; its docstring is the claim
+    judge: Callable  # Results, *problems -> verdict, columns {head: {row: value}}, note; its docstring is the claim
     problems: tuple
     figures: str  # names of pictures that run_all.py draws
 
@@ -88,25 +99,36 @@ def paper(problem, quantity):
     return EXPERIMENTS[problem].paper[quantity]
 
 
-def listed(names, show):
-    return "; ".join(f"{name} {show(name)}" for name in names)
+def beside_paper(found, names, *quantities):
+    """Two columns for each quantity: ours, and what the paper prints, where it does."""
+    columns = {}
+    for quantity in quantities:
+        printed = {name: EXPERIMENTS[name].paper.get(quantity) for name in names}
+        columns[quantity] = found.each(names, quantity)
+        columns[f"{quantity}, paper"] = {name: value for name, value in printed.items() if value}
+    return columns
 
 
-def numbers(values, form):
-    """Values by name, in a format."""
-    return listed(values, lambda name: format(values[name], form))
+def on_the_way(least):
+    """Columns with the least error on the way of trainings."""
+    return {
+        "least error on the way": {name: best.error for name, best in least.items()},
+        "its epoch": {name: f"{best.epoch}" for name, best in least.items()},
+    }
 
 
-def beside_paper(found, problem, quantity, recipe="adam"):
-    """A quantity with the paper's number in parentheses, where it has one."""
-    printed = EXPERIMENTS[problem].paper.get(quantity)
-    return f"{found.value(problem, quantity, recipe):.3g}" + (f" ({printed:.3g})" if printed else "")
+def evidence_table(columns):
+    """The columns of a claim as a Table without a title."""
+    rows = dict.fromkeys(row for column in columns.values() for row in column)
+    lines = [[row, *(shown(column.get(row, "")) for column in columns.values())] for row in rows]
+    return tables.Table("", ["", *columns], lines)
 
 
-def ours(found, quantity, *names):
-    """The same of several problems."""
-    words = quantity.replace("_plain", " without oversampling")
-    return f"{words}, ours (paper): " + listed(names, lambda name: beside_paper(found, name, quantity))
+def shown(value):
+    """A number as text: four decimals, below 0.1 three digits."""
+    if isinstance(value, str | int):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 0.1 or abs(value) >= 10 else f"{value:.4f}"
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -116,85 +138,79 @@ def ours(found, quantity, *names):
 
 def classical_fails(found, *names):
     """the accuracy of PINN degenerates on multiscale equations"""
-    final, best = found.each(names, "classical"), found.least(names, "classical", "classical")
-    solved = [name for name in names if best[name][0] < 0.1]
-    evidence = ours(found, "classical", *names)
-    if solved:
-        evidence += ". But with the paper's own settings " + listed(
-            solved, lambda n: f"falls to {best[n][0]:.2g} at epoch {best[n][1]}, before its training breaks down"
-        )
-    return verdict_of([final[name] > 0.5 and name not in solved for name in names]), evidence
+    final, least = found.each(names, "classical"), found.least(names, "classical", "classical")
+    solved = [name for name in names if least[name].error < 0.1]
+    note = f"With the paper's own settings {', '.join(solved)} is solved on the way, before its training breaks down"
+    columns = beside_paper(found, names, "classical") | on_the_way(least)
+    held = [final[name] > 0.5 and name not in solved for name in names]
+    return verdict_of(held), columns, note if solved else ""
 
 
 def fails_at_random(found, *names):
     """the error of the classical PINN varies from run to run"""
-    varies, evidence = [], []
+    columns = {}
     for quantity in ("classical", "transfer"):
         rows = {name: found.row(name, quantity) for name in names}
         spread = {name: row["std"] / row["value"] for name, row in rows.items() if row["std"] is not None}
         if not spread:
             raise Missing(f"{quantity} with more than one seed")
-        varies += [each > EQUAL for each in spread.values()]
-        evidence.append(f"{quantity}: {numbers(spread, '.2g')}")
-    return verdict_of(varies), "standard deviation over seeds / mean of the error, " + ". ".join(evidence)
+        columns[f"{quantity}: deviation over seeds / mean"] = spread
+    return verdict_of([each > EQUAL for spread in columns.values() for each in spread.values()]), columns, ""
 
 
 def transfer_shows(found, *names):
     """transfer learning explains why: the loss is at fault, not the optimizer"""
     transfer, law = found.each(names, "transfer"), found.each(names, "classical_predicted_points", "fem")
-    finest = found.of("elliptic2d", "law")[0]["resolution"][-1]
-    evidence = (
-        "error of the classical PINN started from NH-PINN's solution / of the minimiser of its loss over functions "
-        "that do not oscillate: "
-        + listed(names, lambda n: f"{transfer[n]:.3f} / {law[n]:.3f}")
-        + f". The same loss at the same points, over splines with {finest['elements a period']:g} elements a period "
-        f"(elliptic2d): {finest['error']:.2g}"
+    least, finest = found.least(names, "adam", "transfer"), found.of("elliptic2d", "law")[0]["resolution"][-1]
+    columns = {"started from NH-PINN": transfer, "minimiser of its loss that does not oscillate": law}
+    columns |= on_the_way(least) | {
+        "loss there": {name: least[name].loss for name in names},
+        "loss at the end": {name: least[name].final_loss for name in names},
+    }
+    note = (
+        f"The same loss at the same points, over splines with {finest['elements a period']:g} elements a period "
+        f"(elliptic2d), has its minimiser at error {finest['error']:.2g}"
     )
-    lower = {}
-    for name, (error, epoch, at_best, at_end) in found.least(names, "adam", "transfer").items():
-        if error * GREATLY < transfer[name] and at_best * GREATLY < at_end:
-            lower[name] = f"{at_best:.2g} at error {error:.2g} (epoch {epoch}), {at_end:.2g} at the end"
-    if lower:
-        evidence += ". Where the training leaves a good solution against its loss: " + listed(lower, lower.get)
     ends_there = [equal(transfer[name], law[name]) for name in names]
-    if not any(ends_there):
-        return NOT, evidence
-    if finest["error"] * GREATLY < law["elliptic2d"]:
-        return PARTLY, evidence + ". So the loss misleads functions that do not follow the cells, and only these"
-    return REPRODUCED if all(ends_there) else PARTLY, evidence
+    if any(ends_there) and finest["error"] * GREATLY < law["elliptic2d"]:
+        return PARTLY, columns, note + ": the loss misleads functions that do not follow the cells, and only these"
+    return verdict_of(ends_there), columns, note
 
 
 def arithmetic_mean(found, name):
     """it fails as coarse finite elements do: what a smooth network sees is the arithmetic mean"""
-    mesh = found.of(name, "fem")[0]["coarse_mesh"]
-    rows = found.study(name, "losses", "loss", minimiser="Adam")
-    classical, law = found.value(name, "classical"), found.value(name, "classical_predicted", "fem")
-    arithmetic = rows["energy"]["predicted"]
-    evidence = (
-        "in the example of section 2.2 "
-        f"coarse elements reach {mesh['ratio']:.3f} of the solution (8/17 = {8 / 17:.3f}). The arithmetic mean would "
-        f"give {name} an error of {arithmetic:.3f}; the classical PINN has {classical:.3f}. The squared residual "
-        f"averaged over y, with its term of order eps^-2, predicts {law:.3f}; the energy loss: predicted "
-        f"{arithmetic:.4f}, trained {rows['energy']['trained']:.4f}"
+    mesh, energy = (
+        found.of(name, "fem")[0]["coarse_mesh"],
+        found.study(name, "losses", "loss", minimiser="Adam")["energy"],
     )
-    return REPRODUCED if equal(classical, arithmetic) and not equal(classical, law) else NOT, evidence
+    classical, law = found.value(name, "classical"), found.value(name, "classical_predicted", "fem")
+    errors = {
+        "classical PINN": classical,
+        "predicted from the squared residual averaged over y, with its term of order eps^-2": law,
+        "predicted from the energy, the arithmetic mean": energy["predicted"],
+        "trained on the energy": energy["trained"],
+    }
+    note = (
+        f"In the example of section 2.2 coarse elements reach {mesh['ratio']:.3f} of the solution (8/17 = {8 / 17:.3f})"
+    )
+    held = equal(classical, energy["predicted"]) and not equal(classical, law)
+    return REPRODUCED if held else NOT, {f"error, {name}": errors}, note
 
 
 def law_holds(found, *names):
     """the classical PINN learns the minimiser, among functions that do not oscillate, of its averaged loss"""
-    predicted = found.each(names, "classical_predicted", "fem")
-    points = found.each(names, "classical_predicted_points", "fem")
-    trained = found.each(names, "classical")
-    evidence = "error predicted from the mean over y / from the loss's own points / trained (paper): " + listed(
-        names, lambda n: f"{predicted[n]:.4f} / {points[n]:.4f} / {trained[n]:.4f} ({paper(n, 'classical'):.4f})"
-    )
-    best = {n: error for n, (error, *_) in found.least(names, "classical", "classical").items()}
-    if left := {n: best[n] for n in names if best[n] < predicted[n] and not equal(best[n], predicted[n])}:
-        evidence += ". Trainings that do resolve the cells on the way, with least error: " + numbers(left, ".2g")
-    apart = {n: distance(found, n) for n in names}
-    evidence += ". Distance of the trained function from the predicted one, relative to that: " + numbers(apart, ".2g")
-    close = [apart[n] < EQUAL and n not in left for n in names]
-    return verdict_of(close), evidence
+    law, least = found.each(names, "classical_predicted", "fem"), found.least(names, "classical", "classical")
+    apart = {name: distance(found, name) for name in names}
+    columns = {
+        "predicted from the mean over y": law,
+        "from the loss's own points": found.each(names, "classical_predicted_points", "fem"),
+        "trained": found.each(names, "classical"),
+        "paper": {name: paper(name, "classical") for name in names},
+        "distance of both functions": apart,
+    }
+    left = [n for n in names if least[n].error < law[n] and not equal(least[n].error, law[n])]
+    note = f"Trained functions resolve the cells on the way: {', '.join(left)}" if left else ""
+    return verdict_of([apart[name] < EQUAL and name not in left for name in names]), columns | on_the_way(least), note
 
 
 def distance(found, name):
@@ -206,40 +222,46 @@ def distance(found, name):
 
 def three_causes(found, *names):
     """the loss misleads smooth functions alone, and the paper's points are too few for all others"""
-    held, evidence = [], []
+    held, lines = [], {}
     for name in names:
         rows = [row for result in found.of(name, "law") for row in result["bandwidth"]]
         enough, few = ([row for row in rows if (row["points"] == "enough") == kind] for kind in (True, False))
         law, smooth = found.value(name, "classical_predicted", "fem"), min(enough, key=lambda row: row["bandwidth"])
         best, least = min(enough, key=lambda row: row["error"]), min(few, key=lambda row: row["loss"])
         held += [equal(smooth["error"], law), best["error"] < 0.1, least["error"] > 0.5]
-        evidence.append(
-            f"{name} {law:.3f} / {smooth['error']:.3f} / {best['error']:.2g} (s = {best['bandwidth']}) / "
-            f"{least['error']:.2g} (s = {least['bandwidth']}, loss {least['loss']:.1g})"
-        )
-    return verdict_of(held), (
-        "the loss of the classical PINN minimised exactly, without training, over random features of bandwidth s. "
-        "Error of the law / of the smoothest minimiser / of the best, both at enough points / of the one of least loss "
-        "at the paper's points: " + "; ".join(evidence)
+        lines[name] = law, smooth["error"], best["error"], best["bandwidth"], least["error"], least["loss"]
+    heads = (
+        "error of the law",
+        "smoothest",
+        "best, enough points",
+        "its s",
+        "least loss, the paper's points",
+        "its loss",
+    )
+    columns = {head: {name: lines[name][i] for name in names} for i, head in enumerate(heads)}
+    return (
+        verdict_of(held),
+        columns,
+        ("The loss of the classical PINN minimised exactly, without training, over random features of bandwidth s"),
     )
 
 
 def failure_is_proved(found, *names):
     """the failure of the classical PINN, proved without a fine solution"""
     lower, upper = (found.each(names, f"classical_certified_{end}") for end in ("lower", "upper"))
-    evidence = "bounds of its relative error in the energy norm, means over seeds: " + listed(
-        names, lambda n: f"[{lower[n]:.4f}, {upper[n]:.4f}]"
-    )
-    return verdict_of([bound > 0.5 for bound in lower.values()]), evidence
+    return verdict_of([bound > 0.5 for bound in lower.values()]), {ENERGY + ", at least": lower, "at most": upper}, ""
 
 
 def success_is_proved(found, *names):
     """the accuracy of NH-PINN, proved without a fine solution"""
     adam, sharp = (found.each(names, "certified", recipe) for recipe in ("adam", "sharp"))
     lower = found.each(names, "classical_certified_lower")
-    evidence = "guaranteed bound of the relative error of the reconstruction in the energy norm, adam / sharp: "
-    evidence += listed(names, lambda n: f"{adam[n]:.3g} / {sharp[n]:.3g}")
-    return verdict_of([bar[name] * GREATLY < lower[name] for name in names for bar in (adam, sharp)]), evidence
+    columns = {
+        ENERGY + " of the reconstruction, at most: adam": adam,
+        "sharp": sharp,
+        "classical PINN, at least": lower,
+    }
+    return verdict_of([bar[name] * GREATLY < lower[name] for name in names for bar in (adam, sharp)]), columns, ""
 
 
 def averages_of_losses(found, *names):
@@ -249,59 +271,62 @@ def averages_of_losses(found, *names):
         for name in names
         for loss, row in found.study(name, "losses", "loss", minimiser="Adam").items()
     }
-
-    def show(label):
-        row = means[label]
-        return f"{row['predicted']:.4f} / {row['trained']:.4f} / {row['from_predicted']:.4f}"
-
-    evidence = "error predicted / trained / distance of the trained function from the predicted one: "
+    heads = {
+        "predicted": "predicted",
+        "trained": "trained",
+        "from_predicted": "distance of both functions",
+    }
     # nearer to the prediction than to the solution: less than half the distance between these two
     close = [row["from_predicted"] < row["predicted"] / 2 for row in means.values()]
-    return verdict_of(close), evidence + listed(means, show)
+    return verdict_of(close), {head: {n: row[key] for n, row in means.items()} for key, head in heads.items()}, ""
+
+
+def gains(found, names):
+    return {name: found.value(name, "classical") / found.value(name, "e1") for name in names}
 
 
 def better_than_classical(found, *names):
     """NH-PINN greatly improves on the classical PINN"""
-    ratio = {name: found.value(name, "classical") / found.value(name, "e1") for name in names}
-    evidence = f"classical error / e1: {numbers(ratio, '.0f')}. " + ours(found, "e1", *names)
-    return verdict_of([factor > GREATLY for factor in ratio.values()]), evidence
+    ratio = gains(found, names)
+    columns = beside_paper(found, names, "classical", "e1") | {"classical / e1": ratio}
+    return verdict_of([factor > GREATLY for factor in ratio.values()]), columns, ""
 
 
 def as_accurate_as_printed(found, *names):
     """the predictions are very accurate, the smaller eps the further ahead of the classical PINN"""
     within = [found.value(name, quantity) <= paper(name, quantity) for quantity in ("e3", "e1") for name in names]
-    gain = {name: found.value(name, "classical") / found.value(name, "e1") for name in REACTIONS}
-    evidence = f"{ours(found, 'e3', *names)}. {ours(found, 'e1', *names)}. classical error / e1: {numbers(gain, '.0f')}"
-    return verdict_of([*within, gain["reaction50"] > gain["reaction10"]]), evidence
+    gain = gains(found, REACTIONS)
+    columns = beside_paper(found, names, "e3", "e1") | {"classical / e1": gain}
+    return verdict_of([*within, gain["reaction50"] > gain["reaction10"]]), columns, ""
 
 
 def oversampling_helps(found, name):
     """oversampling greatly improves periodic problems in more than one dimension"""
-    gain = {q: found.value(name, f"{q}_plain") / found.value(name, q) for q in ("chi1", "chi2")}
-    rows = found.study(name, "layers", "periodicity")
-    evidence = (
-        "; ".join(ours(found, q, name) for q in ("chi1", "chi1_plain", "chi2", "chi2_plain"))
-        + ". chi1 by way to periodicity: "
-        + "; ".join(f"{in_words(label)} {row['chi1']:.2g}" for label, row in rows.items())
-        + ". Values on faces leave the jump of the normal derivative free; a layer of oversampling asks for it times h"
+    correctors = ("chi1", "chi2")
+    columns = {}
+    for head, suffix in (("with oversampling", ""), ("without", "_plain")):
+        columns[head] = {q: found.value(name, q + suffix) for q in correctors}
+        columns[f"{head}, paper"] = {q: paper(name, q + suffix) for q in correctors}
+    gain = columns["ratio"] = {q: columns["without"][q] / columns["with oversampling"][q] for q in correctors}
+    ways = found.study(name, "layers", "periodicity")
+    note = "chi1 by the way to periodicity: " + "; ".join(f"{in_words(w)} {row['chi1']:.2g}" for w, row in ways.items())
+    note += (
+        ". Values on faces leave the jump of the normal derivative free; a layer of oversampling asks for it times h"
     )
-    return verdict_of([factor > GREATLY for factor in gain.values()]), evidence
+    return verdict_of([factor > GREATLY for factor in gain.values()]), columns, note
 
 
 def oversampling_is_robust(found, name):
     """with oversampling the error is robust to learning rate and weights"""
     rows = [row for result in found.of(name, "robustness") for row in result["study"]]
     errors = {kind: [r["chi1"] for r in rows if bool(r["layers"]) == kind] for kind in (True, False)}
-    evidence = "; ".join(
-        f"chi1 {'with' if kind else 'without'} oversampling, {len(e)} settings: from {min(e):.2g} to {max(e):.2g}, "
-        f"median {np.median(e):.2g}"
-        for kind, e in errors.items()
-    )
-    evidence += "; a quarter of the epochs in each"
+    words = {True: "with oversampling", False: "without"}
+    made = {"settings": len, "chi1, least": min, "median": np.median, "largest": max}
+    columns = {head: {words[kind]: make(e) for kind, e in errors.items()} for head, make in made.items()}
     better = np.median(errors[True]) < np.median(errors[False])
     spread = {kind: max(e) / min(e) for kind, e in errors.items()}
     steady = spread[True] < GREATLY and spread[True] < spread[False]
-    return REPRODUCED if better and steady else PARTLY if better else NOT, evidence
+    return REPRODUCED if better and steady else PARTLY if better else NOT, columns, "A quarter of the epochs in each"
 
 
 def few_points(found, name):
@@ -309,22 +334,21 @@ def few_points(found, name):
     quantities = ("chi1", "chi2", "e3")
     cell, solution = (getattr(EXPERIMENTS[name], part)["points"] ** 2 for part in ("cell", "homogenized"))
     features = found.study(name, "layers", "periodicity")["features"]["chi1"]
-    evidence = (
-        f"{cell} points a cell problem, {solution} for the homogenized equation: "
-        + listed(quantities, lambda quantity: beside_paper(found, name, quantity))
-        + f"; with the period built in, the same points give chi1 {features:.2g}"
+    ours, printed = {q: found.value(name, q) for q in quantities}, {q: paper(name, q) for q in quantities}
+    note = (
+        f"{cell} points a cell problem, {solution} for the homogenized equation; with the period built in, the same "
+        f"points give chi1 {features:.2g}"
     )
-    return verdict_of([found.value(name, quantity) <= paper(name, quantity) for quantity in quantities]), evidence
+    return verdict_of([ours[q] <= printed[q] for q in quantities]), {name: ours, "paper": printed}, note
 
 
 def high_dimension_is_hard(found, *names):
     """periodic problems are easy in one dimension and hard in more"""
-    line, square = (found.study(name, "layers", "periodicity")["0 layers"]["chi1"] for name in names)
-    evidence = (
-        f"chi1 with 0 layers and the other settings as they are: {line:.2g} in one dimension, where the equation makes "
-        f"the derivative periodic once the values are; {square:.2g} in two, where it does not"
-    )
-    return REPRODUCED if square > GREATLY * line else PARTLY if square > line else NOT, evidence
+    errors = {name: found.study(name, "layers", "periodicity")["0 layers"]["chi1"] for name in names}
+    line, square = errors.values()
+    note = "In one dimension the equation makes the derivative periodic once the values are; in two it does not"
+    verdict = REPRODUCED if square > GREATLY * line else PARTLY if square > line else NOT
+    return verdict, {"chi1 with 0 layers, other settings as they are": errors}, note
 
 
 def e2_below_e4(found, *names):
@@ -334,46 +358,42 @@ def e2_below_e4(found, *names):
     claimed = {n: 1 - paper(n, "e2") / paper(n, "e4") for n in names}
     wrong = {n: abs(paper(n, "e4") / e4[n] - 1) for n in names}
     mine = {n: found.value(n, "e2") / e4[n] - 1 for n in names}
-    evidence = (
-        "paper's e2 below its e4 by / paper's e4 away from the converged e4 by / our e2 away from it by: "
-        + listed(names, lambda n: f"{claimed[n]:.2%} / {wrong[n]:.0%} / {mine[n]:+.2%}")
-    )
+    columns = {
+        "paper's e2 below its e4 by": {n: f"{value:.2%}" for n, value in claimed.items()},
+        "paper's e4 away from the converged one by": {n: f"{value:.0%}" for n, value in wrong.items()},
+        "our e2 away from that by": {n: f"{value:+.2%}" for n, value in mine.items()},
+    }
     if all(wrong[n] > 10 * claimed[n] for n in names):
-        return ARTEFACT, evidence
-    return REPRODUCED if all(difference < 0 for difference in mine.values()) else NOT, evidence
+        return ARTEFACT, columns, ""
+    return REPRODUCED if all(difference < 0 for difference in mine.values()) else NOT, columns, ""
 
 
 def e1_below_e4(found, name):
     """e1 < e4: the error of NH-PINN is below that of finite elements"""
     converged, e1, printed = found.value(name, "e4", "fem"), found.value(name, "e1"), paper(name, "e1")
-    evidence = (
-        f"{name}: the paper has e1 {printed:.6f} and e4 {paper(name, 'e4'):.6f}; "
-        f"the converged e4 is {converged:.6f}, our e1 is {e1:.6f}, {abs(e1 - converged):.1g} away from it, and "
-        f"our e3 {found.value(name, 'e3'):.1g}"
-    )
+    columns = {
+        f"{name}, ours": {"e1": f"{e1:.6f}", "e4, converged": f"{converged:.6f}", "e3": found.value(name, "e3")},
+        "paper": {"e1": f"{printed:.6f}", "e4, converged": f"{paper(name, 'e4'):.6f}", "e3": paper(name, "e3")},
+    }
     if converged < printed:
-        return ARTEFACT, evidence + ". The paper's e1 is above the converged e4"
-    return REPRODUCED if e1 < converged else NOT, evidence
+        return ARTEFACT, columns, "The paper's e1 is above the converged e4"
+    return REPRODUCED if e1 < converged else NOT, columns, ""
 
 
 def e4_is_a_bound(found, *names):
     """e4 is a theoretical lower bound"""
     corrected, e4 = (found.each(names, quantity, "fem") for quantity in ("e1_corrected", "e4"))
-    evidence = "first-order reconstruction u0 + eps chi_j d_j u0 / e4, by finite elements: " + listed(
-        names, lambda n: f"{corrected[n]:.4f} / {e4[n]:.4f}"
-    )
-    evidence += ". e1 of u0 alone is above it but for what errors cancel: " + numbers(found.each(names, "e1"), ".4f")
-    return NOT if any(corrected[n] < e4[n] for n in names) else REPRODUCED, evidence
+    columns = {"e4": e4, "u0 + eps chi_j d_j u0 by finite elements": corrected, "e1": found.each(names, "e1")}
+    verdict = NOT if any(corrected[n] < e4[n] for n in names) else REPRODUCED
+    return verdict, columns, "It is one of u0 alone, but for what errors cancel"
 
 
 def most_error_from_the_last_step(found, *names):
     """most of the error comes from solving the homogenized equation"""
     e3, e4 = found.each(names, "e3"), found.each(names, "e4", "fem")
     cell = {n: abs(found.value(n, "e2") - e4[n]) for n in names}
-    evidence = "last training e3 / cell problems |e2 - e4| / homogenization e4: " + listed(
-        names, lambda n: f"{e3[n]:.2g} / {cell[n]:.2g} / {e4[n]:.2g}"
-    )
-    return verdict_of([e3[n] > max(e4[n], cell[n]) for n in names]), evidence
+    columns = {"last training, e3": e3, "cell problems, |e2 - e4|": cell, "homogenization, e4": e4}
+    return verdict_of([e3[n] > max(e4[n], cell[n]) for n in names]), columns, ""
 
 
 def worse_when_eps_is_small(found, name, *reactions):
@@ -382,67 +402,68 @@ def worse_when_eps_is_small(found, name, *reactions):
     eps = sorted(rows, reverse=True)
     if len(eps) < 2:
         raise Missing(f"{name} law with more than one eps")
-    evidence = f"{name}, error predicted / trained / trained, less the mean of its boundary values: " + "; ".join(
-        f"eps = 1/{1 / e:g} {rows[e]['classical_predicted']:.4f} / {rows[e]['classical']:.4f} / "
-        f"{rows[e]['classical_shape']:.4f}"
-        for e in eps
-    )
-    evidence += ". " + ours(found, "classical", *reactions)
+    heads = {
+        "classical_predicted": "predicted",
+        "classical": "trained",
+        "classical_shape": "trained, without the mean of its values on the boundary",
+    }
+    columns = {head: {f"{name}, eps = 1/{1 / e:g}": rows[e][key] for e in eps} for key, head in heads.items()}
+    errors = found.each(reactions, "classical")
+    columns["trained"] |= {f"{n}, eps = 1/{1 / PROBLEMS[n].eps:g}": error for n, error in errors.items()}
     rising = [rows[a][q] < rows[b][q] for q in ("classical_predicted", "classical_shape") for a, b in pairwise(eps)]
-    rising += [first < second for first, second in pairwise(found.each(reactions, "classical").values())]
-    return verdict_of(rising), evidence
+    return verdict_of(rising + [first < second for first, second in pairwise(errors.values())]), columns, ""
 
 
 def eps_does_not_matter(found, *names):
     """small eps has no great impact on the method"""
-    evidence, rates = [], []
+    lines, rates = {}, []
     for name in names:
         rows = found.study(name, "sweep", "eps")
-        eps = sorted(rows, reverse=True)
-        if len(eps) < 2:
+        large, *_, small = sorted(rows, reverse=True) if len(rows) > 1 else [None, None]
+        if large is None:
             raise Missing(f"{name} sweep with more than one eps")
-        e1 = [rows[e]["e1"] for e in eps]
-        rates.append(np.log(e1[0] / e1[-1]) / np.log(eps[0] / eps[-1]))
-        scales = f"from eps = 1/{1 / eps[0]:g} to 1/{1 / eps[-1]:g}"
-        evidence.append(f"{name} {e1[0]:.2g} to {e1[-1]:.2g} {scales} (order {rates[-1]:.2f})")
-    return verdict_of([rate > 0 for rate in rates]), "e1: " + "; ".join(evidence)
+        errors = rows[large]["e1"], rows[small]["e1"]
+        rates.append(np.log(errors[0] / errors[1]) / np.log(large / small))
+        lines[name] = f"1/{1 / large:g}", errors[0], f"1/{1 / small:g}", errors[1], f"{rates[-1]:.2f}"
+    heads = "from eps", "e1", "to eps", "e1 there", "order"
+    columns = {head: {name: line[i] for name, line in lines.items()} for i, head in enumerate(heads)}
+    return verdict_of([rate > 0 for rate in rates]), columns, ""
 
 
 def error_climbs(found, *names):
     """a climb in the error of the classical PINN during its training"""
-    best, final = found.least(names, "classical", "classical"), found.each(names, "classical")
-    evidence = "least error of the classical PINN on the way (epoch) / at the end: " + listed(
-        names, lambda n: f"{best[n][0]:.2g} ({best[n][1]}) / {final[n]:.2g}"
-    )
-    return verdict_of([best[n][0] < final[n] and not equal(best[n][0], final[n]) for n in names]), evidence
+    least, final = found.least(names, "classical", "classical"), found.each(names, "classical")
+    held = [least[n].error < final[n] and not equal(least[n].error, final[n]) for n in names]
+    return verdict_of(held), on_the_way(least) | {"error at the end": final}, ""
 
 
 def finite_elements_cost_more(found, problem):
     """finite elements of high order may cost more than networks to solve the cell problems"""
     fem, sharp, adam = (found.of(problem, method)[0] for method in ("fem", "sharp", "adam"))
-    seconds, errors = fem["clock"]["cells"], [row["chi1"] for row in fem["cells"]]
-    taken = {"sharp": sharp["seconds_by_part"]["cell"], "adam": adam["clock"]["cell"][-1]}
-    faster, evidence = [], []
-    best, last = min(zip(errors, seconds, strict=True))  # where no mesh reaches an error, it is the nearest
-    for recipe, time in taken.items():
+    levels = sorted((row["chi1"], time) for row, time in zip(fem["cells"], fem["clock"]["cells"], strict=True))
+    faster, lines = [], {}
+    for recipe, seconds in (("sharp", sharp["seconds_by_part"]["cell"]), ("adam", adam["clock"]["cell"][-1])):
         error = found.value(problem, "chi1", recipe)
-        least = min((t for t, e in zip(seconds, errors, strict=True) if e <= error), default=last)
-        faster.append(least > time)
-        theirs = f"for which they take {least:.2g} s" if best <= error else f"their best {best:.1e} in {last:.2g} s"
-        evidence.append(f"{recipe} {error:.1e} in {time:.2g} s, {theirs}")
+        reached = [level for level in levels if level[0] <= error] or levels[:1]  # where none does, the nearest
+        best = min(reached, key=itemgetter(1))
+        faster.append(best[1] > seconds)
+        lines[recipe] = error, seconds, *best
+    heads = f"chi1 of {problem}", "seconds", "elements as good, or their best", "seconds of elements"
+    columns = {head: {recipe: line[i] for recipe, line in lines.items()} for i, head in enumerate(heads)}
     orders = ", ".join(f"{order}" for order in sorted({row["order"] for row in fem["cells"]}))
-    evidence = f"chi1 of {problem}, finite elements of order {orders} and networks: " + "; ".join(evidence)
-    return verdict_of(faster), evidence
+    return verdict_of(faster), columns, f"Finite elements of order {orders}"
 
 
 def e2_shows_correctors(found, *names):
     """e2 close to e4 shows that the cell problems are solved very accurately"""
     gap = {n: abs(found.value(n, "e2") / found.value(n, "e4", "fem") - 1) for n in names}
     corrector = {n: found.value(n, "N" if PROBLEMS[n].reaction else "chi1") for n in names}
-    evidence = "|e2 / e4 - 1| / error of the corrector / error of the coefficient: " + listed(
-        names, lambda n: f"{gap[n]:.1e} / {corrector[n]:.1e} / {found.value(n, 'e_a'):.1e}"
-    )
-    return verdict_of([corrector[n] < GREATLY * gap[n] for n in names]), evidence
+    columns = {
+        "|e2 / e4 - 1|": gap,
+        "error of the corrector": corrector,
+        "of the coefficient": found.each(names, "e_a"),
+    }
+    return verdict_of([corrector[n] < GREATLY * gap[n] for n in names]), columns, ""
 
 
 def energy_estimate(found, *names):
@@ -450,8 +471,8 @@ def energy_estimate(found, *names):
     rates = {n: found.of(n, "sweep")[0]["rates"].get("h1_corrected") for n in names}
     if alone := [n for n in names if rates[n] is None]:
         raise Missing(f"{alone[0]} sweep with more than one eps")
-    evidence = "order in eps of the error of the gradient, first-order reconstruction by networks: "
-    return verdict_of([rate > 0.5 * (1 - EQUAL) for rate in rates.values()]), evidence + numbers(rates, ".2f")
+    columns = {"order in eps of the error of the gradient": {n: f"{rate:.2f}" for n, rate in rates.items()}}
+    return verdict_of([rate > 0.5 * (1 - EQUAL) for rate in rates.values()]), columns, ""
 
 
 CLAIMS = (
@@ -502,11 +523,11 @@ def judged(claim, found):
     try:
         return claim.judge(found, *claim.problems)
     except (Missing, LookupError) as missing:  # a result without what the claim needs of it
-        return UNKNOWN, f"no result saved for {missing}"
+        return UNKNOWN, {}, f"No result saved for {missing}"
 
 
 def verdicts(results):
-    """(Claim, verdict, evidence) of every claim, from results by task; none where there are no results."""
+    """(Claim, verdict, columns, note) of every claim, from results by task; none where there are no results."""
     found = gather(results)
     return [(claim, *judged(claim, found)) for claim in CLAIMS] if results else []
 
@@ -528,11 +549,14 @@ def markdown(results):
         "",
     ]
     listing = list(enumerate(verdicts(results), 1))
-    rows = [[str(i), claim.judge.__doc__, claim.place, f"**{verdict}**"] for i, (claim, verdict, _) in listing]
+    rows = [[str(i), claim.judge.__doc__, claim.place, f"**{verdict}**"] for i, (claim, verdict, *_) in listing]
     lines += tables.markdown_table(["", "claim", "place", "verdict"], rows)
-    for i, (claim, verdict, evidence) in listing:
+    for i, (claim, verdict, columns, note) in listing:
         figures = ", ".join(f"`figures/{name}.svg`" for name in claim.figures.split())
         lines += ["", f"**{i}. {claim.judge.__doc__}** ({claim.place}): {verdict}.", ""]
+        if columns:
+            lines += [*tables.markdown_table(*evidence_table(columns)[1:3]), ""]
+        lines += [f"{note}.", ""] if note else []
         command = RUN + ("" if claim.problems == ALL else f" --only {' '.join(claim.problems)}")
-        lines += [f"{evidence}.", "", f"`{command}`" + f"; {figures}" * bool(figures)]
+        lines.append(f"`{command}`" + f"; {figures}" * bool(figures))
     return "\n".join(lines) + "\n"

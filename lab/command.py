@@ -7,7 +7,6 @@ the task's settings change; tables.md and summary.json show the tasks of the las
 import argparse
 import difflib
 import json
-import math
 import os
 import shlex
 import shutil
@@ -17,9 +16,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from lab import claims, figures, files, own, progress, report, runner, tables, tasks
+from lab import claims, figures, files, own, progress, report, runner, tables, tasks, verify
 from lab.settings import BUDGETS
 from problems import EXPERIMENTS
 
@@ -172,7 +169,7 @@ def conclude(args, names, results, ran, seconds):
     paths = {} if args.no_figures else {task: files.result_path(args.out, name) for task, name in names.items()}
     saved = {task: result for task, path in paths.items() if (result := files.load(path, task))}
     judged = claims.verdicts({task: result for task, result in saved.items() if task.problem in EXPERIMENTS})
-    measured = [verdict for _, verdict, _ in judged if verdict != claims.UNKNOWN]
+    measured = [verdict for _, verdict, *_ in judged if verdict != claims.UNKNOWN]
     shown = tables.shown(*heading(args, results, ran, seconds), results, args.experiments, measured)
     files.write(args.out / "summary.json", json.dumps(shown.rows, indent=1))
     files.write(args.out / "tables.md", tables.markdown(shown))
@@ -214,37 +211,6 @@ def write_report(args, saved, results, shown, judged):
     print(f"the report: {args.out / 'report.html'}, with {len(drawn)} pictures, in figures/ as SVG")
 
 
-# ---------------------------------------------------------------------------------------------------
-# Verifying
-# ---------------------------------------------------------------------------------------------------
-
-
-def verify(args):
-    """Run a random tenth of a folder's tasks again and compare every number with the saved one.  -> exit status"""
-    saved, refused = tasks.saved(args.verify, args.experiments)
-    for path, reason in refused.items():
-        print(f"{path.name}: {reason}")
-    known, differing = list(saved), list(refused)
-    tenth = np.random.default_rng(args.seed).permutation(len(known))[: math.ceil(len(known) / 10)]
-    print(f"running {len(tenth)} of the {len(known)} tasks in {args.verify} again", flush=True)
-
-    def announce(task, result, running):
-        if task is None:
-            return
-        result = json.loads(json.dumps(result, default=files.plain_data))
-        if "least" in saved[task]:  # a published one
-            result = json.loads(json.dumps(files.reduced(result, args.experiments[task.problem].problem.dim)))
-        found = runner.differences(saved[task], result)
-        print(f"{task}: {'; '.join(found) or 'the same numbers'}", flush=True)
-        if found:
-            differing.append(task)
-
-    if known:
-        with runner.executors_for(args.executor, args.jobs, len(tenth)) as executors:
-            runner.run_tasks({known[i]: job(args, known[i]) for i in tenth}, executors, announce)
-    return 1 if differing or not known else 0
-
-
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     try:
@@ -253,7 +219,7 @@ def main(argv=None):
             print_list(args.experiments)
             return 0
         if args.verify:
-            return verify(args)
+            return verify.verify(args, partial(job, args))
         try:
             lock = files.lock(args.out)
         except (OSError, ValueError) as error:

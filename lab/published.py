@@ -95,7 +95,8 @@ def quantities(found, rows):
             lower, upper = (found.value(name, f"{quantity}_{end}", recipe) for end in ("lower", "upper"))
             return f"[{lower:.4f}, {upper:.4f}]"
         there = (name, quantity, recipe) in found.rows
-        return claims.beside_paper(found, name, quantity, recipe) if there else ""
+        printed = EXPERIMENTS[name].paper.get(quantity)
+        return f"{found.value(name, quantity, recipe):.3g}" + (f" ({printed:.3g})" if printed else "") if there else ""
 
     return table(["", *PROBLEMS], [[text, *(shown(name, *which) for name in PROBLEMS)] for text, *which in rows])
 

@@ -22,7 +22,7 @@ def page(shown, results, judged=(), pictures=(), skipped=()):
     """The page as a string.
 
     shown: tables.Shown.  results: those of all tasks.
-    judged: (Claim, verdict, evidence) of each claim.  pictures, skipped: as figures.draw returns them.
+    judged: (Claim, verdict, columns, note) of each claim.  pictures, skipped: as figures.draw returns them.
     """
     drawn = {picture.name for picture in pictures}
     studies = [*(figure(picture) for picture in pictures if picture.problem is None), *map(section, shown.studies)]
@@ -60,13 +60,14 @@ def problem(found, name, pictures):
 def claims_list(judged, drawn):
     """Each claim with its verdict and the evidence."""
     items = []
-    for claim, verdict, evidence in judged:
+    for claim, verdict, columns, note in judged:
         mark, style = MARKS.get(verdict, ("○", "plain"))
         links = [f'<a href="#{name}">{name}</a>' for name in claim.figures.split() if name in drawn]
         items.append(
             f'<li><p><span class="{style}">{mark} {escape(verdict)}</span>: {inline(claim.judge.__doc__)} '
             f'<span class="small">({escape(claim.place)})</span></p>'
-            f'<p class="small">{inline(evidence)}. {", ".join(links)}</p></li>'
+            f"{section(claims.evidence_table(columns)) if columns else ''}"
+            f'<p class="small">{inline(note + ". " if note else "")}{", ".join(links)}</p></li>'
         )
     return f'<ol class="claims">{"".join(items)}</ol>'
 

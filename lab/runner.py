@@ -66,9 +66,7 @@ SOURCE = files.digest(json.dumps([versions(), *map(inspect.getsource, COMPUTING)
 
 ONE_TASK = threading.Lock()  # a process runs one task at a time: autograd's trace is not for several threads
 
-# What a result says of how it was made; all else is the same whenever and wherever the task runs.
-PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "clock", "continued", "started", "command")
-ENVIRONMENT = ("commit", "versions", "processor", "threads")
+ENVIRONMENT = ("commit", "versions", "processor", "threads")  # what a result says of where it was made
 
 
 def run_task(task, stem=None, problem_files=()):
@@ -194,33 +192,6 @@ def commit():
 
 
 COMMIT = commit()  # of the source that was loaded, whatever happens to it while a task runs
-
-
-def differences(saved, found):
-    """What of a saved result another run does not repeat exactly, as texts; nothing where all is the same.
-
-    A difference is followed by what differs between the two environments.
-    """
-    if "error" in found:
-        return [found["error"]]
-    then, now = ({key: result.get(key) for key in ENVIRONMENT} for result in (saved, found))
-    return (different := _different(repeatable(saved), repeatable(found))) and different + _different(then, now)
-
-
-def repeatable(data):
-    """A result without what it says of how it was made, at any depth."""
-    if not isinstance(data, dict):
-        return data
-    return {key: repeatable(value) for key, value in data.items() if key not in PROVENANCE + ENVIRONMENT}
-
-
-def _different(saved, found, name=""):
-    if isinstance(saved, dict) and isinstance(found, dict):
-        keys = {**saved, **found}
-        return [text for k in keys for text in _different(saved.get(k), found.get(k), f"{name} {k}".strip())]
-    if json.dumps(saved) == json.dumps(found):
-        return []
-    return [f"{name} differs" + ("" if isinstance(saved, list) else f": {saved} saved, {found} found now")]
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_p
     published.main(["--from", str(tmp_path)])
     assert Path("docs", published.PICTURE).read_text() == "<svg/>" and not left.exists()
     text = Path("CLAIMS.md").read_text()
-    assert "converged e4 is 0.005125" in text and claims.ARTEFACT in text
+    assert "| e4, converged | 0.005125 |" in text and claims.ARTEFACT in text
     assert "0.00512 (0.00582)" in readme.read_text() and readme.read_text().endswith("after\n")
     assert "old" not in law.read_text() and "No result saved" in law.read_text()
     small = published.load(published.FOLDER)[task]

@@ -12,7 +12,7 @@ from test_trust import InThisProcess
 
 import fem
 import problems
-from lab import command, experiments, files, progress, runner, tables, tasks
+from lab import command, experiments, files, progress, runner, tables, tasks, verify
 from lab.settings import BUDGETS, Setup, Task
 from nhpinn_networks import init_network
 from problems import EXPERIMENTS, PROBLEMS
@@ -149,7 +149,7 @@ def test_the_number_of_processes_changes_no_number_and_finished_tasks_are_kept(s
     assert len(paths) == 6
     for path in paths:
         one, other = (files.read(folder / "tasks" / path.name) for folder in (tmp_path, smoke[1]))
-        assert runner.repeatable(one) == runner.repeatable(other)
+        assert verify.repeatable(one) == verify.repeatable(other)
     before = {path: path.stat().st_mtime_ns for path in paths}
     kept = call("--budget", "smoke", "--no-figures", "--only", "const1d", "--out", tmp_path)
     assert "6 of 6 results are in" in kept.stdout

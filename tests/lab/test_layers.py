@@ -13,7 +13,7 @@ LABORATORY = [  # each may import those before it, and all of the method
     ["tasks", "panels"],
     ["tables", "runner", "figures", "overview"],
     ["claims"],
-    ["report", "published"],
+    ["report", "published", "verify"],
     ["command"],
 ]
 

@@ -256,7 +256,8 @@ def report_page(pictures=(), skipped=(), message=HOSTILE):
     failed = Task("slow1d", "adam", 7, "paper")
     results[failed] = {"task": failed._asdict(), "error": message, "seconds": 0, "versions": {message: message}}
     shown = tables.shown("Done with `code`.", message, results, EXPERIMENTS, [claims.NOT])
-    judged = [(claims.CLAIMS[0], claims.NOT, message), (claims.CLAIMS[1], claims.UNKNOWN, "")]
+    judged = [(claims.CLAIMS[0], claims.NOT, {message: {message: 0.1}}, message)]
+    judged.append((claims.CLAIMS[1], claims.UNKNOWN, {}, ""))
     return report.page(shown, list(results.values()), judged, pictures, skipped), shown
 
 

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nhpinn
-from lab import command, files, runner, tasks, training
+from lab import command, files, runner, tasks, training, verify
 from lab.settings import Task
 from nhpinn_networks import Loss, equation_term, flatten, init_network, network, value_term
 from problems import EXPERIMENTS
@@ -108,7 +108,7 @@ def planned(seeds, budget):
 
 def numbers(folder):
     """Everything in the results of a folder but how they were made."""
-    return {path.name: runner.repeatable(files.read(path)) for path in (folder / "tasks").glob("*.json")}
+    return {path.name: verify.repeatable(files.read(path)) for path in (folder / "tasks").glob("*.json")}
 
 
 class InThisProcess(ProcessPoolExecutor):
@@ -310,6 +310,7 @@ def test_every_module_that_makes_a_number_is_part_of_the_name_of_the_source():
         "published",
         "overview",
         "progress",
+        "verify",
     }
     inside = {f"lab.{path.stem}" for path in (ROOT / "lab").glob("*.py") if path.stem not in others}
     ours = {path.stem for path in ROOT.glob("*.py")} - {"run_all"}
@@ -404,7 +405,7 @@ def test_checkpoints_that_cannot_be_written_change_no_number(tmp_path, in_this_p
         json.loads(json.dumps(runner.run_task(TASK, stem), default=files.plain_data))
         for stem in (None, tmp_path / "stem")
     ]
-    assert runner.differences(*results) == []
+    assert verify.compared(TASK, *results)[0] == verify.SAME
 
 
 def test_a_folder_that_cannot_be_written_is_refused(capsys):
@@ -590,11 +591,14 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
     assert command.main(["--verify", out]) == 0
     assert capsys.readouterr().out == first
     value["e1"] = np.nextafter(0.1, 1)
+    assert command.main(["--verify", out]) == 0
+    assert "rounding: quantities e1 by 1.4e-16, relative, the largest of 1: 0.1 saved" in capsys.readouterr().out
+    value["e1"] = 0.2
     assert command.main(["--verify", out]) == 1
-    assert "quantities e1 differs: 0.1 saved, 0.10000000000000002 found now" in capsys.readouterr().out
-    value["e3"] = 0.1
+    assert "differs: quantities e1 by 5.0e-01" in capsys.readouterr().out
+    value |= {"e1": 0.1, "e3": 0.1}
     assert command.main(["--verify", out]) == 1
-    assert "quantities e3 differs: None saved, 0.1 found now" in capsys.readouterr().out
+    assert "differs: quantities e3 by inf" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------------
