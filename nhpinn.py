@@ -2,9 +2,10 @@
 
 The method of Leung, Lin and Zhang, J. Comput. Phys. 470 (2022) 111539, for
 
-    u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f   in a box,  u = 0 on its boundary     eqs. (4), (13)
+    u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f   in a box,  B(u) = b on its boundary  eqs. (4), (13)
 
-with or without the time derivative and the reaction; a and r are periodic in y = x/eps.  With
+with or without the time derivative and the reaction; a and r are periodic in y = x/eps, and B(u) is u, or the flux
+n . a grad u on some of the faces.  With
 u = u_0 + eps u_1 + eps^2 u_2 + ..., eq. (5), every power of eps is an equation of its own: the first, eq. (6), says
 that u_0 does not depend on y; the second, eq. (7), that u_1 = chi_j d_j u_0, where chi_j solves a cell problem; the
 third, eq. (8), has a solution u_2 only if the mean over y of its right side is 0: the homogenized equation.  Hence
@@ -20,7 +21,8 @@ eq. (14): lab/experiments.py, where the errors e1 to e4 are, too.
 
 A problem is any record with the fields
     dim, domain ((low, high), ...), period (a number, or one an axis), eps, coefficient(x, y), reaction(y) or None,
-    source(x), initial(x) or None, final_time, slow (whether the coefficient depends on x; None: to be found out);
+    source(x), or source(x, t) where there is time, boundary (values and fluxes on faces, see `faces_of`; 0: u = 0),
+    initial(x) or None, final_time, slow (whether the coefficient depends on x; None: to be found out);
 functions take points (n, dim) and return (n,), the coefficient (n,) or (n, dim, dim).  `nh_pinn` and `classical_pinn`
 check it and the settings before any work; what they call trusts them.
 
@@ -49,8 +51,10 @@ from nhpinn_functions import (
     check_integer,
     check_problem,
     checked_values,
+    faces_of,
     grid,
     on_boundary,
+    source_of,
     spline_weights,
     tensor_and_divergence,
     tensor_of,
@@ -304,7 +308,7 @@ def homogenized_coefficients(
 def solve_equation(
     problem, coefficients, training: Training, rng, params=None, train=train, name="homogenized", jet=network_jet
 ) -> Network:
-    """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, eq. (3).
+    """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, B(u) = b on the boundary, eq. (3).
 
     coefficients: see `equation_loss`.  params: to start from; None: random ones.
     """
@@ -314,7 +318,7 @@ def solve_equation(
 
 
 def equation_loss(problem, coefficients: Callable, training: Training) -> Loss:
-    """Eq. (3) for u_t - d_i(a_ij d_j u) + c u = f: the equation at inner points of a grid, known values at the others.
+    """Eq. (3) for u_t - d_i(a_ij d_j u) + c u = f: the equation at inner points of a grid, B(u) = b at the others.
 
     coefficients(x) -> a (n, dim, dim), d_i a_ij (n, dim), c.  Where there is time, it is the last input.
     Section 2 has the points of the equation in Omega and the others on its boundary.  It matters: where f is not
@@ -328,14 +332,33 @@ def equation_loss(problem, coefficients: Callable, training: Training) -> Loss:
     w1, w2, w3 = training.weights
 
     a, b, c = coefficients(inner[:, :dim])
-    f = checked_values("source", problem.source, inner[:, :dim])
-    known, values, weights = boundary, np.zeros(len(boundary)), np.full(len(boundary), w2 / len(boundary))
+    f = checked_values("source", source_of(problem), inner)
+    conormal, given = boundary_data(problem, coefficients, boundary)
+    flux = conormal.any(axis=1)
+    known, values, weights = boundary[~flux], given[~flux], np.full(np.sum(~flux), w2 / len(boundary))
     if timed:
         b = np.hstack([b, np.full((len(b), 1), -1.0)])  # of the derivative in time: d_i(a_ij d_j u) - u_t - c u + f = 0
-        known = np.concatenate([boundary, start])
+        known = np.concatenate([known, start])
         values = np.append(values, checked_values("initial", problem.initial, start[:, :dim]))
         weights = np.append(weights, np.full(len(start), w3 / len(start)))
-    return Loss((equation_term(inner, a, b, -c, f, w1), value_term(known, values, weights)))
+    terms = [equation_term(inner, a, b, -c, f, w1), value_term(known, values, weights)]
+    if flux.any():
+        none = np.zeros((flux.sum(), 0, 0))  # no second derivatives
+        terms.append(equation_term(boundary[flux], none, conormal[flux], 0.0, -given[flux], w2 * flux.mean()))
+    return Loss(tuple(terms))
+
+
+def boundary_data(problem, coefficients, points):
+    """B(u) = b, section 2, at points of the boundary, with time last where there is time: n . a (n, d), where a flux
+    n . a grad u is known, 0 where u is; b (n,).  Where faces meet a value counts."""
+    conormal, b, x = np.zeros(points.shape), np.zeros(len(points)), points[:, : problem.dim]
+    for face in sorted(faces_of(problem.boundary, problem.domain), key=lambda face: not face.flux):
+        on = x[:, face.axis] == face.at
+        b[on] = checked_values("boundary", face.data, x[on])
+        conormal[on] = 0
+        if face.flux:
+            conormal[on, : problem.dim] = (2 * face.side - 1) * coefficients(x[on])[0][:, face.axis]
+    return conormal, b
 
 
 # --- the classical PINN, transfer learning, reconstruction ------------------------------------------

@@ -6,6 +6,7 @@ so: the argument, what was found, what was expected.  So does a user's function 
 ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
 """
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable
@@ -158,6 +159,18 @@ def checked_values(name, function, points):
             f"{points.shape}; expected ({len(points)},), finite, at most {LARGEST:g}"
         )
     return values
+
+
+def source_of(problem):
+    """The source as a function of points, with time last where the points have it: source(x), or source(x, t (n,))."""
+    try:
+        parameters = inspect.signature(problem.source).parameters.values()
+    except ValueError:  # a function that is not written in Python
+        parameters = []
+    wanted = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if problem.initial is None or len(wanted) < 2:
+        return lambda points: problem.source(points[:, : problem.dim])
+    return lambda points: problem.source(points[:, : problem.dim], points[:, problem.dim])
 
 
 def tensor_of(field, points):
@@ -439,7 +452,9 @@ def check_problem(problem):
 def check_functions(problem):
     """The functions of a problem whose other fields fit.  -> whether the coefficient depends on x"""
     dim, domain, period = problem.dim, problem.domain, problem.period
-    checked_values("source", problem.source, box_midpoints(domain, 4))
+    faces_of(problem.boundary, domain)
+    ends = list(domain) if problem.initial is None else [*domain, (0.0, problem.final_time)]
+    checked_values("source", source_of(problem), box_midpoints(ends, 4))
     if problem.initial is not None:
         edge, inside = grid(domain, 9), np.random.default_rng(0).uniform(*np.transpose(domain), (729, dim))
         edge = edge[on_boundary(edge, domain)]

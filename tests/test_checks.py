@@ -191,7 +191,19 @@ def test_smooth_problems_pass_in_any_unit_and_dependence_on_x_is_found_out(seed,
             method(problem(False))
 
 
-FIELDS = ["dim", "domain", "eps", "coefficient", "source", "period", "slow", "reaction", "initial", "final_time"]
+FIELDS = [
+    "boundary",
+    "dim",
+    "domain",
+    "eps",
+    "coefficient",
+    "source",
+    "period",
+    "slow",
+    "reaction",
+    "initial",
+    "final_time",
+]
 
 
 @given(st.sampled_from(["const1d", "elliptic2d", "slow1d", "reaction10"]), st.sampled_from(FIELDS), junk)

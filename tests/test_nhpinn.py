@@ -33,7 +33,15 @@ def smooth(rng, dim, swing=0.4):
 
 def elliptic(coefficient, dim=1, **fields):
     """A problem of its own on the unit box."""
-    known = {"eps": 1 / 8, "period": 1.0, "reaction": None, "initial": None, "slow": False, "final_time": 1.0}
+    known = {
+        "boundary": 0.0,
+        "eps": 1 / 8,
+        "period": 1.0,
+        "reaction": None,
+        "initial": None,
+        "slow": False,
+        "final_time": 1.0,
+    }
     known |= {"domain": ((0.0, 1.0),) * dim, "source": lambda x: 1 + 0 * x[:, 0]} | fields
     return SimpleNamespace(dim=dim, coefficient=lambda x, y: coefficient(y), **known)
 
@@ -280,6 +288,47 @@ def test_residuals_are_those_of_the_multiscale_equation_in_conservative_form(nam
     found = [equation.weight.sum(), known.weight[boundary].sum(), known.weight[~boundary].sum()]
     np.testing.assert_allclose(found, weights)
     assert len(inner) + len(where) == 6 ** (dim + timed)
+
+
+@given(seeds, st.integers(1, 2), st.booleans())
+@settings(max_examples=10)
+def test_the_loss_is_zero_at_an_exact_solution_with_values_and_fluxes_on_faces(seed, dim, timed):
+    """Of which a random network is one; in one dimension, what is off by one at an end weighs half of the boundary."""
+    rng, eps = np.random.default_rng(seed), 1 / 8
+    params, root = nets.init_network((dim + timed, 8, 8, 1), rng), np.eye(dim) + 0.3 * rng.standard_normal((dim, dim))
+    params[0][0][dim:] = 0  # the same at all times, but for the source
+    flux = rng.random((dim, 2)) < 0.5
+    flux[0, 0] = False
+
+    def field(x, y):
+        return anp.reshape(2 + anp.sin(x[:, 0]) * anp.cos(TAU * y[:, 0]), (-1, 1, 1)) * (root @ root.T)
+
+    def exact(x):
+        value, slope, second = nets.Network(params)(np.hstack([x, np.zeros((len(x), int(timed)))]))
+        a, b = nhpinn_functions.tensor_and_divergence(lambda p: field(p, p / eps), x)
+        source = -np.einsum("nij,nij->n", a, second[:, :dim, :dim]) - np.sum(b * slope[:, :dim], axis=1)
+        return value, np.einsum("nij,nj->ni", a, slope[:, :dim]), source
+
+    def loss(off, late):
+        def entry(axis, side):
+            if flux[axis, side]:
+                return nhpinn.Flux(lambda x: (2 * side - 1) * exact(x)[1][:, axis] + off * side)
+            return lambda x: exact(x)[0] + off * side
+
+        source = (lambda x, t: exact(x)[2] + late * t) if timed else (lambda x: exact(x)[2])
+        boundary = [(entry(axis, 0), entry(axis, 1)) for axis in range(dim)]
+        known = {"dim": dim, "domain": ((0.0, 1.0),) * dim, "eps": eps, "final_time": 1.0, "reaction": None}
+        initial = (lambda x: exact(x)[0]) if timed else None
+        problem = SimpleNamespace(coefficient=field, source=source, boundary=boundary, initial=initial, **known)
+        weights = (0.25, 0.5, 0.25) if timed else (0.5, 0.5)
+        training = nhpinn.Training((8,), 6, weights, 1e-3, 1)
+        return nhpinn.equation_loss(problem, nhpinn.multiscale(problem), training)(params)
+
+    assert loss(0, 0) < 1e-20
+    if dim == 1:
+        np.testing.assert_allclose(loss(1, 0), 0.5 / 2)
+    if timed:  # the equation is asked for at t = 1/5, ..., 1
+        np.testing.assert_allclose(loss(0, 1), 0.25 * np.mean(np.linspace(0.2, 1, 5) ** 2))
 
 
 @given(st.integers(3, 7), st.lists(st.floats(0.1, 10), min_size=1, max_size=3), st.data())
