@@ -5,10 +5,10 @@ The method of Leung, Lin and Zhang, J. Comput. Phys. 470 (2022) 111539, for
     u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f   in a box,  B(u) = b on its boundary  eqs. (4), (13)
 
 with or without the time derivative and the reaction; a and r are periodic in y = x/eps, and B(u) is u, or the flux
-n . a grad u on some of the faces.  With
-u = u_0 + eps u_1 + eps^2 u_2 + ..., eq. (5), every power of eps is an equation of its own: the first, eq. (6), says
-that u_0 does not depend on y; the second, eq. (7), that u_1 = chi_j d_j u_0, where chi_j solves a cell problem; the
-third, eq. (8), has a solution u_2 only if the mean over y of its right side is 0: the homogenized equation.  Hence
+n . a grad u on some of the faces.  With u = u_0 + eps u_1 + eps^2 u_2 + ..., eq. (5), every power of eps is an equation
+of its own: the first, eq. (6), says that u_0 does not depend on y; the second, eq. (7), that u_1 = chi_j d_j u_0, where
+chi_j solves a cell problem; the third, eq. (8), has a solution u_2 only if the mean over y of its right side is 0: the
+homogenized equation.  Hence
 
     1. cell problems      -d_i( a_ij (d_j chi_k + delta_jk) ) = 0,  chi_k periodic, mean zero        eqs. (9), (10)
                           or  -D lap N = -r, where u_1 = N u_0                                       eq. (A.2)
