@@ -9,10 +9,7 @@ Results are those of run_all.py, as loaded from its JSON files.
 import io
 import re
 from functools import partial
-from itertools import combinations
 from typing import NamedTuple
-
-import numpy as np
 
 from lab import files, panels
 
@@ -67,12 +64,14 @@ def zoomed(*quantities, last):
     return errors(*quantities), errors(*quantities, last=last)
 
 
-HERE, IN_TIME = "The coefficient, and the solution.", "The reaction, and the solution at the final time."
-FAILING = "The classical PINN: its error during the training, and its solution."
-ERROR_OF = "Error of {} during its training."
-CORRECTOR = "The corrector N: its error during the training, and N on its cell."
-NH_PINN = "NH-PINN's last training: error against the fine solution (e1), and that of this training itself (e3)."
-TRANSFER = "Error of the classical PINN that starts from NH-PINN's solution, during its training."
+FIRST = "The coefficient, the classical PINN beside the fine solution, and its error while it trains."
+HERE = "The coefficient over the box, and NH-PINN on the fine solution."
+IN_TIME = "The reaction over the box, and NH-PINN on the fine solution at the final time."
+FAILING = "The classical PINN: its error while it trains, and where it ends beside the fine solution."
+ERROR_OF = "Error of {} while it trains, and at the end alone."
+CORRECTOR = "The corrector N: its error at the end of its training, and N on its cell, on that by finite elements."
+NH_PINN = "NH-PINN's last training: what it ends with against the fine solution (e1), and what is its own error (e3)."
+TRANSFER = "Started from NH-PINN's solution, the classical PINN trains on: how far it moves away from the solution."
 
 
 def reaction_figures(first, *lasts):
@@ -89,10 +88,10 @@ def reaction_figures(first, *lasts):
 
 PAPER = {  # problem -> {number of the figure: (caption, panels)}
     "const1d": {
-        1: (f"{HERE[:-1]} and the error of the classical PINN.", panels.coefficient, CLASSICAL, errors("classical")),
+        1: (FIRST, panels.coefficient, CLASSICAL, errors("classical")),
     },
     "elliptic2d": {
-        2: ("The coefficient, and the fine solution.", panels.coefficient, panels.fine_image),
+        2: ("The coefficient on the square, and the fine solution.", panels.coefficient, panels.fine_image),
         3: (ERROR_OF.format("the classical PINN"), *zoomed("classical", last=1500)),
         4: (ERROR_OF.format("the corrector χ₁"), *zoomed("chi1", "chi1_plain", last=4000)),
         5: (ERROR_OF.format("the corrector χ₂"), *zoomed("chi2", "chi2_plain", last=4000)),
@@ -103,15 +102,15 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
     "slow1d": {
         9: (HERE, panels.coefficient, LEARNED),
         10: (FAILING, *zoomed("classical", last=500), CLASSICAL),
-        11: ("a*, its derivative: learned, and exact.", *(partial(panels.effective, order=i) for i in (0, 1))),
+        11: ("a* and its derivative, learned and exact.", *(partial(panels.effective, order=i) for i in (0, 1))),
         12: (NH_PINN, errors("e1", "e3")),
         13: (TRANSFER, errors("transfer")),
     },
     "reaction10": reaction_figures(14, 7000, 1000),
     "reaction50": reaction_figures(19, 10000, 7000),
 }
-ALL = "The solution, by NH-PINN and by the classical PINN, and all errors during the trainings."
-CORRECTED = "First-order reconstruction u₀ + ε χⱼ ∂ⱼu₀: over three periods, and its distance to the fine solution."
+ALL = "NH-PINN and the classical PINN beside the fine solution, and how the errors of all trainings fall, or do not."
+CORRECTED = "u₀ is smooth, its reconstruction oscillates with the fine solution: three periods, and errors of both."
 
 
 def drawings(experiments):
@@ -138,21 +137,27 @@ def studies():
     in_2d, in_1d = of("layers", "periodicity", "chi1", "chi2"), of("layers", "periodicity", "chi1")
     rows = (
         ("law-eps", None, LAW, [law_eps]),
-        ("law-bandwidth", "const1d", "The classical PINN's loss on const1d, minimised exactly.", [panels.bandwidth]),
-        ("const1d-losses", "const1d", "What three losses learn on const1d.", losses),
-        ("elliptic2d-losses", "elliptic2d", "What three losses learn on elliptic2d.", losses),
-        ("layers", "elliptic2d", "Ways to ask for periodicity on elliptic2d: a dot a training.", [in_2d]),
-        ("const1d-layers", "const1d", "Ways to ask for periodicity on const1d: a dot a training.", [in_1d]),
+        ("law-bandwidth", "const1d", BANDWIDTH, [panels.bandwidth]),
+        ("const1d-losses", "const1d", LOSSES.format("const1d"), losses),
+        ("elliptic2d-losses", "elliptic2d", LOSSES.format("elliptic2d"), losses),
+        ("layers", "elliptic2d", WAYS.format("elliptic2d"), [in_2d]),
+        ("const1d-layers", "const1d", WAYS.format("const1d"), [in_1d]),
         ("robustness", "elliptic2d", ROBUSTNESS, [of("robustness", "layers", "chi1", "chi2")]),
         ("time", "elliptic2d", IN_SECONDS, [panels.error_in_time]),
-        ("eps", None, "NH-PINN by the recipe sharp against ε, and its reconstruction.", eps),
+        ("eps", None, "Error of u₀ by the recipe sharp against ε, and of its reconstruction, a period inside.", eps),
     )
     return [Drawing(*row, study=True) for row in rows]
 
 
-LAW = "The classical PINN against ε: predicted (lines), trained, less the mean of the boundary values (open markers)."
-IN_SECONDS = "A corrector of elliptic2d, by networks and by finite elements."
-ROBUSTNESS = "Learning rates and weights on elliptic2d, with oversampling and without: a dot a training."
+LAW = (
+    "Error of the classical PINN against ε. Lines: predicted. Open markers: trained, after the mean of its values on "
+    "the boundary, which should be 0, is taken away."
+)
+BANDWIDTH = "Error of the exact minimiser of const1d's classical loss against the bandwidth of its functions."
+LOSSES = "Three losses on {}: the error predicted for functions that do not oscillate, and the error found."
+WAYS = "Errors of correctors of {} by what asks for periodicity; a dot for each training."
+ROBUSTNESS = "Errors of correctors of elliptic2d, with oversampling and without; a dot for each rate and weight."
+IN_SECONDS = "Error of a corrector of elliptic2d against seconds, by networks and by finite elements."
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -176,9 +181,8 @@ def draw(results, experiments, folder):
             except panels.Missing as missing:
                 skipped.append(f"{drawing.name} ({missing})")
                 continue
-            caption = " ".join(filter(None, [drawing.caption, *map(hidden, figures)]))
             texts = save(figures, folder / f"{drawing.name}.svg")
-            drawn.append(Picture(drawing.name, None if drawing.study else drawing.problem, caption, texts))
+            drawn.append(Picture(drawing.name, None if drawing.study else drawing.problem, drawing.caption, texts))
     return drawn, skipped
 
 
@@ -203,18 +207,6 @@ def compose(drawing, experiments, found):
         figure.set_size_inches(size)
         figure.subplots_adjust(left / size[0], bottom / size[1], 1 - right / size[0], 1 - top / size[1])
     return figures
-
-
-def hidden(figure):
-    """Which curves can hardly be seen, since others cover nine tenths of them: a sentence, or nothing."""
-    axes, pairs = figure.axes[0], []
-    lines = [line for line in axes.lines if line.get_linestyle() == "-" and not line.get_label().startswith("_")]
-    for under, over in combinations(lines, 2):
-        if len(under.get_xdata()) == len(over.get_xdata()):
-            apart = axes.transData.transform(under.get_xydata()) - axes.transData.transform(over.get_xydata())
-            if np.quantile(np.hypot(*apart.T), 0.9) < figure.dpi / 72:  # a point
-                pairs.append(f"“{over.get_label()}” covers “{under.get_label()}”")
-    return f"In “{axes.get_title()}” {', '.join(pairs)}." if pairs else ""
 
 
 def save(figures, path):

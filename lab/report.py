@@ -15,6 +15,7 @@ from lab import claims
 PAGE = Path(__file__).with_name("page.html")  # the frame: what every report has
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 COLORS = {" <": ' class="better"', " >": ' class="worse"'}  # of numbers, by their sign
+TERMS = ("terms", "Terms", "")  # a part of the frame
 MARKS = {claims.REPRODUCED: ("✓", "better"), claims.NOT: ("✗", "worse"), claims.UNKNOWN: ("–", "small")}
 
 
@@ -25,21 +26,24 @@ def page(shown, results, judged=(), pictures=(), skipped=()):
     judged: (Claim, verdict, columns, note) of each claim.  pictures, skipped: as figures.draw returns them.
     """
     drawn = {picture.name for picture in pictures}
-    studies = [*(figure(picture) for picture in pictures if picture.problem is None), *map(section, shown.studies)]
+    studies = pictures_of(None, pictures) + tables_of(shown.studies)
     missing = f'<p class="small">Not drawn, for lack of results: {escape(", ".join(skipped))}.</p>' if skipped else ""
+    made = f"<p>{inline(shown.made)}</p>{tables_of(shown.settings)}{missing}"
     parts = [  # (anchor, title, content)
         ("verdict", "The verdict", verdict(shown)),
         ("overview", "Overview", section(shown.overview._replace(title=""), "overview")),
         *((f"problem-{n}", found.title, problem(found, n, pictures)) for n, found in shown.problems.items()),
         ("claims", "The paper's claims", claims_list(judged, drawn) if judged else ""),
-        ("studies", "Studies", f'<div class="studies">{"".join(studies)}</div>' if studies else ""),
-        ("settings", "Settings", f"<p>{inline(shown.made)}</p>" + "".join(map(section, shown.settings)) + missing),
-        ("tasks", "Tasks", tasks_table(results)),
+        ("studies", "Studies", studies),
+        ("settings", "Settings", folded("every training, and what was not drawn", made)),
+        ("tasks", "Tasks", folded(f"{len(results)} tasks: when, where and with what they ran", tasks_table(results))),
     ]
     parts = [(escape(anchor), title, content) for anchor, title, content in parts if content]
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
         policy=POLICY,
-        contents="\n".join(f'<a href="#{anchor}">{escape(title.split("`")[-2:][0])}</a>' for anchor, title, _ in parts),
+        contents="\n".join(
+            f'<a href="#{anchor}">{escape(title.split("`")[-2:][0])}</a>' for anchor, title, _ in [TERMS, *parts]
+        ),
         body="\n".join(f'<h2 id="{a}">{inline(title)}</h2>\n{content}' for a, title, content in parts),
     )
 
@@ -52,9 +56,25 @@ def verdict(shown):
 
 
 def problem(found, name, pictures):
-    """The numbers of one problem beside its pictures."""
-    drawn = "".join(figure(picture) for picture in pictures if picture.problem == name)
-    return f'<div class="problem">{section(found._replace(title=""), "numbers")}<div>{drawn}</div></div>'
+    """The numbers of one problem among its pictures."""
+    return pictures_of(name, pictures, section(found._replace(title=""), "numbers"))
+
+
+def pictures_of(name, pictures, first=""):
+    """A grid of all pictures of a problem, or of the studies; first: what stands before them."""
+    drawn = first + "".join(figure(picture) for picture in pictures if picture.problem == name)
+    return f'<div class="pictures">{drawn}</div>' if drawn else ""
+
+
+def tables_of(found):
+    """Tables in two columns where there is room."""
+    each = "".join(f"<div>{section(table)}</div>" for table in found)
+    return f'<div class="tables">{each}</div>' if each else ""
+
+
+def folded(summary, content):
+    """What a click opens."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def claims_list(judged, drawn):
@@ -94,10 +114,12 @@ def table(header, rows, style=""):
 
 
 def figure(picture):
-    """The panels of a picture as parts of the page, as many beside each other as there is room for."""
+    """The panels of a picture as parts of the page, side by side where there is room."""
     caption, data = escape(picture.caption), [base64.b64encode(svg.encode()).decode() for svg in picture.panels]
     panels = "".join(f'<img alt="{caption}" src="data:image/svg+xml;base64,{each}">' for each in data)
-    return f'<figure id="{escape(picture.name)}"><div>{panels}</div><figcaption>{caption}</figcaption></figure>'
+    width = ("one", "two", "three")[min(len(data), 3) - 1]
+    caption = f"<figcaption>{caption}</figcaption>"
+    return f'<figure id="{escape(picture.name)}" class="{width}"><div>{panels}</div>{caption}</figure>'
 
 
 def tasks_table(results):

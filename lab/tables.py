@@ -176,13 +176,13 @@ def digits(value):
 
 
 VERDICT = (  # what it is about, recipe, quantities, the sentence around their range
-    ("classical PINN", "adam", ("classical",), "error {}, where the function zero has 1"),
-    ("transfer learning", "adam", ("transfer",), "the classical PINN from NH-PINN's solution on ends at error {}"),
-    ("NH-PINN", "adam", ("e1",), "by the paper's recipe: error e1 {}"),
-    ("its last training", "adam", ("e3",), "e3 {}, against finite elements with the same coefficients"),
-    ("its correctors", "adam", ("chi1", "chi2", "N"), "error {}, with oversampling"),
-    ("homogenization", "fem", ("e4",), "e4 {}, what is left with exact correctors"),
-    ("recipe sharp", "sharp", ("e3",), "e3 {}, by random features and least squares"),
+    ("classical PINN", "adam", ("classical",), "it ends with an error of {}; the function that is zero has 1"),
+    ("transfer learning", "adam", ("transfer",), "started from NH-PINN's solution, it ends with an error of {}"),
+    ("NH-PINN", "adam", ("e1",), "the paper's recipe ends with an error of {} (e1)"),
+    ("its last training", "adam", ("e3",), "it leaves an error of {} in the homogenized equation (e3)"),
+    ("its correctors", "adam", ("chi1", "chi2", "N"), "trained with oversampling they have errors of {}"),
+    ("homogenization", "fem", ("e4",), "exact coefficients leave an error of {}, which no training can lower (e4)"),
+    ("recipe sharp", "sharp", ("e3",), "random features and least squares leave an error of {} (e3)"),
 )
 
 
@@ -196,11 +196,11 @@ def verdict(done, rows, judged):
     for about, recipe, quantities, words in VERDICT:
         if found := of(recipe, *quantities):
             lines.append((about, words.format(span(found)) + compared(found)))
-    bounds = {"NH-PINN by sharp at most": of("sharp", "certified"), "by adam at most": of("adam", "certified")}
+    bounds = {"NH-PINN by sharp is at most": of("sharp", "certified"), "it by adam at most": of("adam", "certified")}
     bounds |= {"the classical PINN at least": of("adam", "classical_certified_lower")}
     if any(bounds.values()):
         parts = [f"{words} {span(found)}" for words, found in bounds.items() if found]
-        lines.append(("guaranteed", "error in the energy norm, of " + ", ".join(parts)))
+        lines.append(("guaranteed", "in the energy norm the error of " + ", of ".join(parts)))
     if judged:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(judged).most_common())
         lines.append(("claims", f"{counts}, of the {len(judged)} that this run measures"))
@@ -222,7 +222,8 @@ def compared(rows):
     missed = dict.fromkeys(r["problem"] for r in rows if not (r["value"] < r["paper"] if ours else near(r)))
     if not rows:
         return ""
-    text = f"; {'below' if ours else 'within a tenth of'} the paper's on {len(names) - len(missed)} of {len(names)}"
+    text = f"; {'below' if ours else 'within a tenth of'} the paper's number on {len(names) - len(missed)} of "
+    text += f"{len(names)} problems"
     return text + (f", not {', '.join(missed)}" if 0 < len(missed) < len(names) else "")
 
 

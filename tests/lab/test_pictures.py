@@ -196,15 +196,6 @@ def test_no_two_curves_of_one_color_in_a_panel_and_titles_in_words(everything):
         assert axes.get_title() and not any("_" in text or "chi" in text or "eps" in text for text in words), words
 
 
-def test_a_caption_says_which_curve_is_covered():
-    axes = matplotlib.figure.Figure().subplots()
-    x = np.linspace(0, 1, 50)
-    for label, y in (("below", x), ("above", x + 1e-4), ("apart", 1 - x)):
-        axes.plot(x, y, label=label)
-    axes.set_title("three")
-    assert figures.hidden(axes.figure) == "In “three” “above” covers “below”."
-
-
 def panel(draw, results, experiment):
     """The axes after one panel."""
     axes = matplotlib.figure.Figure().subplots()
