@@ -1,7 +1,8 @@
 """Classical references: tensor-product finite elements in scipy.sparse, in any dimension.
 
     elliptic    -d_i( a_ij d_j u ) + c u = f
-    parabolic   u_t - d_i( a_ij d_j u ) + c u = f                  (Crank-Nicolson)
+    parabolic   rho u_t - d_i( a_ij d_j u ) + c u = f              (Crank-Nicolson)
+    on a face   u = g, or n . a grad u = h with the outward normal n; u = 0 where nothing is said
 
 With B and D_i the sparse matrices that take nodal values to values and to derivatives at the quadrature
 points, and w the quadrature weights, every matrix is a product:
@@ -12,9 +13,11 @@ and B, D_i are Kronecker products of their one-dimensional counterparts.  Elemen
 of any order on Gauss-Lobatto nodes; errors in L2 fall as h^(order + 1) for smooth solutions.  Cell problems, without a
 matrix, are in fem_cells.py.
 
-Functions given by the user take points (n, dim) and return (n,) or, for a coefficient, (n, dim, dim).
+Functions given by the user take points (n, dim) and return (n,) or, for a coefficient, (n, dim, dim).  Faces are
+records with axis, side (0: low, 1: high), at (the coordinate), flux (whether h is known, else g) and data (h or g).
 """
 
+import inspect
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
@@ -25,7 +28,7 @@ from scipy.sparse.linalg import splu
 
 
 class Mesh(NamedTuple):
-    """A box cut into equal boxes, the elements; u = 0 on its boundary, or periodic."""
+    """A box cut into equal boxes, the elements; values and fluxes on its boundary, or periodic."""
 
     bounds: tuple  # ((low, high), ...), one pair an axis
     elements: int | tuple  # per axis; one number: the same for every axis
@@ -122,11 +125,15 @@ def _basis(mesh, axis, x):
     return (piece[:, None] * p + np.arange(p + 1)) % nodes_of(mesh, axis), np.stack(tables)
 
 
+def lobatto(p):
+    """The nodes of elements of order p on [-1, 1]."""
+    return np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
+
+
 @lru_cache(maxsize=32)
 def _lagrange(p):
     """The Lagrange basis of order p on [-1, 1], first and second derivatives: Legendre coefficients, by columns."""
-    lobatto = np.concatenate([[-1], legendre.Legendre.basis(p).deriv().roots().real, [1]])
-    coefficients = np.linalg.inv(legendre.legvander(lobatto, p))
+    coefficients = np.linalg.inv(legendre.legvander(lobatto(p), p))
     return [legendre.legder(coefficients, m) for m in range(3)]
 
 
@@ -151,15 +158,18 @@ class Space(NamedTuple):
     free: np.ndarray  # indices of the unknown nodal values
 
 
-def space(mesh):
+def space(mesh, faces=()):
     check_mesh(mesh)
     dim = range(len(mesh.bounds))
     axes, measure = zip(*(gauss(breaks_of(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim), strict=True)
     lines = [basis_matrices(mesh, axis, x) for axis, x in enumerate(axes)]
     B = _kron(line[0] for line in lines)
     D = [_kron(line[int(axis == i)] for axis, line in enumerate(lines)) for i in dim]
-    nodes = [nodes_of(mesh, axis) for axis in dim]
-    inner = [np.arange(n) if mesh.periodic else np.arange(1, n - 1) for n in nodes]
+    nodes, flux = [nodes_of(mesh, axis) for axis in dim], {(face.axis, face.side) for face in faces if face.flux}
+    inner = [
+        np.arange(n) if mesh.periodic else np.arange((i, 0) not in flux, n - ((i, 1) not in flux))
+        for i, n in enumerate(nodes)
+    ]
     free = np.ravel_multi_index(tuple(tensor_grid(inner).T), nodes)
     return Space(tensor_grid(axes), reduce(np.kron, measure), B, D, free)
 
@@ -229,12 +239,12 @@ def _factor(matrix):
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve
 
 
-def solve_elliptic(coefficient, source, mesh, reaction=None):
-    """-d_i(a_ij d_j u) + c u = f with u = 0 on the boundary."""
-    s = space(mesh)
-    A = _operator(s, coefficient, reaction)
-    nodal = np.zeros(s.B.shape[1])
-    nodal[s.free] = _factor(A[s.free][:, s.free])((s.B.T @ (s.weights * source(s.points)))[s.free])
+def solve_elliptic(coefficient, source, mesh, reaction=None, faces=()):
+    """-d_i(a_ij d_j u) + c u = f, with values and fluxes on the faces; u = 0 on those that are not named."""
+    s = space(mesh, faces)
+    A, nodal = _operator(s, coefficient, reaction), face_values(mesh, faces)
+    load = s.B.T @ (s.weights * source(s.points)) + face_loads(mesh, faces) - A @ nodal
+    nodal[s.free] = _factor(A[s.free][:, s.free])(load[s.free])
     return Field(mesh, nodal)
 
 
@@ -243,21 +253,77 @@ def _operator(s, coefficient, reaction):
     return A if reaction is None else A + mass(s, reaction(s.points))
 
 
-def solve_parabolic(coefficient, source, initial, final_time, steps, mesh, reaction=None):
-    """u_t - d_i(a_ij d_j u) + c u = f, u = 0 on the boundary, u = initial at t = 0: u at the final time.
+def on_face(face, axes):
+    """The points of a face on the tensor grid of these coordinates."""
+    return tensor_grid([np.array([face.at]) if axis == face.axis else x for axis, x in enumerate(axes)])
 
-    Crank-Nicolson with `steps` equal steps; the initial value is projected onto the elements in L2.
+
+def face_values(mesh, faces):
+    """g at the nodes of the value faces, 0 at all others: (nodes,)."""
+    axes = []
+    for axis in range(len(mesh.bounds)):
+        breaks = breaks_of(mesh, axis)
+        inner = breaks[:-1, None] + np.diff(breaks)[:, None] * (lobatto(mesh.order)[:-1] + 1) / 2
+        axes.append(np.append(inner, breaks[-1]))
+    nodal = np.zeros([len(x) for x in axes])
+    for face in faces:
+        if not face.flux:
+            on = (slice(None),) * face.axis + (-face.side,)
+            nodal[on] = face.data(on_face(face, axes)).reshape(nodal[on].shape)
+    return nodal.ravel()
+
+
+def face_loads(mesh, faces):
+    """The integrals of h times the basis functions over the flux faces: (nodes,)."""
+    dim = range(len(mesh.bounds))
+    total = np.zeros(np.prod([nodes_of(mesh, axis) for axis in dim]))
+    for face in faces:
+        if face.flux:
+            rules = [gauss(breaks_of(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim]
+            rules[face.axis] = np.array([face.at]), np.ones(1)
+            axes, measure = zip(*rules, strict=True)
+            B = _kron(basis_matrices(mesh, axis, x)[0] for axis, x in enumerate(axes))
+            total += B.T @ (reduce(np.kron, measure) * face.data(tensor_grid(axes)))
+    return total
+
+
+DAMPED = 2  # steps at first, each of two halves of implicit Euler: the same matrix (Rannacher 1984)
+
+
+def solve_parabolic(coefficient, source, initial, final_time, steps, mesh, reaction=None, faces=(), rho=None):
+    """rho u_t - d_i(a_ij d_j u) + c u = f, u = initial at t = 0: u at the final time.
+
+    source(x), or source(x, t); values and fluxes on the faces do not depend on time, u = 0 on those that are not named.
+    rho(x): None: 1.  Crank-Nicolson with `steps` equal steps.  The initial value is projected onto the elements in L2:
+    it need not fit the values on the faces, since the first steps are damped.
     """
-    s = space(mesh)
-    M, A = (matrix[s.free][:, s.free] for matrix in (mass(s), _operator(s, coefficient, reaction)))
-    load, start = ((s.B.T @ (s.weights * f(s.points)))[s.free] for f in (source, initial))
-    u, k = _factor(M)(start), final_time / steps
+    s, nodal, k = space(mesh, faces), face_values(mesh, faces), final_time / steps
+    M, A = mass(s, 1.0 if rho is None else rho(s.points)), _operator(s, coefficient, reaction)
+    known = face_loads(mesh, faces) - A @ nodal
+
+    def load(*t):
+        return (s.B.T @ (s.weights * source(s.points, *t)) + known)[s.free]
+
+    steady = None if takes_time(source) else load()
+    start = s.B.T @ (s.weights * (initial(s.points) - s.B @ nodal))
+    u = _factor(mass(s)[s.free][:, s.free])(start[s.free])
+    M, A = (matrix[s.free][:, s.free] for matrix in (M, A))
     advance, explicit = _factor(M + k / 2 * A), M - k / 2 * A
-    for _ in range(steps):
-        u = advance(explicit @ u + k * load)
-    nodal = np.zeros(s.B.shape[1])
+    for n in range(steps):
+        middle, end = (n + 1 / 2) * k, (n + 1) * k
+        for t, matrix, h in [(middle, M, k / 2), (end, M, k / 2)] if n < DAMPED else [(middle, explicit, k)]:
+            u = advance(matrix @ u + h * (load(np.full(len(s.points), t)) if steady is None else steady))
     nodal[s.free] = u
     return Field(mesh, nodal)
+
+
+def takes_time(source):
+    """Whether a source is a function of points and times, source(x, t), rather than of points alone."""
+    try:
+        parameters = inspect.signature(source).parameters.values()
+    except ValueError:  # a function that is not written in Python
+        return False
+    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters) > 1
 
 
 def relative_error(u, reference):

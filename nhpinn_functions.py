@@ -6,7 +6,6 @@ so: the argument, what was found, what was expected.  So does a user's function 
 ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
 """
 
-import inspect
 import sys
 import warnings
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import numpy as np
 from autograd import make_vjp
 from scipy.interpolate import CubicSpline
 
-from fem import tensor_grid
+from fem import on_face, takes_time, tensor_grid
 
 # --- points -----------------------------------------------------------------------------------------
 
@@ -162,13 +161,8 @@ def checked_values(name, function, points):
 
 
 def source_of(problem):
-    """The source as a function of points, with time last where the points have it: source(x), or source(x, t (n,))."""
-    try:
-        parameters = inspect.signature(problem.source).parameters.values()
-    except ValueError:  # a function that is not written in Python
-        parameters = []
-    wanted = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if problem.initial is None or len(wanted) < 2:
+    """The source as a function of points, with time last where there is time: source(x), or source(x, t (n,))."""
+    if problem.initial is None or not takes_time(problem.source):
         return lambda points: problem.source(points[:, : problem.dim])
     return lambda points: problem.source(points[:, : problem.dim], points[:, problem.dim])
 
@@ -400,11 +394,6 @@ def data_of(entry):
 
 def constant_at(value, x):
     return np.full(len(x), value)
-
-
-def on_face(face, axes):
-    """The points of a face on the grid of these coordinates, one array an axis."""
-    return tensor_grid([*axes[: face.axis], np.array([face.at]), *axes[face.axis + 1 :]])
 
 
 def check_faces(faces, domain):
