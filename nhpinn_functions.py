@@ -115,8 +115,8 @@ def value_and_slope(spline, x):
 
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
 POROUS = (
-    "expected a positive and finite conductivity; give pores, or perfect conductors, a factor of 1e-4, or 1e4, of the "
-    "other phase: the error is about as small"
+    "expected a positive and finite conductivity; an image takes pores of exactly 0, and perfect conductors have a "
+    "factor of 1e4 of the other phase: the error is about as small"
 )
 
 

@@ -22,7 +22,7 @@ from nhpinn_functions import (
     tensor_of,
     warn,
 )
-from nhpinn_tools import bounds, features, phases
+from nhpinn_tools import bounds, features, images, phases, pores
 from nhpinn_tools.checks import (
     as_points,
     call_of,
@@ -49,6 +49,8 @@ class Homogenized(NamedTuple):
     quadrature: float  # what another quadrature changes in them, relative; what an image of a function changes in means
     cells: Callable  # as in Correctors, of one node: y (n, dim) -> (1, dim, n), (1, dim, n, dim)
     recipe: str
+    percolates: np.ndarray | None = None  # (dim, dim): see pores.py; None: there are no pores
+    two_point: np.ndarray | None = None  # (dim, dim): below the tensor; of images with pores, see pores.py
 
     @property
     def error(self):
@@ -68,25 +70,39 @@ class Homogenized(NamedTuple):
 
     def __str__(self):
         lines = lines_of(self.tensor, "tensor ")
-        return f"tensor {lines}\ngap of the bounds {self.gap:.2g}, quadrature {self.quadrature:.2g}, by {self.recipe}"
+        rest = "" if self.percolates is None else blocked(self.percolates)
+        text = f"gap of the bounds {self.gap:.2g}, quadrature {self.quadrature:.2g}, by {self.recipe}{rest}"
+        return f"tensor {lines}\n{text}"
 
     __repr__ = __str__
 
 
+def blocked(percolates):
+    """A line on the directions that the projection onto those that percolate leaves out; none if there are none."""
+    values, vectors = np.linalg.eigh(percolates)
+    directions = [np.array2string(v + 0.0, precision=3, suppress_small=True) for v in vectors[:, values < 0.5].T]
+    axes = [str(axis) for axis, row in enumerate(percolates) if not row.any()]
+    if not directions:
+        return ""
+    return "\n0 exactly, as nothing percolates, along " + (
+        f"axis {', '.join(axes)}" if len(axes) == len(directions) else " and ".join(directions)
+    )
+
+
 def lines_of(tensor, prefix):
     """A tensor with ten digits of its largest entry, and no -0."""
-    digits = 9 - math.floor(math.log10(np.abs(tensor).max()))
+    digits = 9 - math.floor(math.log10(np.abs(tensor).max() or 1.0))
     fixed = 1 < digits < 14  # else powers of ten
     rounded = np.round(tensor, digits) + 0.0
     return np.array2string(rounded, precision=digits if fixed else 9, suppress_small=fixed, prefix=prefix)
 
 
-TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "two phases": 1e-4}
+TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "pores": 1e-2, "two phases": 1e-4}
 
 
 @says_what_it_takes
 def homogenize(
-    coefficient, dim: int, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, **settings
+    coefficient, dim: int, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, sample=False, **settings
 ) -> Homogenized:
     """The homogenized tensor of a periodic coefficient, with bounds on both sides.
 
@@ -94,7 +110,10 @@ def homogenize(
     periodic as it stands, with this period (a number, or one an axis); or an image of any shape
     (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i (axis 0: the rows of a
     picture); or an image of labels, with values={label: conductivity or tensor}; or a TwoPhase, for interfaces between
-    smooth phases.
+    smooth phases.  Pixels may conduct exactly 0: then the tensor is the arithmetic mean of its bounds, and 0 in both in
+    the directions in which nothing percolates.
+    sample: an image is no periodic cell, but a sample with fixed values on two opposite faces and sealed sides, for
+    each axis in turn; its tensor is diagonal, and that of the periodic image in which its mirror images follow it.
     recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
     (finite elements; of a TwoPhase those of an image of it); images have finite elements in any case.
     tolerance: of the gap of the bounds and what their quadrature adds; None: 1e-6 for functions, 1e-4 for a TwoPhase,
@@ -110,7 +129,7 @@ def homogenize(
     if callable(coefficient):
         check_arguments("coefficient", coefficient, "y", "; homogenize_at takes one of (x, y)")
     period = np.broadcast_to(np.asarray(period, float), dim)
-    kind, solve, coefficient = _way(coefficient, period, recipe, values)
+    kind, solve, coefficient = _way(coefficient, period, recipe, values, sample)
     if unknown := set(settings) - set(nhpinn.Training._fields if kind == "adam" else ()):
         fields = ", whose settings are fields of Training, for functions and recipe='adam' alone"
         raise TypeError(f"homogenize: found {', '.join(sorted(unknown))}, expected {call_of(homogenize)}{fields}")
@@ -131,23 +150,28 @@ ADVICE = {
     "adam": "recipe='sharp' is faster and comes closer; more epochs and points help a little",
     "fem": "a coefficient that jumps comes closer as an image or as a TwoPhase",
     "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
+    "pores": "fields are singular at edges of pores, and large images are solved with elements of low order",
     "two phases": "features cannot follow narrow gaps and corners, nor quadrature small inclusions: recipe='fem' has "
     "the bounds of an image",
 }
 
 
-def _way(coefficient, period, recipe, values):
+def _way(coefficient, period, recipe, values, sample):
     """What a coefficient is, the function that solves it by this recipe, and the coefficient as that one takes it."""
     dim, two, function = len(period), isinstance(coefficient, TwoPhase), callable(coefficient)
     if recipe == "adam" and not function:
         raise ValueError("recipe: found 'adam', expected it for functions alone; a TwoPhase takes 'sharp' or 'fem'")
     if values is not None and (two or function):
         raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
+    if sample and (two or function):
+        raise ValueError(f"sample: found {shown(sample)}, expected False but for an image")
     if two:
         cell = phases.unit_cell(coefficient, dim, period)
         return "two phases", _by_interfaces if recipe == "sharp" else _by_image, cell
     if not function:
-        return "image", _by_pixels, image_of(coefficient, dim, values)
+        image = image_of(coefficient, dim, values)
+        porous = sample or np.any(images.pores(image, dim))
+        return ("pores", partial(_by_pores, sample), image) if porous else ("image", _by_pixels, image)
     check_periodic("coefficient", coefficient, dim, period)
     return recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe], coefficient
 
@@ -205,6 +229,17 @@ def _by_sampling(field, period, tolerance, why, unresolved=None):
 
 def _by_pixels(image, period, tolerance, seed):
     return _of_elements(fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+
+
+def _by_pores(sample, image, period, tolerance, seed):
+    found = pores.bounds(image, period, tolerance, sample)
+    tensor = (found.lower + found.upper) / 2
+    measures = found.lower, found.upper, found.gap, 0.0
+    return Homogenized(tensor, *measures, _no_correctors, "fem", found.percolates, found.two_point)
+
+
+def _no_correctors(y):
+    raise ValueError("corrector: found an image with pores, or a sample, expected one without for correctors")
 
 
 def _of_elements(found):

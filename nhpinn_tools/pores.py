@@ -24,8 +24,7 @@ A sample has one axis held at values at its ends and is sealed along the others:
 sines and cosines, and the result is that of the periodic image in which each axis is followed by its mirror image.
 """
 
-from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from numpy.polynomial import legendre
 from scipy import fft, linalg, sparse
 
 from fem import Mesh, basis_matrices, space
+from fem_cells import relative_size
 from nhpinn_tools.percolation import Graph, of_branches, percolating
 
 ORDERS = 6
@@ -51,7 +51,7 @@ class PoreBounds(NamedTuple):
 
 
 class Medium(NamedTuple):
-    """The voxels that percolate and what they are made of: the tensor of voxel v is scale_v tensors_k, v in members_k."""
+    """The voxels that percolate and what they are made of: voxel v of members_k has the tensor scale_v tensors_k."""
 
     graph: Graph
     h: np.ndarray  # (dim,) lengths of a voxel
@@ -82,7 +82,7 @@ def one_cell(image, period, tolerance, held=None):
     V, dim = g.directions, len(period)
     zero = np.zeros((dim, dim))
     if not len(g.voxels):
-        return PoreBounds(zero, zero, 0.0, zero, zero, 0)
+        return PoreBounds(zero, zero, 0.0, zero, None if image.ndim > dim else zero, 0)
     accuracy = max(tolerance / 100, 1e-13)  # of both bounds, relative
     project = projector(medium, accuracy)
     f = np.stack([project(load / half_resistances(medium)) for load in mean_weights(g).T])
@@ -92,14 +92,10 @@ def one_cell(image, period, tolerance, held=None):
         order += 1
         lower, traces = lower_bound(medium, order, traces, project, accuracy)
         upper, fields = upper_bound(medium, order, fields, accuracy)
-        last, gap = gap, gap_of(lower, upper)
+        last, gap = gap, relative_size(upper - lower, (upper + lower) / 2)
         if gap > 0.95 * last:
             break
     return PoreBounds(V @ lower @ V.T, V @ upper @ V.T, gap, V @ V.T, two_point, order)
-
-
-def gap_of(lower, upper):
-    return float(linalg.eigh(upper - lower, (upper + lower) / 2, eigvals_only=True).max())
 
 
 def medium_of(image, period, held=None):
@@ -128,7 +124,7 @@ def multiplied(medium, local, matrices, factor):
 
 
 def conjugate_gradients(apply, precondition, u, r):
-    """Lowers  u . A u / 2 - b . u  from u with r = b - A u, in place: yields what every step gains, twice, and r . z."""
+    """Lowers  u . A u - 2 b . u  from u, r = b - A u, in place: yields what every step gains, and r . z before it."""
     p, square, least = 0.0, 1.0, None
     while True:
         z = precondition(r)
@@ -166,7 +162,7 @@ def kinds_of(graph):
 
 def fast_inverse(intervals, kinds, centres, symbol):
     """A function from loads to values on a grid; symbol(cosines): that of the operator, from those of the phases."""
-    lines, dim = [angles(n, kind, centres) for n, kind in zip(intervals, kinds, strict=True)], len(kinds)
+    lines = [angles(n, kind, centres) for n, kind in zip(intervals, kinds, strict=True)]
     if kinds[-1] == "periodic":
         lines[-1] = lines[-1][: intervals[-1] // 2 + 1]
     eigenvalues = symbol(np.meshgrid(*map(np.cos, lines), indexing="ij", sparse=True))
@@ -236,12 +232,11 @@ def projector(medium, accuracy):
         full[g.voxels] = r
         return inverse(full.reshape(g.shape)).ravel()[g.voxels]
 
-    def project(f, left=0.01 * np.sqrt(accuracy)):
+    def project(f):
         u, r, enough = np.zeros(len(g.voxels)), D @ f, None
         for _, square in conjugate_gradients(laplacian.__matmul__, precondition, u, r):
-            enough = enough or max(
-                left**2 * square, 1e-30 * np.vdot(f, f / conductance)
-            )  # energies; the latter rounding
+            rounding = 1e-30 * np.vdot(f, f / conductance)
+            enough = enough or max(1e-4 * accuracy * square, rounding)
             if square <= enough:
                 break
         return balanced(medium, D, f - conductance * (D.T @ u))
@@ -351,7 +346,7 @@ def raised(order, dim):
 
 
 def nodes_of(graph, order):
-    """The nodes (n, (order + 1)^dim) of the elements, joined through faces: 0 ... N - 1, and N for ends that are held."""
+    """The nodes (n, (order + 1)^dim) of voxels, joined through faces: 0 ... N - 1, and N for ends that are held; N."""
     dim, n, f, size = len(graph.shape), len(graph.voxels), graph.faces, (order + 1) ** len(graph.shape)
     corners = np.indices([order + 1] * dim).reshape(dim, -1)
     slot = np.arange((n + 1) * size).reshape(n + 1, size)
@@ -363,7 +358,7 @@ def nodes_of(graph, order):
     a, b = map(np.concatenate, zip(*pairs, strict=True))
     graph_of_slots = sparse.coo_array((np.ones(len(a), np.int8), (a, b)), (n * size + 1,) * 2)
     count, name = sparse.csgraph.connected_components(graph_of_slots, directed=False)
-    name[name == name[-1]], name[name == count - 1] = count - 1, name[-1]
+    name = np.where(name > name[-1], name - 1, np.where(name == name[-1], count - 1, name))
     return name[:-1].reshape(n, size), count - 1
 
 

@@ -1,0 +1,170 @@
+"""Images with conductivity exactly 0: what percolates, and bounds that hold."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import sparse
+
+import fem_cells
+import nhpinn
+from nhpinn_tools import percolation, pores
+
+SQUARE = np.ones((4, 4))
+SQUARE[1:3, 1:3] = 0  # a quarter of the cell; exact: 1 / sqrt(3), Obnosov 1999
+FOUR = np.array([[2.0, 7.0], [0.0, 3.0]])  # exact by Craster and Obnosov 2001
+
+
+def craster_obnosov(image):
+    """a*_11 of four phases in a square each."""
+    (p, q), (r, s) = image
+    mean = (p * q * r + p * q * s + p * r * s + q * r * s) / (p + q + r + s)
+    return math.sqrt(mean * (p + q) * (r + s) / ((p + r) * (q + s)))
+
+
+@st.composite
+def porous(draw, values=(0.0, 0.0, 1.0, 1.0, 5.0), most=(5, 3)):
+    """An image of a few voxels, axes of length 1 and 2 among them, and its periods."""
+    dim = draw(st.sampled_from([2, 3]))
+    shape = tuple(draw(st.integers(1, most[dim - 2])) for _ in range(dim))
+    image = draw(arrays.arrays(float, shape, elements=st.sampled_from(values)))
+    return image, np.array([draw(st.sampled_from([1.0, 0.5, 3.0])) for _ in range(dim)])
+
+
+def brute_windings(conducts):
+    """The windings of all loops, by a search through copies of the cell, as far as a loop that meets no voxel twice."""
+    found, reach = [], [conducts.size // m + 1 for m in conducts.shape]
+    for start in np.argwhere(conducts):
+        seen, queue = {tuple(start)}, [tuple(start)]
+        while queue:
+            place = np.array(queue.pop())
+            for step in (*np.eye(conducts.ndim, dtype=int), *-np.eye(conducts.ndim, dtype=int)):
+                copy, inside = np.divmod(place + step, conducts.shape)
+                near = tuple(place + step)
+                if near not in seen and conducts[tuple(inside)] and np.all(np.abs(copy) <= reach):
+                    seen.add(near)
+                    queue.append(near)
+                    found += [copy] if np.all(inside == start) else []
+    return np.reshape(found, (-1, conducts.ndim))
+
+
+@given(porous(values=(0.0, 1.0), most=(4, 2)))
+def test_percolation_is_that_of_a_brute_force_search(case):
+    image, period = case
+    loops = brute_windings(image > 0) * period
+    expected = loops.T @ np.linalg.pinv(loops.T)
+    directions = percolation.percolating(image > 0, period).directions
+    np.testing.assert_allclose(directions @ directions.T, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("winding", [(1, 1), (2, 1), (1, 3), (1, -2)])
+def test_a_spiral_conducts_along_its_winding_alone(winding):
+    """One strand, stretched by unequal periods: its flow runs along (w_1 L_1, w_2 L_2)."""
+    size, period = 12, np.array([1.0, 2.0])
+    image, place = np.zeros((size, size)), np.zeros(2, int)
+    for axis in [0, 1] * size * 3:
+        for _ in range(abs(winding[axis])):
+            place[axis] += np.sign(winding[axis])
+            image[tuple(place % size)] = 1
+    found = pores.bounds(image, period, 1e-2)
+    along = np.array(winding) * period / np.linalg.norm(winding * period)
+    np.testing.assert_allclose(found.percolates, np.outer(along, along), atol=1e-12)
+    for bound in (found.lower, found.upper, found.two_point):
+        np.testing.assert_allclose(bound, np.trace(bound) * np.outer(along, along), atol=1e-12)
+        assert np.trace(bound) > 0
+
+
+def contained(low, high, slack=1e-7):
+    """low <= high as symmetric matrices, but for what the solver leaves."""
+    return np.linalg.eigvalsh(high - low).min() >= -slack * max(np.abs(high).max(), 1.0)
+
+
+def at_orders(monkeypatch, image, period, orders, sample=False):
+    found = []
+    for order in orders:
+        monkeypatch.setattr(pores, "ORDERS", order)
+        found.append(pores.bounds(image, period, 1e-7, sample))
+    return found
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 0.02, 0.005])
+def test_bounds_contain_closed_forms(tolerance):
+    found = nhpinn.homogenize(SQUARE, 2, tolerance=tolerance)
+    assert found.gap <= tolerance
+    assert np.all(found.lower.diagonal() < 1 / math.sqrt(3)) and np.all(found.upper.diagonal() > 1 / math.sqrt(3))
+    four = nhpinn.homogenize(FOUR[::-1], 2, tolerance=tolerance)
+    for axis, exact in enumerate((craster_obnosov(FOUR[::-1].tolist()), craster_obnosov(FOUR[::-1].T.tolist()))):
+        assert four.lower[axis, axis] < exact < four.upper[axis, axis]
+
+
+@given(porous())
+def test_orders_and_halved_voxels_are_nested(case):
+    image, period = case
+    with pytest.MonkeyPatch.context() as patch:
+        low, middle, high = at_orders(patch, image, period, (1, 2, 3))
+        (halved,) = at_orders(patch, np.kron(image, np.ones([2] * image.ndim)), period, (2,))
+    chain = [low.two_point, low.lower, middle.lower, high.lower, high.upper, middle.upper, low.upper]
+    assert all(contained(a, b) for a, b in itertools.pairwise(chain))
+    assert contained(middle.lower, halved.lower) and contained(halved.upper, middle.upper)
+    np.testing.assert_allclose(halved.percolates, low.percolates, atol=1e-12)
+    blocked = np.eye(image.ndim) - low.percolates
+    assert np.abs(blocked @ low.lower).max() <= 1e-12 and np.abs(blocked @ low.upper).max() <= 1e-12
+
+
+@given(porous(values=(0.0, 1.0, 1.0, 3.0)))
+def test_small_conductivities_approach_the_bounds_from_above(case):
+    """That of the image with pores lies below that of any image with something in them."""
+    image, period = case
+    found = pores.bounds(image, period, 1e-2)
+    for small in (1e-2, 1e-4):
+        filled = fem_cells.bounds(np.where(image > 0, image, small), image.ndim, period=tuple(period), tolerance=0.05)
+        assert contained(found.lower, filled.upper)
+
+
+def two_point_of(image, period):
+    """The finite volumes' energy, by a sparse solve for the potential of every axis."""
+    number = np.arange(image.size).reshape(image.shape)
+    h = period / image.shape
+    rows, columns, conductances, jumps = [], [], [], []
+    for axis in range(image.ndim):
+        a, b = image.ravel(), np.roll(image, -1, axis).ravel()
+        rows.append(number.ravel())
+        columns.append(np.roll(number, -1, axis).ravel())
+        conductances.append(np.divide(2 * a * b, a + b, out=np.zeros(image.size), where=a * b > 0))
+        jumps.append(np.full((image.size, 1), h[axis]) * np.eye(image.ndim)[axis])
+    rows, columns, k, jumps = map(np.concatenate, (rows, columns, conductances, jumps))
+    scale, count = k / np.repeat(h, image.size) ** 2, np.arange(len(rows))
+    G = sparse.coo_array((np.ones(len(rows)), (count, columns)), (len(rows), image.size)).tocsr()
+    G -= sparse.coo_array((np.ones(len(rows)), (count, rows)), G.shape).tocsr()
+    A = (G.T @ sparse.diags_array(scale) @ G).toarray()
+    u = np.linalg.pinv(A, rcond=1e-11, hermitian=True) @ (G.T @ (scale[:, None] * jumps))
+    rest = jumps - G @ u
+    return rest.T @ (scale[:, None] * rest) / image.size
+
+
+@given(porous())
+def test_two_point_is_the_number_of_finite_volumes_and_below_the_bounds(case):
+    image, period = case
+    found = pores.bounds(image, period, 1e-6)
+    np.testing.assert_allclose(found.two_point, two_point_of(image, period), atol=1e-7)
+    assert contained(found.two_point, found.lower)
+
+
+def mirrored(image, period):
+    for axis in range(image.ndim):
+        image = np.concatenate([image, np.flip(image, axis)], axis)
+    return image, 2 * period
+
+
+@given(porous())
+def test_a_sample_is_its_mirrored_periodic_image(case):
+    image, period = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pores, "ORDERS", 2)
+        sample, cell = (pores.bounds(*each) for each in ((image, period, 1e-9, True), (*mirrored(image, period), 1e-9)))
+    for name in ("percolates", "two_point", "lower", "upper"):
+        np.testing.assert_allclose(getattr(sample, name), getattr(cell, name), atol=1e-6)
