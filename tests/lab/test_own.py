@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_trust import InThisProcess
 
-from lab import command, experiments, own, runner, studies, tasks
+from lab import command, experiments, files, own, runner, studies, tasks
 from lab.settings import Task
 from problems import EXPERIMENTS
 
@@ -204,3 +204,15 @@ def test_a_tensor_beside_a_reaction_is_refused_where_elements_are_the_reference(
 def test_cells_are_counted_along_the_axis_that_has_most():
     wide = EXPERIMENTS["elliptic2d"].problem._replace(domain=((0.0, 1.0), (0.0, 3.0)), period=(1.0, 0.5), eps=1 / 4)
     assert studies.cells_an_axis(wide) == 24
+
+
+def test_results_in_small_units_are_saved_with_their_digits(tmp_path):
+    """A source 1e-12 times as large: the saved solution is the other one in that unit."""
+    saved = []
+    for unit in (1.0, 1e-12):
+        text = MINE.replace("1 + 0 * x[:, 0]", f"{unit} + 0 * x[:, 0]")
+        result = experiments.run_sharp(setup("sharp", own.load(problem_file(tmp_path, text))["mine"]))
+        fields = json.loads(json.dumps(result["fields"], default=files.plain_data))
+        saved.append(np.array(fields["solution"]) / unit)
+    np.testing.assert_allclose(saved[1], saved[0], atol=1e-5 * np.abs(saved[0]).max())
+    assert np.abs(saved[0]).max() > 0.01

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lab import claims, command, figures, panels, report, tables
+from lab import claims, command, figures, overview, panels, report, tables
 from lab.settings import Task
 from problems import EXPERIMENTS
 
@@ -232,6 +232,21 @@ def test_learned_coefficient_and_derivative_are_those_of_its_samples():
     for order in (0, 1):
         exact, learned = panel(lambda *a, o=order: panels.effective(*a, order=o), made, experiment).lines
         np.testing.assert_allclose(learned.get_ydata(), exact.get_ydata(), atol=1e-4)
+
+
+def test_the_picture_of_the_readme_has_its_three_panels_and_the_errors_in_words():
+    x = np.linspace(0, np.pi, EXPERIMENTS["const1d"].test_points)
+    found = {name: (factor * np.sin(x), factor * np.cos(x)) for name, factor in
+             (("fine", 1.0), ("classical", 0.01), ("u0", 0.98), ("corrected", 1.0))}  # fmt: skip
+    figure = overview.draw(1.9365, found)
+    assert [axes.get_title() for axes in figure.axes] == [
+        "the coefficient",
+        "the solution $u$",
+        figure.axes[2].get_title(),
+    ]
+    labels = [text for axes in figure.axes for text in axes.get_legend_handles_labels()[1]]
+    assert "classical PINN: error 99 %" in labels and "NH-PINN, $u_0$: error 2 %" in labels
+    figure.canvas.draw()
 
 
 # ---------------------------------------------------------------------------------------------------
