@@ -32,7 +32,13 @@ from fem import (
 
 def cell_mesh(dim, elements, period=1.0, order=4):
     """period: one number, or one an axis."""
+    _check_dim(dim)
     return Mesh(tuple((0.0, float(p)) for p in np.broadcast_to(period, dim)), elements, order, periodic=True)
+
+
+def _check_dim(dim):
+    if dim not in (1, 2, 3):
+        raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
 
 
 def correctors(coefficient, mesh):
@@ -127,6 +133,8 @@ class _Form(NamedTuple):
     shared: np.ndarray  # (components, dim): whether a component is continuous along an axis
     shape: tuple  # of the fields
     volume: float
+    s: np.ndarray  # (Q, n_1, ...) or (dim, dim, Q, n_1, ...)
+    parts: list  # of (factors, where): the components of L u at the points, times roots of their weights
     inverse: object  # force -> field, for a constant s
 
 
@@ -146,7 +154,10 @@ def _form(s, mesh, fluxes=False):
     volume = np.prod([high - low for low, high in mesh.bounds])
     terms = _terms(s, parts, where, [line.weights[:, None] for line in lines])
     shape = (components, *[P] * dim, *n)
-    return _Form(terms, constants, _shared(dim, fluxes), shape, volume, _inverse(lines, n, scale, fluxes))
+    roots = [np.sqrt(line.weights)[:, None] for line in lines]
+    rooted = [[root * g for root, g in zip(roots, part, strict=True)] for part in parts]
+    pairs, inverse = list(zip(rooted, where, strict=True)), _inverse(lines, n, scale, fluxes)
+    return _Form(terms, constants, _shared(dim, fluxes), shape, volume, s, pairs, inverse)
 
 
 def _shared(dim, fluxes):
@@ -178,13 +189,9 @@ def _terms(s, parts, where, weights):
 def _force(form, u, constant=None):
     """The derivative of half the energy: a field; with a constant (local functions,) added to u also its sum, local."""
     out, n = np.zeros(form.shape), form.shape[-form.shared.shape[1] :]
-    size, rest = len(form.constants), int(np.prod(n[1:]))
-    total, step = np.zeros(size), max(1, CACHE // (size * rest))
-    for start in range(0, n[0], step):
-        planes = slice(start, min(start + step, n[0]))
-        local = np.concatenate([_gather(v, flags, planes) for v, flags in zip(u, form.shared, strict=True)])
-        if constant is not None:
-            local += constant[:, None]
+    total = np.zeros(len(form.constants))
+    for planes in _slabs(form):
+        local = _local(form, u, constant, planes)
         force = np.zeros(local.shape)
         for s, right, left, source, target in form.terms:
             part = right @ local[source]
@@ -199,6 +206,21 @@ def _force(form, u, constant=None):
             _scatter(force[at:stop].reshape(*kinds, -1, *n[1:]), v, flags, planes)
             at = stop
     return out if constant is None else (out, total)
+
+
+def _slabs(form):
+    """The planes of elements along axis 0, some at a time: slices."""
+    n = form.shape[-form.shared.shape[1] :]
+    step = max(1, CACHE // (len(form.constants) * int(np.prod(n[1:]))))
+    return [slice(start, min(start + step, n[0])) for start in range(0, n[0], step)]
+
+
+def _local(form, u, constant, planes):
+    """The local functions (local, elements) of a field, with a constant (local,) added, in some planes of elements."""
+    local = np.concatenate([_gather(v, flags, planes) for v, flags in zip(u, form.shared, strict=True)])
+    if constant is not None:
+        local += constant[:, None]
+    return local
 
 
 def _gather(v, flags, planes):
@@ -323,12 +345,31 @@ def _descend(form, constant, u, delta, least):
 
 
 def _energies(form, fields):
-    """mean( (e_j + L u_j) . s (e_k + L u_k) ) (dim, dim), of whatever fields."""
-    A = []
-    for u, constant in zip(fields, form.constants.T, strict=True):
-        force, total = _force(form, u, constant)
-        A.append([c @ total + np.vdot(v, force) for v, c in zip(fields, form.constants.T, strict=True)])
-    return (np.array(A) + np.array(A).T) / (2 * form.volume)
+    """mean( (e_j + L u_j) . s (e_k + L u_k) ) (dim, dim), of whatever fields.
+
+    As products of the fields R (e_j + L u_j), R^T R = s: fields times forces are sums of numbers of both signs, in
+    whose rounding an energy is lost where elements are long and thin.
+    """
+    A, dim = 0.0, len(form.parts)
+    for planes in _slabs(form):
+        local = [_local(form, u, constant, planes) for u, constant in zip(fields, form.constants.T, strict=True)]
+        at = [np.stack([_product(factors, u[where]) for factors, where in form.parts]) for u in local]
+        s = form.s[(..., planes, *[slice(None)] * (dim - 1))].reshape(*form.s.shape[:-dim], -1)
+        if s.ndim == 2:
+            at = [np.sqrt(s) * each for each in at]
+        else:
+            root = np.moveaxis(np.linalg.cholesky(np.moveaxis(s, (0, 1), (-2, -1))), (-2, -1), (0, 1))
+            at = [np.einsum("ij...,i...->j...", root, each) for each in at]
+        A = A + np.array([[np.vdot(one, other) for one in at] for other in at])
+    return A / form.volume
+
+
+def _product(factors, local):
+    """The Kronecker product of matrices (q, p), one an axis, times local (p * ... * p, elements)."""
+    out = local.reshape(*[factor.shape[1] for factor in factors], -1)
+    for axis, factor in enumerate(factors):
+        out = np.moveaxis(np.tensordot(factor, out, (1, axis)), 0, axis)
+    return out.reshape(-1, out.shape[-1])
 
 
 def _kinds(nodal, mesh):
@@ -401,19 +442,23 @@ LEVELS = ((1, 0), (2, 0), (3, 0), (3, 1), (4, 2), (5, 3))  # order and graded cu
 GRADING = 0.15  # of the cuts towards the sides of a voxel, at whose corners fields are singular (Gui and Babuska 1986)
 
 
-def bounds(coefficient, dim, n=None, *, period=1.0, order=4, tolerance=1e-2, size=600_000):
+def bounds(coefficient, dim, n=None, *, period=1.0, order=None, tolerance=1e-2, size=600_000):
     """Two-sided bounds of the homogenized tensor: ElementBounds.
 
     coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
     refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
     there would be more than `size` unknowns.
-    Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements of this order per axis: bounds for what the Gauss
-    points see of it; `quadrature` says how far two rules differ.
+    Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements per axis of this order, 4 if it is None: bounds
+    for what the Gauss points see of it; `quadrature` says how far two rules differ.
     """
+    _check_dim(dim)
     if callable(coefficient):
         if n is None:
             raise ValueError("n: found None, expected the number of elements per axis for a function")
-        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order))
+        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order or 4))
+    for name, value in (("n", n), ("order", order)):
+        if value is not None:
+            raise ValueError(f"{name}: found {value!r}, expected None for an image, whose elements follow its voxels")
     image = _checked_image(coefficient, dim)
     s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
     found, gaps = None, [np.inf]
@@ -448,7 +493,7 @@ def _bounds_of_function(coefficient, mesh):
     check_period_of_mesh("coefficient", coefficient, mesh)
     *rough, fields = _sandwich(s, mesh)
     finer = mesh._replace(gauss=mesh.order + 3)
-    upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields)
+    upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields, finer)
     doubt = max(_distance(upper, rough[0]), _distance(lower, rough[1]))
     field = Field(mesh, _nodal(fields[0]))
     return ElementBounds(lower, _between(upper, lower), upper, _distance(upper, lower), doubt, field)
@@ -471,7 +516,7 @@ def _sandwich(s, mesh):
     forms, delta, fields = _forms(s, mesh), 1e-3, None
     while True:
         fields = _minimisers(forms, delta, fields)
-        upper, lower = _both(forms, fields)
+        upper, lower = _both(forms, fields, mesh)
         gap = float(np.linalg.norm(upper - lower, 2) / np.linalg.norm((upper + lower) / 2, 2))
         if delta <= max(0.02 * gap, 1e-15):
             return upper, lower, fields
@@ -485,11 +530,17 @@ def _forms(s, mesh):
     return _form(s, mesh), _form(_turn(inverse), mesh) if planar else _form(inverse, mesh, fluxes=True)
 
 
-def _both(forms, fields):
-    """Upper and lower bound by these fields."""
+def _both(forms, fields, mesh):
+    """Upper and lower bound by these fields, rounded outwards.
+
+    A value at a node is known to eps times the period, so that a slope errs by eps times the longest period over the
+    shortest element, and in the norm of the energy by the root of the contrast more.  Ten eps are of the sums.
+    """
     upper, dual = (_energies(form, u) for form, u in zip(forms, fields, strict=True))
     lower = np.linalg.inv(dual)
-    return upper, _turn(lower) if len(lower) == 2 else lower
+    periods, contrast = np.diff(mesh.bounds)[:, 0], forms[0].s.max() * forms[1].s.max()
+    rounding = np.finfo(float).eps * (10 + periods.max() / np.min(periods / counts(mesh)) * np.sqrt(contrast))
+    return (1 + rounding) * upper, (1 - rounding) * (_turn(lower) if len(lower) == 2 else lower)
 
 
 def _inverted(s, dim):

@@ -10,7 +10,8 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial
+from contextvars import ContextVar
+from functools import partial, wraps
 from itertools import combinations
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -115,8 +116,8 @@ def value_and_slope(spline, x):
 
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
 POROUS = (
-    "expected a positive and finite conductivity; an image takes pores of exactly 0, and perfect conductors have a "
-    "factor of 1e4 of the other phase: the error is about as small"
+    "expected a positive and finite conductivity; an image takes pores of exactly 0; of perfect conductors a factor of "
+    "1e4 of the other phase gives a lower bound, and nothing else"
 )
 
 
@@ -129,11 +130,42 @@ OURS = {"nhpinn", "nhpinn_networks", "nhpinn_functions", "nhpinn_tools"}
 
 
 def warn(sentence):
-    """A warning that shows the user's line: that of the nearest caller outside of these modules."""
+    """A warning that shows the user's line: that of the nearest caller outside of these modules.
+
+    In a worker, where there is no such caller, it is kept for the one who waits, see `keeping_warnings`.
+    """
+    if (kept := KEPT.get()) is not None:
+        kept.append(sentence)
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
         frame, level = frame.f_back, level + 1
     warnings.warn(sentence, stacklevel=level)
+
+
+KEPT = ContextVar("KEPT", default=None)  # of this thread: a list of sentences, while it works for another one
+
+
+def keeping_warnings(task, item):
+    """task(item), and the sentences that it has to warn with: for the workers of an executor."""
+    sentences = []
+    token = KEPT.set(sentences)
+    try:
+        return task(item), sentences
+    finally:
+        KEPT.reset(token)
+
+
+def usual_arithmetic(function):
+    """The function, with numpy's own treatment of overflow and so on, whatever np.seterr has made of it: where a wave
+    or a layer underflows to 0, that is the right value."""
+
+    @wraps(function)
+    def protected(*arguments, **options):
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            return function(*arguments, **options)
+
+    return protected
 
 
 def called(name, function, points):
@@ -234,7 +266,8 @@ def tensor_and_slopes(field, points):
     dim, a = points.shape[1], tensor_of(field, points)
     slopes = np.zeros((dim, dim, *points.shape))
     with differentiation("coefficient"):
-        pullback, _ = make_vjp(lambda p: as_tensor(field(p), p.shape))(points)
+        # + 0: autograd warns of an output that does not depend on the points
+        pullback, _ = make_vjp(lambda p: as_tensor(field(p), p.shape) + 0 * anp.sum(p))(points)
         for i, j in np.ndindex(dim, dim):
             unit = np.zeros_like(a)
             unit[:, i, j] = 1
@@ -246,10 +279,12 @@ def tensor_and_slopes(field, points):
 
 @contextmanager
 def differentiation(name):
-    """A TypeError that names a user's function which works on arrays, but not under differentiation."""
+    """A TypeError that names a user's function which works on arrays, but not under differentiation.
+
+    Python's filters of warnings stay as they are: they belong to all threads.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "independent of input": a constant has slope 0
+        with np.errstate(all="ignore"):  # an infinite slope is found afterwards
             yield
     except Exception as error:
         sentence = "write it with autograd.numpy in place of numpy"

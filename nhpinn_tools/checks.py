@@ -81,14 +81,29 @@ def check_cells_fit(problem):
         )
 
 
+def takes_x_alone(coefficient):
+    """Whether a slowly varying coefficient is a function of x, or of x and y; others may be values bound in a loop, as
+    in lambda x, k=k: ...  Raises TypeError for what is neither."""
+    try:
+        signature = inspect.signature(coefficient)
+    except (TypeError, ValueError) as error:  # some that are written in C
+        raise TypeError(f"coefficient: {error}, expected a function of (x, y) or of (x)") from error
+    needed = [p for p in signature.parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    positional = all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed)
+    if not positional or len(needed) not in (1, 2):
+        raise TypeError(f"coefficient: found a function of {signature}, expected one of (x, y) or of (x)")
+    return len(needed) == 1
+
+
 def check_executor(executor, coefficient):
+    """coefficient: a function, or what it returns at one x: a TwoPhase comes back in the result."""
     if executor is not None and not callable(getattr(executor, "map", None)):
         raise TypeError(f"executor: found {type(executor).__name__}, expected a concurrent.futures.Executor, or None")
     if isinstance(executor, ProcessPoolExecutor):  # others may send what pickle cannot
         try:
             pickle.dumps(coefficient)
         except Exception as error:
-            sentence = "expected for other processes a function that is defined by def, outside of any function"
+            sentence = "expected for other processes functions that are defined by def, outside of any function"
             raise TypeError(f"coefficient: cannot be sent by the executor ({error}), {sentence}") from error
 
 

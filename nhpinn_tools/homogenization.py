@@ -1,6 +1,5 @@
 """For a coefficient of one's own: `homogenize`, its tensor between bounds; `homogenize_at` for slowly varying ones."""
 
-import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +19,7 @@ from nhpinn_functions import (
     on_unit_cell,
     shown,
     tensor_of,
+    usual_arithmetic,
     warn,
 )
 from nhpinn_tools import bounds, features, images, phases, pores
@@ -31,6 +31,7 @@ from nhpinn_tools.checks import (
     check_homogenize,
     checked_points,
     says_what_it_takes,
+    takes_x_alone,
 )
 from nhpinn_tools.images import image_of
 from nhpinn_tools.phases import TwoPhase, coefficient_of
@@ -54,8 +55,19 @@ class Homogenized(NamedTuple):
 
     @property
     def error(self):
-        """How far the tensor may be from the homogenized one, relative: gap and quadrature."""
-        return self.gap + self.quadrature
+        """How far the tensor may be from the homogenized one, relative: gap and quadrature; what lies outside of its
+        bounds, as that of the paper's step 2 may, has the distance to the farther one in place of the gap."""
+        reach = (fem_cells.relative_size(self.tensor - bound, bound) for bound in (self.lower, self.upper))
+        return (max(self.gap, *reach) if self.outside else self.gap) + self.quadrature
+
+    @property
+    def outside(self):
+        """Whether the tensor is not between its bounds."""
+        slack = 1e-12 * np.trace(self.upper)
+        return (
+            min(np.linalg.eigvalsh(pair).min() for pair in (self.upper - self.tensor, self.tensor - self.lower))
+            < -slack
+        )
 
     def corrector(self, y):
         """chi_j at points y (n, dim), or at one (dim,), periodic, mean zero, in units of y: (n, j), or (j,)"""
@@ -72,7 +84,8 @@ class Homogenized(NamedTuple):
         lines = lines_of(self.tensor, "tensor ")
         rest = "" if self.percolates is None else blocked(self.percolates)
         text = f"gap of the bounds {self.gap:.2g}, quadrature {self.quadrature:.2g}, by {self.recipe}{rest}"
-        return f"tensor {lines}\n{text}"
+        far = f"\nerror up to {self.error:.2g}: the tensor is outside of its bounds" if self.outside else ""
+        return f"tensor {lines}\n{text}{far}"
 
     __repr__ = __str__
 
@@ -90,10 +103,14 @@ def blocked(percolates):
 
 
 def lines_of(tensor, prefix):
-    """A tensor with ten digits of its largest entry, and no -0."""
-    digits = 9 - math.floor(math.log10(np.abs(tensor).max() or 1.0))
-    fixed = 1 < digits < 14  # else powers of ten
-    rounded = np.round(tensor, digits) + 0.0
+    """A tensor with ten digits of its diagonal, between whose entries the others are measured, and no -0."""
+    diagonal = np.abs(np.diag(tensor))
+    size = np.sqrt(np.outer(diagonal, diagonal))
+    largest = size.max() or 1.0
+    size = np.where(size == 0, largest, size)
+    rounded = size * np.round(tensor / size, 10) + 0.0
+    digits = 9 - math.floor(math.log10(largest))
+    fixed = 1 < digits < 14 and diagonal.min() > 1e-4 * diagonal.max()  # else powers of ten
     return np.array2string(rounded, precision=digits if fixed else 9, suppress_small=fixed, prefix=prefix)
 
 
@@ -101,6 +118,7 @@ TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "pores": 
 
 
 @says_what_it_takes
+@usual_arithmetic
 def homogenize(
     coefficient, dim: int, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, sample=False, **settings
 ) -> Homogenized:
@@ -109,9 +127,9 @@ def homogenize(
     coefficient: a function of y (n, dim) -> (n,) or (n, dim, dim), written with autograd.numpy, smooth, elliptic, and
     periodic as it stands, with this period (a number, or one an axis); or an image of any shape
     (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i (axis 0: the rows of a
-    picture); or an image of labels, with values={label: conductivity or tensor}; or a TwoPhase, for interfaces between
-    smooth phases.  Pixels may conduct exactly 0: then the tensor is the arithmetic mean of its bounds, and 0 in both in
-    the directions in which nothing percolates.
+    picture), so that (2, 2) is one of four pixels; or an image of labels, with values={label: conductivity or tensor};
+    or a TwoPhase, for interfaces between smooth phases.  Pixels may conduct exactly 0: then the tensor is the
+    arithmetic mean of its bounds, and 0 in both in the directions in which nothing percolates.
     sample: an image is no periodic cell, but a sample with fixed values on two opposite faces and sealed sides, for
     each axis in turn; its tensor is diagonal, and that of the periodic image in which its mirror images follow it.
     recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
@@ -137,10 +155,15 @@ def homogenize(
     found = solve(coefficient, period, tolerance, seed, **settings)
     if found.recipe == "fem" and kind in ("sharp", "two phases"):
         return found  # a warning has said so
-    if not found.error <= tolerance:
+    if not found.gap + found.quadrature <= tolerance:
         warn(
             f"homogenize: the bounds are {found.gap:.2g} apart and their quadrature moves by {found.quadrature:.2g}, "
             f"relative to the tensor, expected at most {tolerance:g}; {ADVICE[kind]}"
+        )
+    elif not found.error <= tolerance:
+        warn(
+            f"homogenize: the tensor of step 2 may err by {found.error:.2g}, expected at most {tolerance:g}; its "
+            f"bounds are {found.gap:.2g} apart, and closer; {ADVICE[kind]}"
         )
     return found
 
@@ -300,9 +323,10 @@ def homogenize_at(coefficient, points, *, dim=None, executor=None, **options):
     if not callable(coefficient):
         raise TypeError(f"coefficient: found {type(coefficient).__name__}, expected a function of x and y, or of x")
     points = checked_points("points", points)
+    of_x_alone = takes_x_alone(coefficient)
     check_executor(executor, coefficient)
-    needed = [p for p in inspect.signature(coefficient).parameters.values() if p.default is p.empty]
-    of_x_alone = len(needed) == 1  # others may be values bound in a loop, as in lambda x, k=k: ...
+    if executor and of_x_alone and len(points) and isinstance(first := coefficient(points[0]), TwoPhase):
+        check_executor(executor, first)
     task = partial(_homogenize_one, coefficient, of_x_alone, dim or points.shape[1], options)
     found = list(counted(executor, task, points))
     progress()

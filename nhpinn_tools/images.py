@@ -10,6 +10,7 @@ from nhpinn_functions import check_elliptic, shown
 def image_of(coefficient, dim, values=None):
     """An image, an array or lists, of conductivities, tensors or labels: (m_1, ..., m_dim), or with (dim, dim) behind.
 
+    An array with dim axes is an image, one of 2 x 2 as well: a constant tensor is its own homogenized tensor.
     Raises ValueError or TypeError for what is no image of a positive definite coefficient or 0, with a bad pixel.
     """
     if np.ma.is_masked(coefficient):
@@ -38,16 +39,6 @@ def image_of(coefficient, dim, values=None):
             f"coefficient: found {type(coefficient).__name__} of shape {image.shape} and type {image.dtype}, expected "
             f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
             f"({dim}, {dim}) behind them"
-        )
-    if (
-        values is None
-        and image.shape == (dim, dim)
-        and np.allclose(image, image.T)
-        and np.linalg.eigvalsh(image).min() > 0
-    ):
-        raise ValueError(
-            f"coefficient: found {shown(image.tolist())}, which is an image of 2 x 2 pixels or one constant tensor; "
-            "expected np.kron(image, np.ones((2, 2))) for the image; a constant tensor is its own homogenized tensor"
         )
     check_pixels(image, dim)
     return image.astype(float)

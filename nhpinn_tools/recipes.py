@@ -19,7 +19,7 @@ from nhpinn import (
     solve_cells,
     solve_equation,
 )
-from nhpinn_functions import at_node, centre, grid, shown, tensor_of
+from nhpinn_functions import at_node, centre, grid, keeping_warnings, shown, tensor_of, warn
 from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, interpolation
 
@@ -53,9 +53,12 @@ def progress(text=""):
 
 
 def counted(executor, task, items):
-    """map(task, items), by an executor if there is one, and more than one item."""
-    for k, result in enumerate((executor.map if executor and len(items) > 1 else map)(task, items), 1):
+    """map(task, items), by an executor if there is one, and more than one item; warnings come from here."""
+    mapped = executor.map if executor and len(items) > 1 else map
+    for k, (result, sentences) in enumerate(mapped(partial(keeping_warnings, task), items), 1):
         progress(f"cell problem {k} of {len(items)}")
+        for sentence in sentences:
+            warn(sentence)
         yield result
 
 

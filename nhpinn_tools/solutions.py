@@ -11,7 +11,16 @@ import numpy as np
 import fem
 import fem_cells
 from nhpinn import Coefficients, Correctors, reconstruct
-from nhpinn_functions import cell_quadrature, centre, checked_values, depends_on_x, field_at, shown, warn
+from nhpinn_functions import (
+    cell_quadrature,
+    centre,
+    checked_values,
+    depends_on_x,
+    field_at,
+    shown,
+    usual_arithmetic,
+    warn,
+)
 from nhpinn_tools import bounds, certificates
 from nhpinn_tools.checks import (
     as_points,
@@ -35,6 +44,7 @@ Equation = namedtuple(
 
 
 @says_what_it_takes
+@usual_arithmetic
 def solve(
     coefficient: Callable, source: Callable, box, eps: float, *, period=1.0, reaction=None, initial=None,
     final_time=1.0, recipe="sharp", tolerance=1e-4, seed=0, executor=None,
@@ -163,10 +173,12 @@ class Solution:
         """d_i u, the derivatives of what solution(x) returns: (n, dim)"""
         return as_points(x, self._value_and_gradient(x, t)[1])
 
+    @usual_arithmetic
     def homogenized(self, x, t=None):
         """u_0, the limit of u for small eps: (n,)"""
         return as_points(x, self.u0.value(self._points(x, t)))
 
+    @usual_arithmetic
     def flux(self, x, t=None):
         """a grad u, with the sign of the gradient: (n, dim).
 
@@ -214,6 +226,7 @@ class Solution:
             raise ValueError(f"t: found {shown(t)}, expected a time from 0 to {final:g}, or one a point")
         return np.column_stack([x, np.broadcast_to(time, len(x))])
 
+    @usual_arithmetic
     def _value_and_gradient(self, x, t):
         points, d = self._points(x, t), self.problem.dim
         if self.certificate:
@@ -262,6 +275,7 @@ class Solution:
 
 
 @says_what_it_takes
+@usual_arithmetic
 def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[float, float]:
     """Two-sided bounds of the relative energy error of any other candidate for the same equation: lower, upper.
 
