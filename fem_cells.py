@@ -438,8 +438,9 @@ class ElementBounds(NamedTuple):
     field: Field  # the correctors, periodic, mean zero
 
 
-LEVELS = ((1, 0), (2, 0), (3, 0), (3, 1), (4, 2), (5, 3))  # order and graded cuts inside a voxel, each within the next
-GRADING = 0.15  # of the cuts towards the sides of a voxel, at whose corners fields are singular (Gui and Babuska 1986)
+# Order, and cuts of a voxel beside its sides, at whose corners fields are singular; each level lies within the next.
+LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (5, (0.05,)), (6, (0.003, 0.05)))
+MOST_LOCAL = 5000  # functions of a voxel: their matrix has 200 MB
 
 
 def bounds(coefficient, dim, n=None, *, period=1.0, order=None, tolerance=1e-2, size=600_000):
@@ -463,11 +464,11 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=None, tolerance=1e-2, 
     s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
     found, gaps = None, [np.inf]
     for level, cuts in LEVELS:
-        graded = [GRADING**k for k in range(cuts, 0, -1)]
         mesh = cell_mesh(dim, image.shape[:dim], period, level)
-        mesh = mesh._replace(cuts=(0.0, *graded, *(1 - x for x in graded[::-1]), 1.0))
-        unknowns = np.prod(image.shape[:dim]) * (level * (2 * cuts + 1)) ** dim
-        if found and (unknowns > size or gaps[-1] <= tolerance or gaps[-1] > 0.95 * gaps[-2]):
+        mesh = mesh._replace(cuts=(0.0, *cuts, *(1 - x for x in cuts[::-1]), 1.0))
+        local = (level * (2 * len(cuts) + 1)) ** dim
+        large = local * np.prod(image.shape[:dim]) > size or local > MOST_LOCAL
+        if found and (large or gaps[-1] <= tolerance or gaps[-1] > 0.95 * gaps[-2]):
             break
         _check_cell(mesh, dim if dim == 3 else 1, sampled=False)
         upper, lower, fields = _sandwich(s, mesh)
