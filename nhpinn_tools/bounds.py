@@ -11,6 +11,7 @@ points that are on no grid.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -121,16 +122,20 @@ def divergence_free(flux):
     return values_of(s._replace(modes=s.modes * np.all(np.abs(waves(d, count)) < count / 4, axis=0)))
 
 
-def scattered_means(field, dim):
-    """The harmonic and the arithmetic mean of a field on the unit cell, over points that are on no grid.
+def scattered(dim, first=0):
+    """SCATTERED points of the unit cell that are on no grid, of a sequence without end: (n, dim).
 
-    Kronecker's lattice with the powers of a root of z^(d+1) = z + 1, in which no two points share a coordinate, with
-    weights that fade at both ends of the sequence: for a smooth field the error is of the rounding's size.
+    Kronecker's lattice with the powers of a root of z^(d+1) = z + 1, in which no two points share a coordinate.
     """
     ratio = {1: 1.618033988749895, 2: 1.324717957244746, 3: 1.2207440846057596}[dim]
+    return np.arange(first, first + SCATTERED)[:, None] * ratio ** -np.arange(1.0, dim + 1) % 1
+
+
+def scattered_means(field, dim):
+    """The harmonic and the arithmetic mean of a field on the unit cell, over scattered points, with weights that fade
+    at both ends of the sequence: for a smooth field the error is of the rounding's size."""
     t = (np.arange(SCATTERED) + 0.5) / SCATTERED
-    y = np.arange(SCATTERED)[:, None] * ratio ** -np.arange(1.0, dim + 1) % 1
-    return reuss_voigt(tensor_of(field, y), (t * (1 - t)) ** 4)
+    return reuss_voigt(tensor_of(field, scattered(dim)), (t * (1 - t)) ** 4)
 
 
 def means_apart(a, means):
@@ -220,15 +225,37 @@ def bounds_at(x, correctors, field, means, count, tolerance):
 
 PIECES, MOST_PIECES = 4096, 10**6  # of the cell: to begin with, and at most
 LEAST_PIECE = 1e-13
+LOOKS = 4  # at the coefficient between the points of its pieces, by SCATTERED points each
 
 
 def harmonic_mean(field, tolerance):
     """Bounds of 1 / mean(1 / a), with the corrector, for a field on the unit cell of one dimension.
 
     Pieces of the cell are halved until Lobatto's rule on each agrees with that on its halves; those in which a jumps
-    end as short as rounding allows.  Raises ValueError where that takes more than MOST_PIECES.
+    end as short as rounding allows.  Scattered points at which 1 / a is not what its piece says are ends of pieces in
+    the next attempt; `quadrature` is how much is missed at points that none of the attempts has seen.
+    Raises ValueError where that takes more than MOST_PIECES.
     """
     ends = np.linspace(0, 1, PIECES + 1)
+    for look in range(LOOKS):
+        pieces, integrals, error = halved(field, ends, tolerance)
+        y = scattered(1, look * SCATTERED)[:, 0]
+        miss, mean = missed(field, pieces, y), integrals.sum()
+        found = miss > max(100 * tolerance, RESOLVED) * mean
+        if not np.any(found):
+            break
+        ends = np.unique(np.append(ends, y[found]))
+    order = np.argsort(pieces[0])
+    ends, integrals = np.append(pieces[0, order], 1.0), np.append(0.0, np.cumsum(integrals[order]))
+    mean, error, quadrature = 1 / integrals[-1], error / integrals[-1] + ROUNDING, miss.mean() / integrals[-1]
+    slopes = mean / tensor_of(field, ends[:, None])[:, 0, 0] - 1
+    chi = CubicHermiteSpline(ends, mean * integrals - ends, slopes)
+    tensors = (np.full((1, 1), mean * (1 + side * error)) for side in (-1, 0, 1))
+    return Bounds(*tensors, 2 * error, float(quadrature), PeriodicSpline(chi, float(chi.integrate(0, 1))))
+
+
+def halved(field, ends, tolerance):
+    """The cell in pieces (2, n), from those between some ends, the integrals of 1 / a over them, and their error."""
     open_, closed, error, largest = np.stack([ends[:-1], ends[1:]]), [], 0.0, 0.0
     while open_.shape[1]:
         halves = np.stack([open_[0], open_.mean(axis=0), open_[1]])
@@ -246,14 +273,20 @@ def harmonic_mean(field, tolerance):
                 f"coefficient: varies faster than {MOST_PIECES} pieces of the cell resolve, expected one that is "
                 "smooth but for some jumps"
             )
-    pieces, integrals = np.hstack([part[0] for part in closed]), np.concatenate([part[1] for part in closed])
-    order = np.argsort(pieces[0])
-    ends, integrals = np.append(pieces[0, order], 1.0), np.append(0.0, np.cumsum(integrals[order]))
-    mean, error = 1 / integrals[-1], error / integrals[-1] + ROUNDING
-    slopes = mean / tensor_of(field, ends[:, None])[:, 0, 0] - 1
-    chi = CubicHermiteSpline(ends, mean * integrals - ends, slopes)
-    tensors = (np.full((1, 1), mean * (1 + side * error)) for side in (-1, 0, 1))
-    return Bounds(*tensors, 2 * error, 0.0, PeriodicSpline(chi, float(chi.integrate(0, 1))))
+    return np.hstack([part[0] for part in closed]), np.concatenate([part[1] for part in closed]), error
+
+
+def missed(field, pieces, y):
+    """How far 1 / a at points y (n,) is from the polynomials through its values in pieces (2, m) of the cell: (n,)."""
+    pieces = pieces[:, np.argsort(pieces[0])]
+    inside = np.searchsorted(pieces[0], y, side="right") - 1
+    used, inside = np.unique(inside, return_inverse=True)
+    low, length = pieces[0, used], np.diff(pieces[:, used], axis=0)[0]
+    values = inverse_values(field, low, length)
+    t = 2 * (y - low[inside]) / length[inside] - 1
+    series = values @ np.linalg.inv(np.vander(LOBATTO)).T
+    polynomial = reduce(lambda total, c: total * t + c, series[inside].T)
+    return np.abs(1 / tensor_of(field, y[:, None])[:, 0, 0] - polynomial)
 
 
 class PeriodicSpline(NamedTuple):
@@ -267,14 +300,20 @@ class PeriodicSpline(NamedTuple):
         return self.spline(z)[None, None] - self.mean, self.spline(z, 1)[None, None, :, None]
 
 
+LOBATTO, WEIGHTS = np.array([-1, -np.sqrt(3 / 7), 0, np.sqrt(3 / 7), 1]), np.array([9, 49, 64, 49, 9]) / 90
+
+
 def inverse_integrals(field, ends):
     """The integrals of 1 / a over the pieces between ends (k + 1, n): (k, n), or (n,) for k = 1.
 
     By Lobatto's rule of 5 points: with both ends among them, no jump in a piece can hide behind the last point.
     """
-    t, w = np.array([-1, -np.sqrt(3 / 7), 0, np.sqrt(3 / 7), 1]), np.array([9, 49, 64, 49, 9]) / 90
     low, length = ends[:-1], np.diff(ends, axis=0)
-    points = low[..., None] + length[..., None] * (t + 1) / 2
-    values = 1 / tensor_of(field, points.reshape(-1, 1))[:, 0, 0].reshape(points.shape)
-    found = values @ w * length / 2
+    found = inverse_values(field, low, length) @ WEIGHTS * length / 2
     return found[0] if len(low) == 1 else found
+
+
+def inverse_values(field, low, length):
+    """1 / a at Lobatto's points of pieces: (..., 5)"""
+    points = low[..., None] + length[..., None] * (LOBATTO + 1) / 2
+    return 1 / tensor_of(field, points.reshape(-1, 1))[:, 0, 0].reshape(points.shape)
