@@ -1,6 +1,8 @@
 """What is checked before any work: one sentence that names the argument; and what fits passes in any unit."""
 
 import contextlib
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import autograd.numpy as anp
@@ -317,3 +319,81 @@ def test_an_image_of_two_phases_is_one_warning():
     with pytest.warns(UserWarning) as said:
         nhpinn.homogenize(phases, 2, recipe="fem")
     assert len(said) == 1
+
+
+# Threads, processes and settings of others --------------------------------------------------------
+
+
+def slow_waves(x, y):
+    return 1 + 5 * x[:, 0] + anp.sin(TAU * y[:, 0]) * anp.cos(TAU * y[:, 1])
+
+
+def checkerboard(x):
+    return [[1.0, 99.0], [99.0, 1.0]]
+
+
+def disc(x):
+    return nhpinn.TwoPhase(lambda y: 0.3 - anp.sqrt(anp.sum((y - 0.5) ** 2, axis=1)), 5.0, 1.0)
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_are():
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as executor:
+        nhpinn.homogenize_at(slow_waves, np.random.default_rng(0).random((12, 2)), tolerance=1e-3, executor=executor)
+    assert warnings.filters == before
+
+
+@pytest.mark.parametrize("pool", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_warnings_of_workers_point_to_the_users_line(pool):
+    with pytest.warns(UserWarning, match="homogenize: the bounds") as said, pool(2) as executor:
+        nhpinn.homogenize_at(checkerboard, [[0.0, 0.0], [1.0, 1.0]], executor=executor)
+    assert [each.filename for each in said] == [__file__] * 2
+
+
+def test_what_cannot_come_back_from_another_process_is_said():
+    with ProcessPoolExecutor(2) as executor:
+        with pytest.raises(TypeError, match="coefficient: cannot be sent by the executor .*lambda"):
+            nhpinn.homogenize_at(disc, [[0.0, 0.0], [1.0, 1.0]], executor=executor)
+        nhpinn.homogenize_at(checkerboard, [[0.0, 0.0], [1.0, 1.0]], tolerance=0.5, executor=executor)
+
+
+@pytest.mark.parametrize("function", [lambda x, **kw: checkerboard(x), lambda x, k=1.0: checkerboard(x), checkerboard])
+def test_functions_of_x_alone_may_have_other_arguments(function):
+    (found,) = nhpinn.homogenize_at(function, [[0.0, 0.0]], tolerance=0.5)
+    np.testing.assert_allclose(found.tensor, np.sqrt(99) * np.eye(2), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("function", [lambda *a: 1, max, lambda x, *, k: 1, lambda: 1, lambda x, y, z: 1])
+def test_functions_of_neither_x_nor_x_and_y_are_refused(function):
+    assert refused({"coefficient"}, lambda: nhpinn.homogenize_at(function, [[0.0, 0.0]]))
+
+
+def test_what_numpy_does_about_underflow_changes_nothing():
+    arguments = lambda x, y: 2 + anp.sin(TAU * y[:, 0]), lambda x: 1 + 0 * x[:, 0], ((0, 1),), 1 / 8
+    options = {"initial": lambda x: np.sin(np.pi * x[:, 0]), "final_time": 0.1}
+    expected = nhpinn.solve(*arguments, **options)([[0.3]])
+    with np.errstate(all="raise"):
+        found = nhpinn.solve(*arguments, **options)
+        np.testing.assert_array_equal(found([[0.3]]), expected)
+        assert np.isfinite(found.flux([[0.3]])).all() and np.isfinite(found.homogenized([[0.3]])).all()
+        reaction = nhpinn.solve(lambda x, y: 2 + 0 * y[:, 0], *arguments[1:], reaction=lambda y: anp.cos(TAU * y[:, 0]))
+        assert np.isfinite(reaction([[0.3]])).all()
+
+
+def test_a_tensor_outside_of_its_bounds_says_how_far_it_may_err():
+    wave = PROBLEMS["elliptic2d"].coefficient
+    with pytest.warns(UserWarning, match="homogenize: the bounds"):
+        found = nhpinn.homogenize(lambda y: wave(y, y), 2, recipe="adam", epochs=20)
+    exact = 1.9353592348 * np.eye(2)
+    wrong = np.abs(np.linalg.eigvalsh(found.tensor - exact)).max() / exact[0, 0]
+    assert found.outside and found.gap < 0.05 < wrong < found.error and "outside" in str(found)
+
+
+@pytest.mark.parametrize("image", [[[1, 2], [3, 1]], [[2, 1], [1, 2]], [[1, 5], [5, 1]]])
+def test_images_of_2_x_2_pixels_are_images_whatever_their_numbers(image):
+    found = nhpinn.homogenize(image, 2, tolerance=0.5)
+    a, b, c, d = np.ravel(image)
+    # Mortola and Steffe's conjecture, Craster and Obnosov 2001: the geometric mean of both for equal diagonals
+    squared = a * b * c * d * (1 / a + 1 / b + 1 / c + 1 / d) / (a + b + c + d)
+    sides = (a + b) * (c + d) / ((a + c) * (b + d))
+    np.testing.assert_allclose(found.tensor, np.sqrt(squared * np.diag([sides, 1 / sides])), rtol=1e-9, atol=1e-12)

@@ -89,6 +89,29 @@ def test_the_harmonic_mean_is_adaptive_and_exact(seed):
     np.testing.assert_allclose((chi[1] - chi[0]) / (2 * h), exact / value - 1, rtol=1e-5, atol=1e-5)
 
 
+@given(st.floats(0.05, 0.95), st.floats(-4.6, -2), st.floats(0.1, 10), st.booleans())
+@settings(max_examples=30)
+def test_what_is_thin_in_one_dimension_is_in_the_error(place, width, mass, smooth):
+    """Layers and peaks of 1 / a with an integral of their own, wider than 2e-5 of the period."""
+    width = 10**width
+    size = mass / width
+
+    def field(y):
+        t = (np.abs(y[:, 0] % 1 - place)) / width
+        return 1 / (1 + size * (np.exp(-np.pi * t**2) if smooth else t < 0.5))
+
+    found = nhpinn.homogenize(field, 1)
+    assert abs(found.tensor[0, 0] * (1 + mass) - 1) <= found.error < 1e-5
+
+
+def test_what_points_of_one_dimension_have_not_seen_is_in_quadrature():
+    assert nhpinn.homogenize(lambda y: np.where(np.abs(y[:, 0] % 1 - 0.30001) < 5e-6, 1e-5 / 3, 1.0), 1).error < 1e-6
+    films = lambda y: np.where(50 * y[:, 0] % 1 < 1e-4, 1e-4 / 3, 1.0)  # noqa: E731  2e-6 of the period, each
+    with pytest.warns(UserWarning, match="homogenize: the bounds"):
+        found = nhpinn.homogenize(films, 1)
+    assert abs(found.tensor[0, 0] * (4 - 1e-4) - 1) < found.error and found.quadrature > 0.1
+
+
 def test_what_grids_miss_scattered_points_see():
     thin = lambda y: np.where(np.abs(y[:, 0] % 1 - 0.3) < 5e-4, 1e-3, 1.0)  # noqa: E731
     disc = lambda y: np.where(np.sum((y % 1 - 0.5) ** 2, axis=1) < 0.02**2, 10.0, 1.0)  # noqa: E731

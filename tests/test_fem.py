@@ -396,6 +396,31 @@ def test_bounds_of_layers_are_the_harmonic_and_the_arithmetic_mean(seed, dim, co
         np.testing.assert_allclose(tensor, expected, rtol=1e-12, atol=1e-12 * contrast)
 
 
+@settings(max_examples=12)
+@given(seeds, st.integers(2, 3), contrasts, st.sampled_from([1.0, 1e3, 1e6]))
+def test_bounds_of_products_contain_them_whatever_the_periods(seed, dim, contrast, aspect):
+    """a = f(y_1) g(y_2): the harmonic mean of f times the mean of g along axis 0, and the other way round."""
+    rng = np.random.default_rng(seed)
+    factors = [np.exp(rng.uniform(0, np.log(contrast) / dim, rng.integers(1, 5))) for _ in range(dim)]
+    image, period = factors[0], aspect ** rng.uniform(-0.5, 0.5, dim)
+    for factor in factors[1:]:
+        image = image[..., None] * factor
+    found = fem_cells.bounds(image, dim, period=tuple(period), size=2000)
+    means = np.array([factor.mean() for factor in factors])
+    exact = np.prod(means) / means / [np.mean(1 / factor) for factor in factors]
+    for larger, smaller in ((found.upper, np.diag(exact)), (np.diag(exact), found.lower)):
+        assert np.linalg.eigvalsh((larger - smaller) / np.sqrt(np.outer(exact, exact))).min() >= 0
+    if np.count_nonzero([len(factor) > 1 for factor in factors]) == 1:  # layers are exact
+        assert found.gap < 1e-15 * (100 + 1e2 * aspect * np.sqrt(contrast))
+
+
+@pytest.mark.parametrize("change", [{"n": 999}, {"order": 3}, {"dim": 0}, {"dim": 4}])
+def test_what_bounds_do_not_use_is_refused(change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"^{name}: found"):
+        fem_cells.bounds(np.ones((3, 3)), **{"dim": 2, **change})
+
+
 def test_the_gap_is_that_of_the_direction_where_it_is_largest():
     """Refinement does not stop at the tolerance in the norm, which a strong direction rules."""
     image = random_image(0, (8, 8))[..., None, None] * np.diag([1.0, 1e-4]) + np.diag([50.0, 0.0])
