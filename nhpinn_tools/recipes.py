@@ -19,7 +19,7 @@ from nhpinn import (
     solve_cells,
     solve_equation,
 )
-from nhpinn_functions import at_node, centre, grid, keeping_warnings, shown, tensor_of, warn
+from nhpinn_functions import at_node, centre, faces_of, keeping_warnings, on_face, shown, source_of, tensor_of, warn
 from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, interpolation
 
@@ -92,19 +92,33 @@ def adam_recipe(problem):
     points = ({1: 41, 2: 15, 3: 8} if timed else {1: 101, 2: 21, 3: 11})[dim]
     equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
     nodes_an_axis = {1: 33, 2: 5, 3: 3}[dim]
-    x = grid(problem.domain, {1: 4001, 2: 101, 3: 31}[dim])
-    there_is_something = any(np.any(f(x)) for f in (problem.source, problem.initial) if f)
+    nothing = zero_is_a_solution(problem)
 
     def cells(problem, rng):
         nodes = slow_nodes(problem.domain, problem.slow, nodes_an_axis)
         return solve_cells(problem, cell_training(dim), rng, nodes, train_aloud)
 
     def solution(problem, coefficients, rng):
-        if there_is_something:
-            return solve_equation(problem, coefficients.at, equation, rng, train=train_aloud)
-        return Network([(np.zeros((dim + timed, 1)), np.zeros(1))])  # u = 0, which a training finds slowly
+        if nothing:
+            return Network([(np.zeros((dim + timed, 1)), np.zeros(1))])  # u = 0, which a training finds slowly
+        return solve_equation(problem, coefficients.at, equation, rng, train=train_aloud)
 
     return Recipe(cells, average_of_flux, solution)
+
+
+def zero_is_a_solution(problem):
+    """Whether source, initial value and what is known on the faces are 0, at the points of a grid."""
+    axes = [np.linspace(low, high, {1: 4001, 2: 101, 3: 31}[problem.dim]) for low, high in problem.domain]
+    x, known = (
+        fem.tensor_grid(axes),
+        [face.data(on_face(face, axes)) for face in faces_of(problem.boundary, problem.domain)],
+    )
+    if problem.initial is None:
+        known.append(problem.source(x))
+    else:
+        times = problem.final_time * np.arange(4) / 3
+        known += [problem.initial(x), *(source_of(problem)(np.insert(x, problem.dim, t, axis=1)) for t in times)]
+    return not any(map(np.any, known))
 
 
 ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (5, 4)}  # an axis, order: of a cell and of the box
@@ -154,11 +168,11 @@ def element_cells(fields, y):
 
 def element_equation(problem, coefficients, rng):
     """Step 3; with time, by Crank and Nicolson, anew for every time asked for."""
-    mesh = fem.Mesh(problem.domain, *ELEMENTS[problem.dim])
+    mesh, faces = fem.Mesh(problem.domain, *ELEMENTS[problem.dim]), faces_of(problem.boundary, problem.domain)
     if problem.initial is None:
-        u = fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant(coefficients.reaction))
+        u = fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant(coefficients.reaction), faces)
         return ByElements(u.at)
-    return ByElements(partial(elements_in_time, problem, coefficients, mesh))
+    return ByElements(partial(elements_in_time, problem, coefficients, mesh, faces))
 
 
 class ByElements(NamedTuple):
@@ -176,11 +190,11 @@ def constant(r):
     return (lambda x: np.full(len(x), r)) if r else None
 
 
-def elements_in_time(problem, coefficients, mesh, points):
+def elements_in_time(problem, coefficients, mesh, faces, points):
     d, r = problem.dim, constant(coefficients.reaction)
     out = np.zeros(len(points)), np.zeros(points.shape), np.zeros((*points.shape, d + 1))
     for t in np.unique(points[:, -1]):
         steps, which = max(1, round(400 * t / problem.final_time)), points[:, -1] == t
-        u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, r)
+        u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, r, faces)
         out[0][which], out[1][which, :d], out[2][which, :d, :d] = u.at(points[which, :d])
     return out
