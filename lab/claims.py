@@ -109,6 +109,11 @@ def beside_paper(found, names, *quantities):
     return columns
 
 
+def columns_of(heads, lines):
+    """Columns from lines, {row: a value for each head}."""
+    return {head: {row: line[i] for row, line in lines.items()} for i, head in enumerate(heads)}
+
+
 def on_the_way(least):
     """Columns with the least error on the way of trainings."""
     return {
@@ -131,9 +136,7 @@ def shown(value):
     return f"{value:.3g}" if abs(value) < 0.1 or abs(value) >= 10 else f"{value:.4f}"
 
 
-# ---------------------------------------------------------------------------------------------------
-# Judges
-# ---------------------------------------------------------------------------------------------------
+# --- Judges ----------------------------------------------------------------------------------------
 
 
 def classical_fails(found, *names):
@@ -238,10 +241,9 @@ def three_causes(found, *names):
         "least loss, the paper's points",
         "its loss",
     )
-    columns = {head: {name: lines[name][i] for name in names} for i, head in enumerate(heads)}
     return (
         verdict_of(held),
-        columns,
+        columns_of(heads, lines),
         ("The loss of the classical PINN minimised exactly, without training, over random features of bandwidth s"),
     )
 
@@ -426,8 +428,7 @@ def eps_does_not_matter(found, *names):
         rates.append(np.log(errors[0] / errors[1]) / np.log(large / small))
         lines[name] = f"1/{1 / large:g}", errors[0], f"1/{1 / small:g}", errors[1], f"{rates[-1]:.2f}"
     heads = "from eps", "e1", "to eps", "e1 there", "order"
-    columns = {head: {name: line[i] for name, line in lines.items()} for i, head in enumerate(heads)}
-    return verdict_of([rate > 0 for rate in rates]), columns, ""
+    return verdict_of([rate > 0 for rate in rates]), columns_of(heads, lines), ""
 
 
 def error_climbs(found, *names):
@@ -449,9 +450,8 @@ def finite_elements_cost_more(found, problem):
         faster.append(best[1] > seconds)
         lines[recipe] = error, seconds, *best
     heads = f"chi1 of {problem}", "seconds", "elements as good, or their best", "seconds of elements"
-    columns = {head: {recipe: line[i] for recipe, line in lines.items()} for i, head in enumerate(heads)}
     orders = ", ".join(f"{order}" for order in sorted({row["order"] for row in fem["cells"]}))
-    return verdict_of(faster), columns, f"Finite elements of order {orders}"
+    return verdict_of(faster), columns_of(heads, lines), f"Finite elements of order {orders}"
 
 
 def e2_shows_correctors(found, *names):
@@ -504,9 +504,7 @@ CLAIMS = (
 )
 
 
-# ---------------------------------------------------------------------------------------------------
-# The table
-# ---------------------------------------------------------------------------------------------------
+# --- The table -------------------------------------------------------------------------------------
 
 
 def gather(results):

@@ -32,9 +32,7 @@ from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
 from nhpinn_tools.interpolation import chebyshev_points
 
-# ---------------------------------------------------------------------------------------------------
-# References
-# ---------------------------------------------------------------------------------------------------
+# --- References ------------------------------------------------------------------------------------
 
 ORDER = 4  # of solutions on boxes and of a*; correctors have twice as much, cell_convergence several
 CELL_ELEMENTS = 16  # per axis of a cell problem
@@ -149,9 +147,7 @@ def fem_correctors(problem, nodes):
     return Correctors(cells, spline_weights(nodes), nodes, problem.period)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Errors
-# ---------------------------------------------------------------------------------------------------
+# --- Errors ----------------------------------------------------------------------------------------
 
 
 def corrected_errors(experiment, fine, homogenized, correctors):

@@ -50,9 +50,7 @@ def errors(*quantities, last=None):
     return partial(panels.history, quantities=quantities, last=last)
 
 
-# ---------------------------------------------------------------------------------------------------
-# All pictures
-# ---------------------------------------------------------------------------------------------------
+# --- All pictures ----------------------------------------------------------------------------------
 
 LEARNED, CLASSICAL, BOTH = (
     partial(panels.solution, methods=methods) for methods in (["adam"], ["classical"], ["adam", "classical"])
@@ -160,9 +158,7 @@ ROBUSTNESS = "Errors of correctors of elliptic2d, with oversampling and without;
 IN_SECONDS = "Error of a corrector of elliptic2d against seconds, by networks and by finite elements."
 
 
-# ---------------------------------------------------------------------------------------------------
-# Drawing
-# ---------------------------------------------------------------------------------------------------
+# --- Drawing ---------------------------------------------------------------------------------------
 
 
 def draw(results, experiments, folder):

@@ -168,9 +168,7 @@ def lock(out):
     return file
 
 
-# ---------------------------------------------------------------------------------------------------
-# Checkpoints: states of trainings, see training.Checkpoint
-# ---------------------------------------------------------------------------------------------------
+# --- Checkpoints: states of trainings, see training.Checkpoint -------------------------------------
 
 
 def save_state(path, state, spent, stamp):

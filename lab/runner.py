@@ -39,9 +39,7 @@ from lab import experiments, files, minimisers, one_blas_thread, own, progress, 
 SAVE_EVERY = 15  # seconds between two checkpoints of a training
 PATIENCE = 5  # seconds that processes have for their last checkpoints when they are asked to end
 
-# ---------------------------------------------------------------------------------------------------
-# One task
-# ---------------------------------------------------------------------------------------------------
+# --- One task --------------------------------------------------------------------------------------
 
 
 def versions():
@@ -194,9 +192,7 @@ def commit():
 COMMIT = commit()  # of the source that was loaded, whatever happens to it while a task runs
 
 
-# ---------------------------------------------------------------------------------------------------
-# Many tasks
-# ---------------------------------------------------------------------------------------------------
+# --- Many tasks ------------------------------------------------------------------------------------
 
 
 def run_tasks(jobs, executors, announce):

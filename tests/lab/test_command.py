@@ -271,9 +271,7 @@ def test_estimates_of_time_and_texts_are_no_settings(monkeypatch):
     assert [tasks.name_of(setup) for setup in every] == before
 
 
-# ---------------------------------------------------------------------------------------------------
-# Progress
-# ---------------------------------------------------------------------------------------------------
+# --- Progress --------------------------------------------------------------------------------------
 
 
 def test_the_time_left_does_not_grow_while_one_long_task_ends_and_the_bar_moves_within_it():

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -128,9 +129,7 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(runner, "new_process", InThisProcess)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Resume
-# ---------------------------------------------------------------------------------------------------
+# --- Resume ----------------------------------------------------------------------------------------
 
 
 class Killed(Exception):
@@ -336,9 +335,7 @@ def test_the_order_of_imports_does_not_decide_on_the_threads(monkeypatch):
         assert executor.submit(threads_of_blas).result() in (0, 1)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Failures
-# ---------------------------------------------------------------------------------------------------
+# --- Failures --------------------------------------------------------------------------------------
 
 MORTAL = """
 def method(setup, checkpoints):
@@ -425,9 +422,7 @@ def test_two_runs_in_one_folder_at_once_are_one_too_many(tmp_path, capsys):
     files.lock(tmp_path).close()  # free again
 
 
-# ---------------------------------------------------------------------------------------------------
-# Files that are not what they should be
-# ---------------------------------------------------------------------------------------------------
+# --- Files that are not what they should be --------------------------------------------------------
 
 RESULT = {"task": TASK._asdict(), "recipe": "adam", "quantities": {"e1": 0.1}, "seconds": 1.0, "history": {"a": [1.5]}}
 STATE = {"vector": np.arange(5.0), "m": np.ones(5, np.float32), "epoch": 7, "history": {"loss": [0.1]}, "random": {}}
@@ -566,9 +561,7 @@ def test_any_command_line_runs_or_gets_one_clear_sentence(arguments, tmp_path, m
     assert code == 0 or (code == 2 and "run_all.py: error: " in errors)
 
 
-# ---------------------------------------------------------------------------------------------------
-# Repeating
-# ---------------------------------------------------------------------------------------------------
+# --- Repeating -------------------------------------------------------------------------------------
 
 
 def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_process, monkeypatch, capsys):
@@ -601,9 +594,19 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
     assert "differs: quantities e3 by inf" in capsys.readouterr().out
 
 
-# ---------------------------------------------------------------------------------------------------
-# Clusters
-# ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("change", "verdict"), [(2.0**-23, verify.ROUNDED), (0.1, verify.DIFFERS)])
+def test_a_last_bit_of_the_initial_parameters_is_rounding_and_a_tenth_is_not(change, verdict, monkeypatch):
+    task, results = Task("const1d", "classical", 0, "smoke"), []
+    for factor in (1.0, 1 + change):
+        start = lambda *arguments: [(W * factor, b) for W, b in init_network(*arguments)]  # noqa: B023, E731
+        monkeypatch.setattr(nhpinn, "init_network", start)
+        results.append(json.loads(json.dumps(runner.run_task(task), default=files.plain_data)))
+    assert verify.compared(task, results[0], results[0]) == (verify.SAME, "")
+    found, sentence = verify.compared(task, *results)
+    assert found == verdict and re.search(r"\w+ by \d\.\de[-+]\d+, relative, the largest of", sentence)
+
+
+# --- Clusters --------------------------------------------------------------------------------------
 
 SMALL = ["--budget", "smoke", "--only", "const1d", "--seeds", "2", "--no-figures"]
 
