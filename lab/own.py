@@ -17,7 +17,6 @@ import nhpinn
 import nhpinn_functions
 from lab.settings import split
 from lab.training import Options, check_options
-from nhpinn_functions import depends_on_x
 from nhpinn_tools import checks, recipes, solutions
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
@@ -86,11 +85,10 @@ def checked(value):
     name = getattr(problem, "name", problem)
     if not (isinstance(problem, Problem) and isinstance(name, str) and name.isidentifier() and len(name) <= LONGEST):
         raise ValueError(f"name: found {name!r}, expected at most {LONGEST} letters, digits and _ in quotes")
-    nhpinn_functions.check_problem(problem)
+    slow = nhpinn_functions.check_problem(problem)
     checks.check_cells_fit(problem)
     recipes.check_isotropic(problem)
     solutions.smooth_field(problem)
-    slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow)
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
     domain = tuple(map(tuple, problem.domain))

@@ -16,6 +16,7 @@ from lab import files, runner, tasks
 ROUNDING = {"fem": 1e-6, "sharp": 1e-3, "law": 1e-6, "sweep": 1e-3}
 OF_TRAININGS = 1e-2  # of any other method
 UNSTABLE = {("reaction10", "classical"), ("reaction50", "classical")}  # trainings that a last bit sends elsewhere
+SMALL = 1e-3
 SAME, ROUNDED, DIFFERS = "the same numbers", "the same but for rounding", "differs"
 
 # What a result says of how it was made; all else is the same whenever and wherever the task runs.
@@ -32,7 +33,8 @@ def repeatable(data):
 def differences(saved, found, name=""):
     """What two results differ in: [(name, saved, found, relative difference), ...], inf where one is no number.
 
-    A list of numbers is one quantity, relative to the largest of them.
+    A list of numbers is one quantity, relative to the largest of them.  Single numbers are errors in general, of which
+    those below SMALL are compared as SMALL is: of an error of 1e-13, rounding leaves no digit.
     """
     if isinstance(saved, dict) and isinstance(found, dict):
         return [d for k in {**saved, **found} for d in differences(saved.get(k), found.get(k), f"{name} {k}".strip())]
@@ -42,7 +44,8 @@ def differences(saved, found, name=""):
         return differences(dict(enumerate(saved)), dict(enumerate(found)), name)
     try:
         a, b = (np.asarray(value, dtype=float) for value in (saved, found))
-        distance = np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max()) if a.shape == b.shape else math.inf
+        size = max(np.abs(a).max(), np.abs(b).max(), 0.0 if a.ndim else SMALL)
+        distance = np.abs(a - b).max() / size if a.shape == b.shape else math.inf
     except (TypeError, ValueError):
         distance = math.inf
     return [(name, saved, found, float(distance) if np.isfinite(distance) else math.inf)]

@@ -108,7 +108,10 @@ def check_executor(executor, coefficient):
 
 
 def check_solve(problem, recipe, tolerance, seed):
-    """Raises ValueError or TypeError for a problem that `solve` has made of its arguments, if they cannot be meant."""
+    """Raises ValueError or TypeError for a problem that `solve` has made of its arguments, if they cannot be meant.
+
+    -> whether the coefficient depends on x
+    """
     dim, box, period = problem.dim, problem.domain, problem.period
     if dim not in (1, 2, 3):
         raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
@@ -123,10 +126,11 @@ def check_solve(problem, recipe, tolerance, seed):
     for name, arguments in (("coefficient", "x, y"), ("source", "x"), ("reaction", "y"), ("initial", "x")):
         if callable(function := getattr(problem, name)):
             check_arguments(name, function, arguments)
-    check_problem(problem)
+    slow = check_problem(problem)
     check_cells_fit(problem)
     edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
+    return slow
 
 
 def checked_gradient(gradient, x):

@@ -15,7 +15,6 @@ from nhpinn_functions import (
     cell_quadrature,
     centre,
     checked_values,
-    depends_on_x,
     field_at,
     shown,
     usual_arithmetic,
@@ -73,13 +72,13 @@ def solve(
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
-    check_solve(problem, recipe, tolerance, seed)
+    slow = check_solve(problem, recipe, tolerance, seed)
     check_executor(executor, coefficient)
     if recipe == "fem":
         check_isotropic(problem)
     domain = tuple((float(low), float(high)) for low, high in box)
-    problem = problem._replace(domain=domain, eps=float(eps), period=tuple(map(float, np.broadcast_to(period, dim))))
-    problem = problem._replace(slow=depends_on_x(coefficient, dim, domain, problem.period))
+    period = tuple(map(float, np.broadcast_to(period, dim)))
+    problem = problem._replace(domain=domain, eps=float(eps), period=period, slow=slow)
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
     if recipe == "adam":
