@@ -170,20 +170,27 @@ def _dense(factors):
 
 
 def _terms(s, parts, where, weights):
-    """The force sum_ij L_i^T w s_ij L_j, with L_i^T w L_j multiplied out where s is constant in an element."""
-    dim, terms = range(len(parts)), []
-    scalar = s.ndim == 1 + len(dim)
-    for i, j in ((i, j) for i in dim for j in dim if (i == j if scalar else np.any(s[i, j]))):
-        value, left = s if scalar else s[i, j], [(w * f).T for w, f in zip(weights, parts[i], strict=True)]
-        if len(value) > 1:
-            terms.append((value, _dense(parts[j]), _dense(left), where[j], where[i]))
-        else:
-            both = _dense(f @ g for f, g in zip(left, parts[j], strict=True))
-            if scalar and terms and where[i] == where[0]:
-                terms[0][1][:] += both
-            else:
-                terms.append((value, both, None, where[j], where[i]))
-    return terms
+    """The force sum_ij L_i^T w s_ij L_j in terms as those of _Form.
+
+    Where s is constant in an element, L_i^T w L_j is one matrix; of one component and one number s, their sum is.
+    """
+    dim, scalar = len(parts), s.ndim == 1 + len(parts)
+    pairs = [(i, j) for i in range(dim) for j in range(dim) if (i == j if scalar else np.any(s[i, j]))]
+    values = [s if scalar else s[i, j] for i, j in pairs]
+    transposed = [[(w * f).T for w, f in zip(weights, part, strict=True)] for part in parts]
+    if s.shape[-1 - dim] > 1:
+        matrices = [(_dense(parts[j]), _dense(transposed[i])) for i, j in pairs]
+    else:
+        matrices = [
+            (_dense(f @ g for f, g in zip(transposed[i], parts[j], strict=True)), None)  # left by right on every axis
+            for i, j in pairs
+        ]
+        if scalar and where[0] == where[-1]:
+            return [(s, sum(right for right, _ in matrices), None, where[0], where[0])]
+    return [
+        (value, right, left, where[j], where[i])
+        for value, (right, left), (i, j) in zip(values, matrices, pairs, strict=True)
+    ]
 
 
 def _force(form, u, constant=None):
@@ -269,43 +276,62 @@ def _adjoint(matrices):
 
 
 def _inverse(lines, n, scale, fluxes=False):
-    """force -> the field that solves the problem with constant s = diag(scale); for fluxes projected to div q = 0."""
-    dim, P, shared = len(lines), lines[0].W.shape[1], _shared(len(lines), fluxes)
-    modes = [_modes(line, n[i], i == dim - 1) for i, line in enumerate(lines)]
-    along = [[P if j in (i, dim + i) else 1 for j in range(2 * dim)] for i in range(dim)]
-    roots = []
-    for i, (root, _, _) in enumerate(modes):
-        along[i][dim + i] = len(root)
-        roots.append(root.T.reshape(along[i]))
+    """force -> the field that solves the problem with constant s = diag(scale); for fluxes projected to div q = 0.
+
+    By modes that diagonalise it: a Fourier transform over the elements, and the P modes of every frequency and axis.
+    Potentials are divided by the eigenvalues sum_i s_i root_i^2.  Of a flux, s q + grad p is the force, div q = 0.
+    """
+    dim, shared = len(lines), _shared(len(lines), fluxes)
+    modes = [_modes(line, n[i], half=i == dim - 1) for i, line in enumerate(lines)]
+    roots = [_as_factor(root.T, i, dim) for i, (root, _, _) in enumerate(modes)]
     weight = 1 / scale if fluxes else scale
     total = sum(weight[i] * root**2 for i, root in enumerate(roots))
-    total.flat[0] = np.inf
-    axes = tuple(range(dim, 2 * dim))
+    total.flat[0] = np.inf  # the constant, which is left out
+    over_elements = tuple(range(dim, 2 * dim))
 
-    def turn(X, flags, adjoint):
-        for i in range(dim):
-            matrices = modes[i][1 if flags[i] else 2]
-            matrices = _adjoint(matrices) if adjoint else matrices
-            if P == 1:
-                X *= matrices.reshape(along[i])
-            else:
-                Y = np.moveaxis(X, (dim + i, i), (0, 1))
-                X = (matrices @ Y.reshape(len(Y), P, -1)).reshape(Y.shape)
-                X = np.moveaxis(X, (0, 1), (dim + i, i))
+    def to_modes(v, flags):
+        X = fft.rfftn(v, axes=over_elements)
+        for i, (_, V, W) in enumerate(modes):
+            X = _along(_adjoint(V if flags[i] else W), X, i)
         return X
 
-    def inverse(force):
-        X = [turn(fft.rfftn(v, axes=axes), flags, True) for v, flags in zip(force, shared, strict=True)]
-        if not fluxes:
-            X[0] /= total
-        else:
-            pressure = sum(weight[i] * roots[i] * X[i] for i in range(dim)) / total
-            for i in range(dim):
-                X[i] = weight[i] * (X[i] - roots[i] * pressure)
-                X[i].flat[0] = 0
-        return np.stack([fft.irfftn(turn(v, flags, False), n, axes=axes) for v, flags in zip(X, shared, strict=True)])
+    def from_modes(X, flags):
+        for i, (_, V, W) in enumerate(modes):
+            X = _along(V if flags[i] else W, X, i)
+        return fft.irfftn(X, n, axes=over_elements)
 
-    return inverse
+    def potential(force):
+        X = to_modes(force[0], shared[0])
+        X /= total
+        return from_modes(X, shared[0])[None]
+
+    def flux(force):
+        X = [to_modes(v, flags) for v, flags in zip(force, shared, strict=True)]
+        pressure = sum(weight[i] * roots[i] * X[i] for i in range(dim)) / total
+        for i in range(dim):
+            X[i] = weight[i] * (X[i] - roots[i] * pressure)
+            X[i].flat[0] = 0  # fields have no mean
+        return np.stack([from_modes(v, flags) for v, flags in zip(X, shared, strict=True)])
+
+    return flux if fluxes else potential
+
+
+def _as_factor(values, i, dim):
+    """Values (P, frequencies) of axis i as a factor of a field (P, ..., P, frequencies of axis 1, ..., of axis dim)."""
+    shape = [1] * (2 * dim)
+    shape[i], shape[dim + i] = values.shape
+    return values.reshape(shape)
+
+
+def _along(matrices, X, i):
+    """Matrices (frequencies, P, P) of axis i, applied to the P functions of that axis; overwrites X for P = 1."""
+    dim = X.ndim // 2
+    if matrices.shape[-1] == 1:
+        X *= _as_factor(matrices[:, :, 0].T, i, dim)
+        return X
+    Y = np.moveaxis(X, (dim + i, i), (0, 1))
+    Y = (matrices @ Y.reshape(*Y.shape[:2], -1)).reshape(Y.shape)
+    return np.moveaxis(Y, (0, 1), (dim + i, i))
 
 
 def _minimisers(forms, delta, starts=None, least=1e-15):

@@ -327,7 +327,9 @@ def tanh_jet(z):
     s = 1 - t * t
     np.multiply(z[..., 1:, :, :], s[..., None, :, :], out=out[..., 1:, :, :])
     curvature = _sum_of_products(z[..., 1:-1, :, :], out[..., 1:-1, :, :])
-    out[..., -1, :, :] -= 2 * (curvature * t)
+    np.multiply(curvature, t, out=s)
+    s *= 2
+    out[..., -1, :, :] -= s
     return out, curvature
 
 
@@ -341,18 +343,22 @@ def _tanh_jet_vjp(out, curvature, g):
         d / d(d_k u)            s           -4 t p_k
         d / d(L u)                              s
 
-    and a gradient is the sum of g_0, g_k, g_L times a row.
+    and a gradient is the sum of g_0, g_k, g_L times a row.  New arrays are few: each costs as much as its arithmetic.
     """
     t = out[..., 0, :, :]
     s = 1 - t * t
     if curvature is None:
         return np.multiply(g, s[..., None, :, :], out=g)
-    p, g_k, g_L = out[..., 1:-1, :, :], g[..., 1:-1, :, :], g[..., -1, :, :]
-    along = _sum_of_products(g[..., 1:, :, :], out[..., 1:, :, :])  # g_k p_k + g_L q
-    bend = 4 * (t * g_L)
-    g *= s[..., None, :, :]  # from here on g_L is s g_L
-    g[..., 0, :, :] -= 2 * (t * along + curvature * g_L)
-    g_k -= bend[..., None, :, :] * p
+    first = _sum_of_products(g[..., 1:, :, :], out[..., 1:, :, :])  # g_k p_k + g_L q
+    first *= t
+    bend = t * g[..., -1, :, :]
+    bend *= 4  # 4 t g_L
+    g *= s[..., None, :, :]  # every g is s g from here on
+    first += np.multiply(curvature, g[..., -1, :, :], out=s)
+    first *= 2  # 2 t (g_k p_k + g_L q) + 2 s c g_L
+    g[..., 0, :, :] -= first
+    for k in range(1, out.shape[-3] - 1):
+        g[..., k, :, :] -= np.multiply(bend, out[..., k, :, :], out=first)
     return g
 
 
