@@ -400,9 +400,7 @@ def reconstruct(problem, u0, slope, second, expansion):
 # --- the tools ----------------------------------------------------------------------------------------
 
 if TYPE_CHECKING:  # for readers and editors; `__getattr__` below is what runs
-    from nhpinn_tools import (  # noqa: F401
-        Homogenized, Solution, Tortuosity, TwoPhase, certify, homogenize, homogenize_at, solve, tortuosity,
-    )  # fmt: skip
+    from nhpinn_tools import *  # noqa: F403
 
 __version__ = "1.0.0"
 TOOLS = ("Homogenized", "Solution", "Tortuosity", "TwoPhase", "certify", "homogenize", "homogenize_at", "solve",
