@@ -111,3 +111,19 @@ def test_functions_that_do_not_say_their_arguments_are_called():
     """Those of C, such as numpy's, and partial objects that can take them."""
     with pytest.raises(ValueError, match="coefficient: "):
         nhpinn.homogenize(np.sin, 1)
+
+
+@pytest.mark.parametrize(("dim", "truth", "epochs"), [(1, np.sqrt(3), 600), (2, 1.9353592348, 100)])
+@pytest.mark.filterwarnings("ignore:homogenize")
+def test_the_tensor_of_adam_is_within_its_error_of_the_truth(dim, truth, epochs):
+    """However short the training: closed form in one dimension, converged elements in two."""
+    settings = {"hidden": (16, 16), "points": 41 if dim == 1 else 12, "epochs": epochs}
+    found = nhpinn.homogenize(
+        lambda y: 2 + anp.sin(TAU * y[:, 0]) * (anp.cos(TAU * y[:, 1]) if dim == 2 else 1.0),
+        dim,
+        recipe="adam",
+        **settings,
+    )
+    assert np.linalg.norm(found.tensor - truth * np.eye(dim), 2) <= found.error * truth
+    for low, high in ((found.lower, truth * np.eye(dim)), (truth * np.eye(dim), found.upper)):
+        assert np.linalg.eigvalsh(high - low).min() >= -found.quadrature * truth - 1e-9
