@@ -75,12 +75,12 @@ class Field(NamedTuple):
         return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
 
-def counts(mesh):
+def counts(mesh: Mesh) -> tuple:
     """The number of elements of every axis."""
     return tuple(int(n) for n in np.broadcast_to(mesh.elements, len(mesh.bounds)))
 
 
-def tensor_grid(axes):
+def tensor_grid(axes) -> np.ndarray:
     """The points of a tensor grid, last axis fastest: (n, dim)."""
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
 
@@ -158,7 +158,7 @@ class Space(NamedTuple):
     free: np.ndarray  # indices of the unknown nodal values
 
 
-def space(mesh, faces=()):
+def space(mesh: Mesh, faces=()) -> Space:
     check_mesh(mesh)
     dim = range(len(mesh.bounds))
     axes, measure = zip(*(gauss(breaks_of(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim), strict=True)
@@ -174,7 +174,7 @@ def space(mesh, faces=()):
     return Space(tensor_grid(axes), reduce(np.kron, measure), B, D, free)
 
 
-def check_mesh(mesh):
+def check_mesh(mesh: Mesh):
     if min(counts(mesh)) < 1 or mesh.order < 1:
         raise ValueError(f"mesh: found {mesh.elements} elements of order {mesh.order}, expected at least one of each")
 
@@ -239,7 +239,7 @@ def _factor(matrix):
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve
 
 
-def solve_elliptic(coefficient, source, mesh, reaction=None, faces=()):
+def solve_elliptic(coefficient, source, mesh: Mesh, reaction=None, faces=()) -> Field:
     """-d_i(a_ij d_j u) + c u = f, with values and fluxes on the faces; u = 0 on those that are not named."""
     s = space(mesh, faces)
     A, nodal = _operator(s, coefficient, reaction), face_values(mesh, faces)
@@ -326,6 +326,6 @@ def takes_time(source):
     return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters) > 1
 
 
-def relative_error(u, reference):
+def relative_error(u: np.ndarray, reference: np.ndarray) -> float:
     """|u - reference| / |reference| in the discrete L2 norm."""
     return float(np.linalg.norm(u - reference) / np.linalg.norm(reference))

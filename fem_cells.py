@@ -30,7 +30,7 @@ from fem import (
 )
 
 
-def cell_mesh(dim, elements, period=1.0, order=4):
+def cell_mesh(dim: int, elements, period=1.0, order: int = 4) -> Mesh:
     """period: one number, or one an axis."""
     _check_dim(dim)
     return Mesh(tuple((0.0, float(p)) for p in np.broadcast_to(period, dim)), elements, order, periodic=True)
@@ -41,7 +41,7 @@ def _check_dim(dim):
         raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
 
 
-def correctors(coefficient, mesh):
+def correctors(coefficient, mesh: Mesh) -> tuple[Field, np.ndarray]:
     """The correctors chi_j, eqs. (9) and (10), and the homogenized tensor: Field (nodes, dim), (dim, dim).
 
     coefficient: y (n, dim) -> (n,) or (n, dim, dim), periodic with the period of the mesh.
@@ -53,7 +53,7 @@ def correctors(coefficient, mesh):
     return Field(mesh, _nodal(fields)), _energies(form, fields)
 
 
-def homogenized_tensor(coefficient, dim, n, *, period=1.0, order=4):
+def homogenized_tensor(coefficient, dim: int, n: int, *, period=1.0, order: int = 4) -> np.ndarray:
     """a* of a periodic coefficient, with n elements per axis: (dim, dim), symmetric positive definite.
 
     Warns where a second quadrature rule disagrees, as it does for a coefficient that jumps: see `bounds`.
@@ -72,7 +72,7 @@ def homogenized_tensor(coefficient, dim, n, *, period=1.0, order=4):
     return tensor
 
 
-def reaction_corrector(reaction, diffusion, mesh):
+def reaction_corrector(reaction, diffusion: float, mesh: Mesh) -> tuple[Field, float]:
     """N with D lap N = r, periodic with mean zero, and r* = mean(r N), eqs. (A.2), (A.3): Field, float."""
     s = space(mesh)
     r = reaction(s.points)

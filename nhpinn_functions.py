@@ -391,17 +391,13 @@ def faces_of(boundary, domain):
 
     boundary: pairs parallel to the domain, or one entry for all faces; in one dimension the pair alone as well.  An
     entry is a value, a number or a function of points, or a Flux.  Raises ValueError or TypeError where it does not
-    fit the domain, where values differ at what two faces share, and where there is no value on any face.
+    fit the domain; `check_faces` looks at the data.
     """
-    faces = tuple(
+    return tuple(
         Face(axis, side, float(domain[axis][side]), isinstance(entry, Flux), data_of(entry))
         for axis, pair in enumerate(boundary_pairs(boundary, len(domain)))
         for side, entry in enumerate(pair)
     )
-    if all(face.flux for face in faces):
-        raise ValueError("boundary: found fluxes alone, expected a value on one face at least, to fix the constant")
-    check_faces(faces, domain)
-    return faces
 
 
 def boundary_pairs(boundary, dim):
@@ -432,7 +428,9 @@ def constant_at(value, x):
 
 
 def check_faces(faces, domain):
-    """Raises ValueError for data that are no real numbers, or values that differ where two faces meet."""
+    """Raises ValueError for fluxes alone, data that are no real numbers, or values that differ where two faces meet."""
+    if all(face.flux for face in faces):
+        raise ValueError("boundary: found fluxes alone, expected a value on one face at least, to fix the constant")
     axes, sizes = [np.linspace(low, high, 17) for low, high in domain], {False: 0.0, True: 0.0}
     for face in faces:
         most = np.abs(checked_values("boundary", face.data, on_face(face, axes))).max()
@@ -476,7 +474,7 @@ def check_problem(problem):
 def check_functions(problem):
     """The functions of a problem whose other fields fit.  -> whether the coefficient depends on x"""
     dim, domain, period = problem.dim, problem.domain, problem.period
-    faces_of(problem.boundary, domain)
+    check_faces(faces_of(problem.boundary, domain), domain)
     ends = list(domain) if problem.initial is None else [*domain, (0.0, problem.final_time)]
     checked_values("source", source_of(problem), box_midpoints(ends, 4))
     if problem.initial is not None:

@@ -1,5 +1,6 @@
 """The method: what the paper's recipe learns, each of the three steps, and its losses written out."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import autograd.numpy as anp
@@ -193,6 +194,21 @@ def test_the_same_seed_gives_the_same_bits_and_a_state_is_all_that_a_training_ne
 
     for params in (runs[1], nhpinn.nh_pinn(problem, cell, solution, seed, interrupted)[2].params):
         np.testing.assert_array_equal(nets.flatten(runs[0]), nets.flatten(params))
+
+
+def test_the_jet_is_one_argument_plain_or_fast_and_of_any_activation():
+    """The plain one trains as the fast one does; a solution is evaluated with the activation it is trained with."""
+    problem, x = PROBLEMS["const1d"], np.linspace(0, np.pi, 9)[:, None]
+    cell, solution = CELL._replace(points=15, epochs=3), SOLUTION._replace(points=15, epochs=3)
+    fast, plain = (nhpinn.nh_pinn(problem, cell, solution, 0, jet=jet) for jet in (nets.network_jet, nets.plain_jet))
+    np.testing.assert_allclose(plain[1].samples, fast[1].samples, rtol=1e-9)
+    np.testing.assert_allclose(plain[2].value(x), fast[2].value(x), rtol=1e-7)
+    sine = partial(nets.plain_jet, activation=anp.sin)
+    correctors, _, u0 = nhpinn.nh_pinn(problem, cell, solution, 0, jet=sine)
+    np.testing.assert_allclose(u0(x)[0], nets.plain_network(u0.params, x, anp.sin), rtol=1e-12)
+    y = np.array([[0.2], [0.7]])
+    chi, expected = (correctors.cells(y)[0], nets.plain_network(correctors.cells.params, y, anp.sin))
+    np.testing.assert_allclose(np.diff(chi), np.diff(expected), rtol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
