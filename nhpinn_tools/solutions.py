@@ -31,7 +31,7 @@ from nhpinn_tools.checks import (
     says_what_it_takes,
 )
 from nhpinn_tools.homogenization import lines_of
-from nhpinn_tools.recipes import adam_recipe, check_isotropic, fem_recipe, progress, sharp_recipe, three_steps
+from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
 
@@ -46,15 +46,15 @@ Equation = namedtuple(
 @usual_arithmetic
 def solve(
     coefficient: Callable, source: Callable, box, eps: float, *, period=1.0, reaction=None, initial=None,
-    final_time=1.0, recipe="sharp", tolerance=1e-4, seed=0, executor=None,
+    final_time=1.0, recipe=None, tolerance=1e-4, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
     """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
     ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
-    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps; what eps leaves is
-    larger in general.
+    recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
+    (the paper's).  tolerance: of the steps; what eps leaves is larger in general.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
@@ -74,17 +74,18 @@ def solve(
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
     slow = check_solve(problem, recipe, tolerance, seed)
     check_executor(executor, coefficient)
-    if recipe == "fem":
-        check_isotropic(problem)
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
     problem = problem._replace(domain=domain, eps=float(eps), period=period, slow=slow)
+    recipe = recipe or "fourier"
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
     if recipe == "adam":
         steps = adam_recipe(problem)
+    elif recipe == "sharp":
+        steps = sharp_recipe(tolerance, executor)
     else:
-        steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor)
+        steps = fourier_recipe(tolerance, executor, (means, midpoints_an_axis))
     correctors, coefficients, u0 = three_steps(problem, steps, seed, count)
     certificate = tensor_bounds = None
     if reaction is None:
