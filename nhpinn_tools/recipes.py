@@ -19,7 +19,7 @@ from nhpinn import (
 )
 from nhpinn_functions import faces_of, keeping_warnings, on_face, source_of, warn
 from nhpinn_networks import Network
-from nhpinn_tools import bounds, equations, features, fourier
+from nhpinn_tools import bounds, equations, features, fourier, polynomials
 
 # --- the three steps, and what long work says -------------------------------------------------------
 
@@ -69,11 +69,18 @@ def train_aloud(name, loss, params, training, rng):
 
 
 def fourier_recipe(tolerance=1e-6, executor=None, sight=None):
-    """Cell problems by trigonometric polynomials, see fourier.py.  executor: as in `solve`; sight: see there."""
+    """Cell problems by trigonometric polynomials, see fourier.py, the homogenized equation by polynomials, with time by
+    random features.  executor: as in `solve`; sight: see `fourier.homogenize_cell`."""
+
+    def equation(problem, coefficients, rng):
+        if problem.initial is None:
+            return polynomials.solve_equation(problem, coefficients.at, tolerance)
+        return equations.solve_equation(problem, coefficients.at, tolerance, rng)
+
     return Recipe(
         lambda problem, rng: fourier.solve_cells(problem, tolerance, partial(counted, executor), sight),
         bounds.energy,
-        lambda problem, coefficients, rng: equations.solve_equation(problem, coefficients.at, tolerance, rng),
+        equation,
     )
 
 
