@@ -42,12 +42,17 @@ def test_the_example_of_solve_runs():
     assert 0 < found["u"].error < 0.05 and found["u"]([0.5, 0.5]) == found["u"]([[0.5, 0.5]])[0]
 
 
+def same(one, other):
+    """But for rounding, which depends on how many points are multiplied at once."""
+    np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
 @cache
 def solution(timed):
     fields = {"initial": lambda x: 0 * x[:, 0], "tolerance": 1e-2} if timed else {}
     dim = 1 if timed else 2
     return nhpinn.solve(lambda x, y: 2 + anp.sin(TAU * y[:, 0]), lambda x: 1 + 0 * x[:, 0], [(0, 1)] * dim, 0.25,
-                        recipe="sharp" if timed else "fem", **fields)  # fmt: skip
+                        **fields)  # fmt: skip
 
 
 @pytest.mark.parametrize("timed", [False, True])
@@ -57,16 +62,16 @@ def test_one_point_has_the_values_of_many_without_their_axis(timed):
     times = [{}, {"t": 0.5}] if timed else [{}]
     for method in (u, u.gradient, u.homogenized, u.flux):
         for options in times:
-            np.testing.assert_array_equal(method(x, **options), method(x[None], **options)[0])
-    np.testing.assert_array_equal(u.tensor(list(x)), u.tensor([x])[0])
-    np.testing.assert_array_equal(u.corrector(x, 7 * x), u.corrector([x], [7 * x])[0])
+            same(method(x, **options), method(x[None], **options)[0])
+    same(u.tensor(list(x)), u.tensor([x])[0])
+    same(u.corrector(x, 7 * x), u.corrector([x], [7 * x])[0])
     assert np.ndim(u(x)) == 0 and u.gradient(x).shape == x.shape
 
 
 def test_so_it_is_for_correctors_of_homogenize():
-    found = nhpinn.homogenize(lambda y: 2 + anp.sin(TAU * y[:, 0]), 2, recipe="fem")
+    found = nhpinn.homogenize(lambda y: 2 + anp.sin(TAU * y[:, 0]), 2)
     for method in (found.corrector, found.gradient):
-        np.testing.assert_array_equal(method([0.2, 0.9]), method([[0.2, 0.9]])[0])
+        same(method([0.2, 0.9]), method([[0.2, 0.9]])[0])
 
 
 def of_y(y):
