@@ -17,6 +17,7 @@ from nhpinn_functions import (
     check_periodic,
     midpoints,
     on_unit_cell,
+    one_thread,
     shown,
     tensor_of,
     usual_arithmetic,
@@ -121,6 +122,7 @@ TOLERANCES = {"fourier": 1e-6, "sharp": 1e-6, "adam": 1e-2, "image": 1e-2, "pore
 
 @says_what_it_takes
 @usual_arithmetic
+@one_thread
 def homogenize(
     coefficient, dim: int, *, period=1.0, recipe=None, tolerance=None, seed=0, values=None, sample=False, **settings
 ) -> Homogenized:

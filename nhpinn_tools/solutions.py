@@ -16,6 +16,7 @@ from nhpinn_functions import (
     centre,
     checked_values,
     field_at,
+    one_thread,
     shown,
     usual_arithmetic,
     warn,
@@ -44,6 +45,7 @@ Equation = namedtuple(
 
 @says_what_it_takes
 @usual_arithmetic
+@one_thread
 def solve(
     coefficient: Callable, source: Callable, box, eps: float, *, period=1.0, reaction=None, initial=None,
     final_time=1.0, recipe=None, tolerance=1e-4, seed=0, executor=None,

@@ -2,7 +2,9 @@
 
 import inspect
 import pydoc
+import sys
 from functools import cache
+from types import SimpleNamespace
 
 import autograd.numpy as anp
 import numpy as np
@@ -132,3 +134,23 @@ def test_the_tensor_of_adam_is_within_its_error_of_the_truth(dim, truth, epochs)
     assert np.linalg.norm(found.tensor - truth * np.eye(dim), 2) <= found.error * truth
     for low, high in ((found.lower, truth * np.eye(dim)), (truth * np.eye(dim), found.upper)):
         assert np.linalg.eigvalsh(high - low).min() >= -found.quadrature * truth - 1e-9
+
+
+def test_matrix_products_have_one_thread_where_that_can_be_asked_for(monkeypatch):
+    limits = []
+
+    class Limits:
+        def __init__(self, count):
+            self.count = count
+
+        def __enter__(self):
+            limits.append(self.count)
+
+        def __exit__(self, *error):
+            limits.append(None)
+
+    monkeypatch.setitem(sys.modules, "threadpoolctl", SimpleNamespace(threadpool_limits=Limits))
+    nhpinn.homogenize(np.ones((2, 2)) + np.eye(2), 2)
+    assert limits == [1, None]
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)  # not installed
+    nhpinn.homogenize(np.ones((2, 2)) + np.eye(2), 2)
