@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,8 @@ from nhpinn_tools.spectrum import series_of, values_of
 # --- for a coefficient of one's own: homogenize -----------------------------------------------------
 
 
-class Homogenized(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Homogenized:
     """A homogenized tensor between its bounds, and its correctors; in units of the coefficient and of y."""
 
     tensor: np.ndarray  # (dim, dim)
@@ -271,7 +272,7 @@ def _by_sampling(field, period, tolerance, why, unresolved=None):
         f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, "
         f"{found.gap:.2g} apart; its means are {moved:.2g} from those of the coefficient; {why}"
     )
-    return found._replace(quadrature=moved)
+    return replace(found, quadrature=moved)
 
 
 def _by_pixels(image, period, tolerance, seed):

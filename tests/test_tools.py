@@ -32,8 +32,9 @@ def test_help_has_an_example_and_types(name):
     assert f"nhpinn.{name}(" in text and "->" in text.splitlines()[2]
 
 
-def test_help_of_a_solution_is_not_that_of_a_tuple():
-    assert "_asdict" not in (text := pydoc.render_doc(nhpinn.Solution, renderer=pydoc.plaintext))
+@pytest.mark.parametrize("tool", [nhpinn.Solution, nhpinn.Homogenized])
+def test_help_of_what_tools_return_is_not_that_of_a_tuple(tool):
+    assert "_asdict" not in (text := pydoc.render_doc(tool, renderer=pydoc.plaintext))
     assert len(text.splitlines()) < 90
 
 
