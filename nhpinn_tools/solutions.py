@@ -33,6 +33,7 @@ from nhpinn_tools.checks import (
 )
 from nhpinn_tools.homogenization import lines_of
 from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
+from nhpinn_tools.unsteady import warn_of_time
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
 
@@ -99,7 +100,10 @@ def solve(
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
-    return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
+    solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
+    if initial is not None:
+        warn_of_time(problem, correctors, coefficients, solution)
+    return solution
 
 
 def warn_of_large(problem, correctors, certificate):
