@@ -168,22 +168,6 @@ def usual_arithmetic(function):
     return protected
 
 
-def one_thread(function):
-    """The function, with matrix products by one thread where threadpoolctl is installed: the products are small, and on
-    a busy machine threads that wait for one another take several times as long."""
-
-    @wraps(function)
-    def limited(*arguments, **options):
-        try:
-            from threadpoolctl import threadpool_limits
-        except ImportError:
-            return function(*arguments, **options)
-        with threadpool_limits(1):
-            return function(*arguments, **options)
-
-    return limited
-
-
 def called(name, function, points):
     """function(points), a user's function: a real array, or a ValueError that names it."""
     try:
@@ -494,11 +478,7 @@ def check_functions(problem):
     ends = list(domain) if problem.initial is None else [*domain, (0.0, problem.final_time)]
     checked_values("source", source_of(problem), box_midpoints(ends, 4))
     if problem.initial is not None:
-        edge, inside = grid(domain, 9), np.random.default_rng(0).uniform(*np.transpose(domain), (729, dim))
-        edge = edge[on_boundary(edge, domain)]
-        most, size = (np.abs(checked_values("initial", problem.initial, x)).max() for x in (edge, inside))
-        if most > 1e-8 * size:
-            raise ValueError(f"initial: found {most:.3g} on the boundary, expected 0, as u is there")
+        checked_values("initial", problem.initial, grid(domain, 9))  # it need not fit the values on the faces
     slow = depends_on_x(problem.coefficient, dim, domain, period)
     if slow and problem.slow is False:
         raise ValueError("slow: found False, but the coefficient depends on x; expected True, or None to find it out")

@@ -10,14 +10,17 @@ from functools import wraps
 
 import numpy as np
 
+from fem import takes_time
 from nhpinn_functions import (
     at_nodes,
     called,
     check_box,
     check_integer,
     check_period,
+    check_periodic,
     check_positive,
     check_problem,
+    checked_values,
     grid,
     midpoints,
     shown,
@@ -61,23 +64,11 @@ def check_arguments(name, function, arguments, instead=""):
         raise TypeError(f"{name}: found a function of {signature}, expected one of ({arguments}){instead}") from None
 
 
-RECIPES = ("fourier", "sharp", "adam", "fem")
-
-
-def check_not_elements(recipe):
-    """Raises ValueError where finite elements are asked for of a function."""
-    if recipe == "fem":
-        raise ValueError(
-            "recipe: found 'fem', expected it for images alone; a smooth function takes None, 'fourier', 'sharp' or "
-            "'adam', one that jumps is an image of its values or a TwoPhase"
-        )
-
-
 def check_homogenize(dim, period, recipe, tolerance, seed):
     check_integer("dim", dim, 1, 3)
     check_period(period, dim)
-    if recipe is not None and recipe not in RECIPES:
-        raise ValueError(f"recipe: found {shown(recipe)}, expected None or one of {RECIPES}")
+    if not isinstance(recipe, str) or recipe not in ("sharp", "adam", "fem"):
+        raise ValueError(f"recipe: found {shown(recipe)}, expected one of ('sharp', 'adam', 'fem')")
     if tolerance is not None:
         check_positive("tolerance", tolerance)
     check_integer("seed", seed, 0, np.inf)
@@ -129,21 +120,40 @@ def check_solve(problem, recipe, tolerance, seed):
         raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
     check_box("box", box, dim)
     check_homogenize(dim, period, recipe, tolerance, seed)
-    check_not_elements(recipe)
     check_positive("tolerance", tolerance)
     if not callable(problem.coefficient):
         raise TypeError(
             f"coefficient: found {type(problem.coefficient).__name__}, expected a smooth function of x and y; what "
             "takes images and a TwoPhase is homogenize"
         )
-    for name, arguments in (("coefficient", "x, y"), ("source", "x"), ("reaction", "y"), ("initial", "x")):
+    moving = problem.initial is not None and callable(problem.source) and takes_time(problem.source)
+    named = ("coefficient", "x, y"), ("source", "x, t" if moving else "x"), ("reaction", "y"), ("initial", "x")
+    for name, arguments in (*named, ("rho", "x, y")):
         if callable(function := getattr(problem, name)):
             check_arguments(name, function, arguments)
     slow = check_problem(problem)
+    check_rho(problem, recipe)
     check_cells_fit(problem)
     edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
     return slow
+
+
+def check_rho(problem, recipe):
+    """Raises ValueError or TypeError for a storage coefficient that cannot be meant."""
+    rho, dim, period = problem.rho, problem.dim, problem.period
+    if rho is None:
+        return
+    if not callable(rho):
+        raise TypeError(f"rho: found {type(rho).__name__}, expected a function of x and y, or None")
+    if problem.initial is None or recipe == "adam":
+        place = "without an initial value, as there is no u_t" if problem.initial is None else "for recipe='adam'"
+        raise ValueError(f"rho: found a function, expected None {place}")
+    nodes = np.random.default_rng(0).uniform(*np.transpose(problem.domain), (32, dim))
+    field, points = at_nodes(rho, nodes, midpoints(dim, period, 7))
+    if not (least := checked_values("rho", field, points).min()) > 0:
+        raise ValueError(f"rho: found {least:.3g}, expected positive values")
+    check_periodic("rho", field, dim, period, copies=len(nodes))
 
 
 def checked_gradient(gradient, x):

@@ -25,8 +25,8 @@ from scipy import fft
 from scipy.interpolate import make_interp_spline
 from scipy.special import ive
 
-from fem import tensor_grid
-from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, warn
+from fem import takes_time, tensor_grid
+from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, source_of, warn
 from nhpinn_networks import MANY, derivatives, operator_jet, values
 from nhpinn_tools import lifts
 from nhpinn_tools.features import Features, composed, factorised, least_squares, product_jet, relative
@@ -47,9 +47,10 @@ class BoxProblem(NamedTuple):
     domain: tuple
     faces: tuple  # of nhpinn_functions.Face
     coefficients: Callable  # x (n, dim) -> a (n, dim, dim), d_i a_ij (n, dim), c, a number or (n,)
-    source: Callable
+    source: Callable  # of points, with time last where there is time
     initial: Callable | None
     final_time: float
+    moving: bool = False  # whether the source depends on time
 
     @property
     def dim(self):
@@ -102,16 +103,19 @@ class Trial(NamedTuple):
         return self.lift(jet) + product_jet(bubble_jet(self.faces, jet), u)
 
 
-def solve_equation(problem, coefficients, tolerance, rng):
-    """u_t - d_i(a_ij d_j u) + c u = f in a box, with what problem.boundary says on its faces, see `faces_of`: a Trial.
-    u_t only if problem.initial.
+def solve_equation(problem, coefficients, tolerance, rng, rho=None):
+    """rho u_t - d_i(a_ij d_j u) + c u = f in a box, with what problem.boundary says on its faces, see `faces_of`: a
+    Trial.  u_t only if problem.initial.
 
-    coefficients(x (n, dim)) -> a (n, dim, dim), d_i a_ij (n, dim), c, a number or (n,).
+    coefficients(x (n, dim)) -> a (n, dim, dim), d_i a_ij (n, dim), c, a number or (n,).  rho(x): None: 1.
     The features double until the estimate of the relative error in L2 (at the final time) is below the tolerance, or,
     small already, falls slowly, as in corners that no lift fits; a warning says where it was not reached.
     """
     domain, faces = problem.domain, faces_of(problem.boundary, problem.domain)
-    problem = BoxProblem(domain, faces, coefficients, problem.source, problem.initial, problem.final_time)
+    posed = BoxProblem(
+        domain, faces, coefficients, source_of(problem), problem.initial, problem.final_time, takes_time(problem.source)
+    )
+    problem = posed if rho is None else divided(posed, rho)
     blended, best, stalled = lifts.blending(faces, domain), None, 0
     solve, counts = (solve_stationary, FEATURES) if problem.initial is None else (solve_in_time, FEATURES_IN_TIME)
     for count in counts[problem.dim]:
@@ -122,15 +126,26 @@ def solve_equation(problem, coefficients, tolerance, rng):
             return best
         if stalled == 2:
             break
-    warn_of_equation(best.error, f"{best.series.shape[2]} random features", tolerance)
+    warn(
+        f"homogenized equation: the relative error of its solution is about {best.error:.2g} with "
+        f"{best.series.shape[2]} random features, expected at most {tolerance:g}; jumps, kinks, layers and corners in "
+        "source, coefficient or initial value are what features follow slowly: try recipe='fem' or a larger tolerance"
+    )
     return best
 
 
-def warn_of_equation(error, what, tolerance):
-    warn(
-        f"homogenized equation: the relative error of its solution is about {error:.2g} with {what}, expected at most "
-        f"{tolerance:g}; jumps, kinks, layers and corners in source, coefficient or initial value are followed slowly"
-    )
+def divided(problem, rho):
+    """rho u_t = ... divided by rho: what the equation, the source and the fluxes become."""
+
+    def coefficients(x):
+        (a, b, c), r = problem.coefficients(x), checked_values("rho", rho, x)
+        return a / r[:, None, None], b / r[:, None], c / r
+
+    def over(function, x):
+        return function(x) / rho(x[:, : problem.dim])
+
+    faces = [face._replace(data=partial(over, face.data)) if face.flux else face for face in problem.faces]
+    return problem._replace(coefficients=coefficients, source=partial(over, problem.source), faces=tuple(faces))
 
 
 def box_features(domain, count, rng):
@@ -279,11 +294,15 @@ def source_left(problem, lift, x, t=None):
     """The lift, and the source that it leaves for bubble * features, at points x and one time t:
     f - (d_t - d_i(a_ij d_j) + c) lift."""
     a, b, c = problem.coefficients(x)
+    x, b = at_time(x, t), at_time(b, None if t is None else -1.0)
     f = checked_values("source", problem.source, x)
-    if t is not None:
-        x, b = np.insert(x, problem.dim, t, axis=1), np.insert(b, problem.dim, -1.0, axis=1)
     jet = lift(operator_jet(x, a, b))
     return jet[0], f + jet[-1] - c * jet[0]
+
+
+def at_time(x, t):
+    """Points, or directions, with one time as their last coordinate, where there is time."""
+    return x if t is None else np.insert(x, x.shape[1], t, axis=1)
 
 
 def flux_left(problem, lift, face, t, x):
@@ -334,8 +353,8 @@ def eigenvalues(problem, y):
     return tensor_grid(lines).sum(axis=1) + np.min(c)
 
 
-def missed_source(problem):
-    """The modes of what the midpoints do not see of source and fluxes, jumps, bumps, fast waves.
+def missed_source(problem, t=None):
+    """The modes of what the midpoints do not see of source and fluxes, at a time t: jumps, bumps, fast waves.
 
     Four times as many points an axis see it: there a spline through the values at the midpoints misses it.
     """
@@ -351,7 +370,7 @@ def missed_source(problem):
                 spline = make_interp_spline(z, spline, 5, axis=axis)(fine[axis])
         return checked_values(name, function, x) - spline.ravel()
 
-    out = missed("source", problem.source, None, tensor_grid(fine))
+    out = missed("source", lambda x: problem.source(at_time(x, t)), None, tensor_grid(fine))
     for face in flux_faces(problem):
         add_in_cells(problem, face, partial(missed, "boundary", face.data, face), out)
     return modes(problem, out) / 2**problem.dim
@@ -369,22 +388,24 @@ STAGES, RATIO = 5, 0.5
 
 def solve_in_time(problem, blended, features):
     """Slab after slab; the estimate of each mode of the error goes along."""
-    y = box_midpoints(problem.domain, CHECKS[problem.dim])
+    y, count = box_midpoints(problem.domain, CHECKS[problem.dim]), features.W.shape[1]
     rates = eigenvalues(problem, y)
-    times, frozen = slab_times(problem.final_time, rates[0], round(2 * np.log2(features.W.shape[1])))
+    times, frozen = slab_times(problem.final_time, rates[0], round(2 * np.log2(count)), problem.moving)
     (V, A), (V_y, A_y) = fit_matrices(problem, features), check_matrices(problem, features, y)
-    start, error = start_of(problem, blended, features, y)
-    lift = partial(summed, (blended, end_lift(problem, blended, features, start, frozen)))
+    lift, start, miss = at_first(problem, features, frozen)
+    u_y = source_left(problem, lift, y, 0.0)[0] + columns(problem, features, y)[0] @ start
+    error = modes(problem, checked_values("initial", problem.initial, y) - u_y)
     s, D, to_series = radau(STAGES)
     nodes, gauss = legendre.leggauss(STAGES + 3)
     series, length = [], 0.0
     for t, h in zip(times, np.diff(times), strict=False):
         if not np.isclose(h, length, rtol=1e-9, atol=0):
-            solve, length = slab_solver(V / h, A, D), h
-        if t <= frozen:
+            row = np.where(V.any(axis=1), 1.0, np.sqrt(max(frozen / h, 1.0)))[:, None]  # what flows acts for h, too
+            solve, length = slab_solver(row * V / h, row * A, D), h
+        if t <= frozen or problem.moving:
             f = np.stack([fit_source(problem, features, lift, t + h * each) for each in s])
             g = np.stack([check_source(problem, lift, y, t + h * (z + 1) / 2)[1] for z in nodes])
-        c = to_series @ np.vstack([start, start + solve(f - A @ start)])
+        c = to_series @ np.vstack([start, start + solve(row[:, 0] * (f - A @ start))])
         velocity = legendre.legvander(nodes, STAGES - 1) @ legendre.legder(c) * 2 / h
         r = g - velocity @ V_y.T - legendre.legvander(nodes, STAGES) @ c @ A_y.T
         error = grown(error, np.stack([modes(problem, each) for each in r]), rates * h, h, nodes, gauss)
@@ -394,27 +415,34 @@ def solve_in_time(problem, blended, features):
     if times[-1] < problem.final_time:
         times = np.append(times, problem.final_time)
         series.append(to_series @ np.tile(start, (STAGES + 1, 1)))
-    errors = error, missed_source(problem) / rates, blended.miss * np.sqrt(len(y))
+    missed = [missed_source(problem, t) / rates for t in np.linspace(0, times[-1], 5 if problem.moving else 1)]
+    errors = error, np.abs(missed).max(axis=0), miss * np.sqrt(len(y))
     estimate = relative(np.linalg.norm(np.hstack(errors)), size)
     return Trial(features, np.array(series), problem.faces, times, lift, estimate)
 
 
-def start_of(problem, blended, features, y):
-    """The c of the initial value, which need not be smooth, and the modes of what it misses."""
-    x = fit_points(problem, features)[0]
-    wanted = [checked_values("initial", problem.initial, p) - blended(p[None])[0] for p in (x, y)]
-    start = least_squares(columns(problem, features, x)[0], wanted[0][:, None])[:, 0]
-    return start, modes(problem, wanted[1] - columns(problem, features, y)[0] @ start)
+def at_first(problem, features, frozen):
+    """The lift of a solution in time, the c of its initial value, which need not be smooth, and what splines of both
+    miss.  The lift has the initial value on the value faces, and takes it to g at once."""
+    initial, x = partial(checked_values, "initial", problem.initial), fit_points(problem, features)[0]
+    known = lifts.blending(tuple(face._replace(data=initial) for face in problem.faces), problem.domain)
+    start = least_squares(columns(problem, features, x)[0], (initial(x) - known(x[None])[0])[:, None])[:, 0]
+    sudden = lifts.sudden_change(problem, frozen)
+    parts = (known, sudden) if sudden else (known,)
+    if problem.dim == 1:
+        ends = [end_of(problem, features, known, start, face) for face in problem.faces]
+        parts += (partial(lifts.ends_jet, problem.domain, ends, frozen),)
+    return partial(summed, parts), start, max(part.miss for part in parts[: 1 + bool(sudden)])
 
 
-def end_lift(problem, blended, features, start, frozen):
-    """What the solution does near t = 0 at the ends of an interval: see lifts.Ends."""
-    if problem.dim > 1:
-        return lifts.no_lift
-    ends = np.transpose(problem.domain)
-    strength = source_left(problem, blended, ends)[1] - columns(problem, features, ends)[1] @ start
-    strength = np.where([face.flux for face in problem.faces], 0.0, strength)
-    return partial(lifts.ends_jet, problem.domain, strength, problem.coefficients(ends)[0][:, 0, 0], frozen)
+def end_of(problem, features, known, start, face):
+    """What the initial value lacks at an end of an interval, of the equation or of the flux: a lifts.End."""
+    x = np.array([[face.at]])
+    if face.flux:
+        lack = flux_left(problem, known, face, None, x) - flux_columns(problem, features, face, x) @ start
+    else:
+        lack = source_left(problem, known, x, 0.0)[1] - columns(problem, features, x)[1] @ start
+    return lifts.End(face.at, face.flux, lack[0], problem.coefficients(x)[0][0, 0, 0])
 
 
 def radau(m):
@@ -438,15 +466,16 @@ def slab_solver(V, A, D):
     return solve
 
 
-def slab_times(final, rate, graded):
+def slab_times(final, rate, graded, moving):
     """The ends of the slabs, and the time at which the lift of the corners stands still.
 
     From the final time, or from the relaxation time of the slowest mode, halved towards 0, since the solution is rough
-    there; after that slabs of equal length, for 40 relaxation times, when what moves is lost in rounding.
+    there; after that slabs of equal length, for 40 relaxation times, when what moves is lost in rounding, unless the
+    source is moving.
     """
     relaxation = min(final, 1 / abs(rate))
     times = np.append(0, relaxation * RATIO ** np.arange(graded, -1, -1.0))
-    last = final if rate < 0 else min(final, 40 / rate)
+    last = final if rate < 0 or moving else min(final, 40 / rate)
     count = int(np.ceil((last - relaxation) / relaxation))
     equal = relaxation + (last - relaxation) * np.arange(1, count + 1) / max(count, 1)
     return np.append(times, equal), relaxation

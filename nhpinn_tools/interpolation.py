@@ -8,8 +8,18 @@ from numpy.polynomial import chebyshev
 from scipy import fft
 
 from fem import tensor_grid
-from nhpinn_functions import Interpolation, depends_on_x, tensor_of, warn
-from nhpinn_tools.bounds import inverse
+from nhpinn_functions import (
+    Interpolation,
+    at_node,
+    centre,
+    checked_values,
+    depends_on_x,
+    field_at,
+    midpoints,
+    tensor_of,
+    warn,
+)
+from nhpinn_tools.bounds import Unresolved, inverse, means_and_midpoints
 
 # --- coefficients that vary slowly: interpolation in x ----------------------------------------------
 
@@ -71,6 +81,23 @@ def chebyshev_points(problem, tolerance):
             f"cell problems, expected {tolerance:g}; it is steep in x"
         )
     return Chebyshev(tuple(problem.domain), tuple(counts))
+
+
+def cell_mean(problem, rho, tolerance):
+    """The mean of rho(x, y) over the cell as a function of x (n, dim) -> (n,).  Raises ValueError for what is not
+    smooth."""
+    field = field_at(rho, np.array(problem.period), centre(problem.domain))
+    try:
+        y = midpoints(problem.dim, problem.period, means_and_midpoints(field, problem.dim)[1])
+    except Unresolved as error:
+        raise ValueError("rho: jumps in y, or varies too fast for any quadrature, expected a smooth one") from error
+    nodes = chebyshev_points(problem._replace(coefficient=rho, slow=None), tolerance)
+    samples = np.array([checked_values("rho", at_node(rho, x), y).mean() for x in nodes.points])
+    return partial(interpolated_mean, nodes.weights, samples)
+
+
+def interpolated_mean(weights, samples, x):
+    return weights(x)[0] @ samples
 
 
 def decay(problem, axis):

@@ -7,6 +7,7 @@
 A lift is a function of jets: that of the coordinates (channels, n, d) -> its own (channels, n), see nhpinn_networks.py.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -28,10 +29,11 @@ class Blending(NamedTuple):
     """The lift that is g on the value faces of a box."""
 
     domain: tuple
-    faces: tuple  # low and high of axis after axis: Face, with data that are less by `middle`
-    splines: tuple  # of each value face, None of the others: lifts that do not change across the face
+    faces: tuple  # of Face: low and high of axis after axis
+    splines: tuple  # of g - middle on each value face, None of the others: lifts that do not change across the face
     middle: float  # between the least and the largest value: constants are met to the last digit
     miss: float  # the largest error of the splines at random points of the faces
+    share: Callable  # see `linear`: 1 on its face, 0 on the opposite one if that is a value face
 
     def __call__(self, jet):
         out = self._along(len(self.domain), jet)
@@ -39,22 +41,20 @@ class Blending(NamedTuple):
         return out
 
     def _along(self, axes, jet):
-        """The blending along the first axes: what it misses on the faces of the last of them is added, linearly from
-        face to face, or constant where one of the two is a value face."""
+        """The blending along the first axes: what it misses on the faces of the last of them is added, by its share."""
         if axes == 0:
             return 0 * jet[..., 0]
         axis, before = axes - 1, self._along(axes - 1, jet)
         pair, out = pair_of(self.faces, axis), before
-        (low, high), both = self.domain[axis], not (pair[0].flux or pair[1].flux)
+        length = np.ptp(self.domain[axis])
         for face, spline in zip(pair, pair_of(self.splines, axis), strict=True):
             if not face.flux:
                 edge = jet.copy()
                 edge[..., axis] = 0
                 edge[0, :, axis] = face.at
-                share = (jet[..., axis] - edge[..., axis]) / (low - high if face.side == 0 else high - low)
-                share[0] += 1
-                miss = spline(edge) - self._along(axis, edge)
-                out = out + (product_jet(share, miss) if both else miss)
+                distance = (jet[..., axis] - edge[..., axis]) * (1 - 2 * face.side) / length
+                share = self.share(face, pair[1 - face.side], distance, jet)
+                out = out + product_jet(share, spline(edge) - self._along(axis, edge))
         return out
 
 
@@ -62,13 +62,23 @@ def pair_of(faces, axis):
     return faces[2 * axis : 2 * axis + 2]
 
 
-def blending(faces, domain):
+def linear(face, opposite, distance, jet):
+    """From face to face; constant where the other one is a flux face."""
+    share = 0 * distance if opposite.flux else -distance
+    share[0] += 1
+    return share
+
+
+def blending(faces, domain, share=linear):
     ends = [np.linspace(low, high, 17) for low, high in domain]
-    values = np.concatenate([face.data(on_face(face, ends)) for face in faces if not face.flux])
-    middle, rng = (values.min() + values.max()) / 2, np.random.default_rng(0)
+    values = np.concatenate(
+        [checked_values("boundary", face.data, on_face(face, ends)) for face in faces if not face.flux]
+    )
+    middle = (values.min() + values.max()) / 2 if share is linear else 0.0
+    rng = np.random.default_rng(0)
     found = [(None, 0.0) if face.flux else spline_of(face, domain, middle, rng) for face in faces]
     splines, misses = zip(*found, strict=True)
-    return Blending(domain, faces, splines, middle, max(misses))
+    return Blending(domain, faces, splines, middle, max(misses), share)
 
 
 def spline_of(face, domain, middle, rng):
@@ -216,6 +226,52 @@ def flux_corner_jet(x, y):
 
 
 # --- in time ------------------------------------------------------------------------------------------
+#
+# In each lift time stands still from `frozen` on, when it is smooth; x is a distance from a face over the length of the
+# box, and a that of the equation over the length squared.
+
+
+def sudden_change(problem, frozen):
+    """The blending that takes the initial value on the value faces to g, at once; None where they agree."""
+    changes, domain = (
+        [face._replace(data=partial(change, face, problem.initial)) for face in problem.faces],
+        problem.domain,
+    )
+    x = np.random.default_rng(0).uniform(*np.transpose(domain), (500, len(domain)))
+    jump, size, rates = 0.0, np.abs(problem.initial(x)).max(), {}
+    for face in changes:
+        x[:, face.axis] = face.at
+        if not face.flux:
+            jump = max(jump, np.abs(face.data(x)).max())
+        a = problem.coefficients(x.mean(axis=0)[None])[0][0, face.axis, face.axis]
+        rates[face.axis, face.side] = a / np.ptp(domain[face.axis]) ** 2
+    return blending(tuple(changes), domain, partial(sudden, rates, frozen)) if jump > 1e-10 * size else None
+
+
+def change(face, initial, x):
+    return face.data(x) - checked_values("initial", initial, x)
+
+
+def sudden(rates, frozen, face, opposite, distance, jet):
+    """erfc(e), e = x / sqrt(4 a t): 1 on the face, 0 at first; it solves u_t = a u_xx, and is cut off."""
+    return product_jet(cutoff(distance), erfc_jet(distance, time_jet(jet, frozen), rates[face.axis, face.side]))
+
+
+def erfc_jet(x, t, a):
+    """The jet of erfc(e), e = x / sqrt(4 a t), from those of x and t."""
+    root = np.sqrt(4 * a * t[0])
+    e = x[0] / root
+    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    cross = bell * (1 / 2 - e**2) / (t[0] * root)
+    second = [[2 * e * bell / root**2, cross], [cross, bell * e * (2 * e**2 - 3) / (4 * t[0] ** 2)]]
+    return composed([x, t], erfc(e), [-bell / root, bell * e / (2 * t[0])], second)
+
+
+def time_jet(jet, frozen):
+    """The jet of the time, the last coordinate, that stands still from `frozen` on."""
+    t = jet[..., -1] * (jet[0, :, -1] <= frozen)
+    t[0] = np.clip(jet[0, :, -1], 1e-30 * frozen, frozen)
+    return t
 
 
 def layer_jet(x, t, a):
@@ -234,17 +290,36 @@ def layer_jet(x, t, a):
     )
 
 
-def ends_jet(domain, strength, a, frozen, jet):
-    """What the solution does at the ends of an interval near t = 0 where the initial value breaks the equation.
+def flux_layer_jet(x, t, a):
+    """The jet of sqrt(4 a t) ierfc(e), e = x / sqrt(4 a t): u_t = a u_xx, d_x u = -1 for x = 0, u = 0 for t = 0."""
+    root = np.sqrt(4 * a * t[0])
+    e = x[0] / root
+    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    second = [
+        [bell / root, -bell * e / (2 * t[0])],
+        [-bell * e / (2 * t[0]), a * bell * (2 * e**2 - 1) / (2 * root * t[0])],
+    ]
+    return composed([x, t], root * (bell / 2 - e * erfc(e)), [-erfc(e), a * bell / root], second)
 
-    At an end u_t = 0, yet the equation asks for u_t = s = f + d(a du) - c u there at t = 0: s times `layer_jet`.  At
-    t = frozen it is smooth, and stands still.  strength: s at both ends (2,), a there (2,).
-    """
-    total, t = no_lift(jet), jet[..., 1] * (jet[0, :, 1] <= frozen)
-    t[0] = np.clip(jet[0, :, 1], 1e-30 * frozen, frozen)
-    for end, s, scaled in zip(domain[0], strength, a / np.ptp(domain) ** 2, strict=True):
-        x = next(distances(domain, [end], jet))
-        total = total + s * product_jet(cutoff(x), layer_jet(x, t, scaled))
+
+class End(NamedTuple):
+    """What happens near t = 0 at an end of an interval where the initial value breaks the equation, or the flux."""
+
+    at: float
+    flux: bool
+    strength: (
+        float  # s, which the equation asks u_t to be there, where u_t = 0: s times `layer_jet`; or what n . a grad
+    )
+    a: float  # of the initial value lacks of h: times `flux_layer_jet` / a
+
+
+def ends_jet(domain, ends, frozen, jet):
+    """The sum of what ends add."""
+    total, length, t = no_lift(jet), np.ptp(domain), time_jet(jet, frozen)
+    for at, flux, strength, a in ends:
+        x = next(distances(domain, [at], jet))
+        local = flux_layer_jet(x, t, a / length**2) * length / a if flux else layer_jet(x, t, a / length**2)
+        total = total + strength * product_jet(cutoff(x), local)
     return total
 
 

@@ -16,7 +16,6 @@ from nhpinn_functions import (
     centre,
     checked_values,
     field_at,
-    one_thread,
     shown,
     usual_arithmetic,
     warn,
@@ -32,32 +31,35 @@ from nhpinn_tools.checks import (
     says_what_it_takes,
 )
 from nhpinn_tools.homogenization import lines_of
-from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
-from nhpinn_tools.unsteady import warn_of_time
+from nhpinn_tools.interpolation import cell_mean
+from nhpinn_tools.recipes import adam_recipe, check_isotropic, fem_recipe, progress, sharp_recipe, three_steps
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
 
 
 # A problem as `solve` makes one of its arguments, see the head of this file.
 Equation = namedtuple(
-    "Equation", "coefficient source domain eps period reaction initial final_time dim slow boundary", defaults=[0.0]
+    "Equation", "coefficient source domain eps period reaction initial final_time dim slow boundary rho"
 )
 
 
 @says_what_it_takes
 @usual_arithmetic
-@one_thread
 def solve(
-    coefficient: Callable, source: Callable, box, eps: float, *, period=1.0, reaction=None, initial=None,
-    final_time=1.0, recipe=None, tolerance=1e-4, seed=0, executor=None,
+    coefficient: Callable, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, reaction=None, initial=None,
+    final_time=1.0, rho=None, recipe="sharp", tolerance=1e-4, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
-    """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box, u = 0 on its boundary: a Solution.
+    """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
     ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
+    boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
+    value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
+    With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
+    t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
-    recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
-    (the paper's).  tolerance: of the steps; what eps leaves is larger in general.
+    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps; what eps leaves is
+    larger in general.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
@@ -74,36 +76,35 @@ def solve(
         u([0.5, 0.5]), u.error
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
-    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, slow=None)
+    problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
     slow = check_solve(problem, recipe, tolerance, seed)
     check_executor(executor, coefficient)
+    if recipe == "fem":
+        check_isotropic(problem)
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
     problem = problem._replace(domain=domain, eps=float(eps), period=period, slow=slow)
-    recipe = recipe or "fourier"
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
+    mean_rho = None if rho is None else cell_mean(problem, rho, tolerance)
     if recipe == "adam":
         steps = adam_recipe(problem)
-    elif recipe == "sharp":
-        steps = sharp_recipe(tolerance, executor)
     else:
-        steps = fourier_recipe(tolerance, executor, (means, midpoints_an_axis))
+        steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor, mean_rho)
     correctors, coefficients, u0 = three_steps(problem, steps, seed, count)
     certificate = tensor_bounds = None
     if reaction is None:
         progress("certificate")
         tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
-        if initial is None:
+        if (
+            initial is None and isinstance(boundary, int | float) and boundary == 0
+        ):  # of other values, and of fluxes, there is none
             certificate = certificates.certificate(problem, correctors, coefficients, u0.value)
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
-    solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
-    if initial is not None:
-        warn_of_time(problem, correctors, coefficients, solution)
-    return solution
+    return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
 
 
 def warn_of_large(problem, correctors, certificate):
@@ -168,7 +169,8 @@ class Solution:
 
     @property
     def error(self):
-        """Guaranteed bound of the relative error in the energy norm; None where there is time or a reaction."""
+        """Guaranteed bound of the relative error in the energy norm; None where there is time or a reaction, or what
+        is known on the boundary is not 0."""
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
@@ -252,7 +254,7 @@ class Solution:
         if p.reaction is not None:
             text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
         if c is None:
-            why = "time" if p.initial is not None else "a reaction"
+            why = "time" if p.initial is not None else "a reaction" if p.reaction is not None else "a boundary"
             return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
         text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
         return text + f"\nrelative error  at most {c.error:.3g} in the energy norm"
@@ -293,7 +295,9 @@ def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[fl
     if not isinstance(solution, Solution):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
     if solution.certificate is None:
-        raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
+        raise ValueError(
+            "solution: found one with time, a reaction or values on faces, expected one that has a certificate"
+        )
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
