@@ -168,6 +168,22 @@ def usual_arithmetic(function):
     return protected
 
 
+def one_thread(function):
+    """The function, with matrix products by one thread where threadpoolctl is installed: the products are small, and on
+    a busy machine threads that wait for one another take several times as long."""
+
+    @wraps(function)
+    def limited(*arguments, **options):
+        try:
+            from threadpoolctl import threadpool_limits
+        except ImportError:
+            return function(*arguments, **options)
+        with threadpool_limits(1):
+            return function(*arguments, **options)
+
+    return limited
+
+
 def called(name, function, points):
     """function(points), a user's function: a real array, or a ValueError that names it."""
     try:
@@ -425,6 +441,13 @@ def data_of(entry):
 
 def constant_at(value, x):
     return np.full(len(x), value)
+
+
+def zero_on_faces(problem):
+    """Whether u = 0 is what a problem says on all faces, at the points of a grid."""
+    axes = [np.linspace(low, high, 17) for low, high in problem.domain]
+    faces = faces_of(problem.boundary, problem.domain)
+    return not any(face.flux or np.any(face.data(on_face(face, axes))) for face in faces)
 
 
 def check_faces(faces, domain):

@@ -27,7 +27,7 @@ import nhpinn
 from lab.minimisers import coarse_mesh_failure
 from lab.training import final_averages, no_checkpoints, recorder
 from nhpinn import Correctors
-from nhpinn_functions import at_node, centre, grid, midpoints, one_node, spline_weights
+from nhpinn_functions import at_node, centre, grid, midpoints, one_node, spline_weights, tensor_of
 from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
 from nhpinn_tools.interpolation import chebyshev_points
@@ -121,7 +121,7 @@ def fem_coefficients(problem, cell_elements):
         fem_cells.homogenized_tensor(at_node(problem.coefficient, x), dim, cell_elements, **options) for x in points
     ]
     if problem.reaction is not None:
-        D = recipes.constant_tensor(problem.coefficient, points[0])[0, 0]
+        D = constant_tensor(problem)[0, 0]
         r = fem_cells.reaction_corrector(problem.reaction, D, fem_cells.cell_mesh(dim, cell_elements, period, ORDER))[1]
     return nhpinn.Coefficients(np.stack(samples), weights, r)
 
@@ -129,7 +129,7 @@ def fem_coefficients(problem, cell_elements):
 def homogenized_solution(problem, tensor, r, refinement=1.0):
     """v or w: the homogenized equation with the coefficients a*(x), r*."""
     elements, steps = an_axis(problem, round(HOMOGENIZED_ELEMENTS[problem.dim] * refinement)), round(STEPS * refinement)
-    return solve_fem(problem, tensor, recipes.constant(r), elements, steps)
+    return solve_fem(problem, tensor, constant(r), elements, steps)
 
 
 def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):
@@ -138,7 +138,21 @@ def cell_fields(problem, x, elements=CELL_ELEMENTS, order=2 * ORDER):
     Of twice the order of the other elements: the recipe `sharp` comes within 1e-8 of a corrector.
     """
     mesh = fem_cells.cell_mesh(problem.dim, elements, problem.period, order)
-    return recipes.element_correctors(problem.coefficient, problem.reaction, mesh, x)
+    if problem.reaction is None:
+        return fem_cells.correctors(at_node(problem.coefficient, x), mesh)[0]
+    N, _ = fem_cells.reaction_corrector(problem.reaction, constant_tensor(problem)[0, 0], mesh)
+    return N._replace(nodal=N.nodal[:, None])
+
+
+def constant_tensor(problem):
+    """The coefficient beside a reaction, which is the same everywhere: (dim, dim)"""
+    x = centre(problem.domain)
+    return tensor_of(at_node(problem.coefficient, x), x[None])[0]
+
+
+def constant(r):
+    """A constant as a function of points; None for 0."""
+    return (lambda x: np.full(len(x), r)) if r else None
 
 
 def fem_correctors(problem, nodes):

@@ -15,9 +15,10 @@ import numpy as np
 
 import nhpinn
 import nhpinn_functions
+from lab.experiments import constant_tensor
 from lab.settings import split
 from lab.training import Options, check_options
-from nhpinn_tools import checks, recipes, solutions
+from nhpinn_tools import checks, solutions
 from problems import EXPERIMENTS, Experiment, Problem, experiment
 
 LONGEST = 60  # name of a problem: those of its files are longer by that of a method, of a training and a hash
@@ -79,6 +80,17 @@ def of_one_name(value, before):
     return problem, made or made_before
 
 
+def check_isotropic(problem):
+    """Raises ValueError for a tensor beside a reaction: the references, elements, have N of a number D alone."""
+    if problem.reaction is not None:
+        a = constant_tensor(problem)
+        if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
+            raise ValueError(
+                f"coefficient: found the tensor {nhpinn_functions.shown(a.tolist())} beside a reaction, expected a "
+                "number, since the references of the laboratory take no other; nhpinn.solve takes tensors"
+            )
+
+
 def checked(value):
     """An Experiment, of a Problem with our defaults.  Raises ValueError or TypeError that begins with the field."""
     problem = value if isinstance(value, Problem) else value.problem
@@ -87,7 +99,7 @@ def checked(value):
         raise ValueError(f"name: found {name!r}, expected at most {LONGEST} letters, digits and _ in quotes")
     slow = nhpinn_functions.check_problem(problem)
     checks.check_cells_fit(problem)
-    recipes.check_isotropic(problem)
+    check_isotropic(problem)
     solutions.smooth_field(problem)
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}

@@ -64,11 +64,23 @@ def check_arguments(name, function, arguments, instead=""):
         raise TypeError(f"{name}: found a function of {signature}, expected one of ({arguments}){instead}") from None
 
 
+RECIPES = ("fourier", "sharp", "adam", "fem")
+
+
+def check_not_elements(recipe):
+    """Raises ValueError where finite elements are asked for of a function."""
+    if recipe == "fem":
+        raise ValueError(
+            "recipe: found 'fem', expected it for images alone; a smooth function takes None, 'fourier', 'sharp' or "
+            "'adam', one that jumps is an image of its values or a TwoPhase"
+        )
+
+
 def check_homogenize(dim, period, recipe, tolerance, seed):
     check_integer("dim", dim, 1, 3)
     check_period(period, dim)
-    if not isinstance(recipe, str) or recipe not in ("sharp", "adam", "fem"):
-        raise ValueError(f"recipe: found {shown(recipe)}, expected one of ('sharp', 'adam', 'fem')")
+    if recipe is not None and recipe not in RECIPES:
+        raise ValueError(f"recipe: found {shown(recipe)}, expected None or one of {RECIPES}")
     if tolerance is not None:
         check_positive("tolerance", tolerance)
     check_integer("seed", seed, 0, np.inf)
@@ -120,6 +132,7 @@ def check_solve(problem, recipe, tolerance, seed):
         raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
     check_box("box", box, dim)
     check_homogenize(dim, period, recipe, tolerance, seed)
+    check_not_elements(recipe)
     check_positive("tolerance", tolerance)
     if not callable(problem.coefficient):
         raise TypeError(

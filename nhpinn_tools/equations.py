@@ -126,12 +126,15 @@ def solve_equation(problem, coefficients, tolerance, rng, rho=None):
             return best
         if stalled == 2:
             break
-    warn(
-        f"homogenized equation: the relative error of its solution is about {best.error:.2g} with "
-        f"{best.series.shape[2]} random features, expected at most {tolerance:g}; jumps, kinks, layers and corners in "
-        "source, coefficient or initial value are what features follow slowly: try recipe='fem' or a larger tolerance"
-    )
+    warn_of_equation(best.error, f"{best.series.shape[2]} random features", tolerance)
     return best
+
+
+def warn_of_equation(error, what, tolerance):
+    warn(
+        f"homogenized equation: the relative error of its solution is about {error:.2g} with {what}, expected at most "
+        f"{tolerance:g}; jumps, kinks, layers and corners in source, coefficient or initial value are followed slowly"
+    )
 
 
 def divided(problem, rho):

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,18 +17,20 @@ from nhpinn_functions import (
     check_periodic,
     midpoints,
     on_unit_cell,
+    one_thread,
     shown,
     tensor_of,
     usual_arithmetic,
     warn,
 )
-from nhpinn_tools import bounds, features, images, phases, pores
+from nhpinn_tools import bounds, features, fourier, images, phases, pores
 from nhpinn_tools.checks import (
     as_points,
     call_of,
     check_arguments,
     check_executor,
     check_homogenize,
+    check_not_elements,
     checked_points,
     says_what_it_takes,
     takes_x_alone,
@@ -36,11 +38,13 @@ from nhpinn_tools.checks import (
 from nhpinn_tools.images import image_of
 from nhpinn_tools.phases import TwoPhase, coefficient_of
 from nhpinn_tools.recipes import cell_training, counted, element_cells, progress, train_aloud
+from nhpinn_tools.spectrum import series_of, values_of
 
 # --- for a coefficient of one's own: homogenize -----------------------------------------------------
 
 
-class Homogenized(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Homogenized:
     """A homogenized tensor between its bounds, and its correctors; in units of the coefficient and of y."""
 
     tensor: np.ndarray  # (dim, dim)
@@ -114,13 +118,14 @@ def lines_of(tensor, prefix):
     return np.array2string(rounded, precision=digits if fixed else 9, suppress_small=fixed, prefix=prefix)
 
 
-TOLERANCES = {"sharp": 1e-6, "adam": 1e-2, "fem": 1e-6, "image": 1e-2, "pores": 1e-2, "two phases": 1e-4}
+TOLERANCES = {"fourier": 1e-6, "sharp": 1e-6, "adam": 1e-2, "image": 1e-2, "pores": 1e-2, "two phases": 1e-4}
 
 
 @says_what_it_takes
 @usual_arithmetic
+@one_thread
 def homogenize(
-    coefficient, dim: int, *, period=1.0, recipe="sharp", tolerance=None, seed=0, values=None, sample=False, **settings
+    coefficient, dim: int, *, period=1.0, recipe=None, tolerance=None, seed=0, values=None, sample=False, **settings
 ) -> Homogenized:
     """The homogenized tensor of a periodic coefficient, with bounds on both sides.
 
@@ -132,8 +137,9 @@ def homogenize(
     arithmetic mean of its bounds, and 0 in both in the directions in which nothing percolates.
     sample: an image is no periodic cell, but a sample with fixed values on two opposite faces and sealed sides, for
     each axis in turn; its tensor is diagonal, and that of the periodic image in which its mirror images follow it.
-    recipe: "sharp" (random features), "adam" (the paper's, for functions; settings are fields of Training), "fem"
-    (finite elements; of a TwoPhase those of an image of it); images have finite elements in any case.
+    recipe: None, the quickest that has bounds; or by name: of a function "fourier" (trigonometric polynomials), "sharp"
+    (random features) or "adam" (the paper's; settings are fields of Training); of a TwoPhase "sharp" or "fem" (finite
+    elements on an image of it); images have finite elements in any case.
     tolerance: of the gap of the bounds and what their quadrature adds; None: 1e-6 for functions, 1e-4 for a TwoPhase,
     1e-2 for images and for adam; images of functions and of a TwoPhase have 1e-2 at best.
 
@@ -153,7 +159,7 @@ def homogenize(
         raise TypeError(f"homogenize: found {', '.join(sorted(unknown))}, expected {call_of(homogenize)}{fields}")
     tolerance = tolerance or TOLERANCES[kind]
     found = solve(coefficient, period, tolerance, seed, **settings)
-    if found.recipe == "fem" and kind in ("sharp", "two phases"):
+    if found.recipe == "fem" and kind in ("fourier", "sharp", "two phases"):
         return found  # a warning has said so
     if not found.gap + found.quadrature <= tolerance:
         warn(
@@ -169,9 +175,9 @@ def homogenize(
 
 
 ADVICE = {
-    "sharp": "it is steep or oscillates within its cell: recipe='fem' may come closer",
-    "adam": "recipe='sharp' is faster and comes closer; more epochs and points help a little",
-    "fem": "a coefficient that jumps comes closer as an image or as a TwoPhase",
+    "fourier": "it is steep within its cell; what nearly jumps comes closer as a TwoPhase or as an image",
+    "sharp": "it is steep or oscillates within its cell: recipe='fourier' comes closer",
+    "adam": "recipe='fourier' is faster and comes closer; more epochs and points help a little",
     "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
     "pores": "fields are singular at edges of pores, and large images are solved with elements of low order",
     "two phases": "features cannot follow narrow gaps and corners, nor quadrature small inclusions: recipe='fem' has "
@@ -182,21 +188,25 @@ ADVICE = {
 def _way(coefficient, period, recipe, values, sample):
     """What a coefficient is, the function that solves it by this recipe, and the coefficient as that one takes it."""
     dim, two, function = len(period), isinstance(coefficient, TwoPhase), callable(coefficient)
-    if recipe == "adam" and not function:
-        raise ValueError("recipe: found 'adam', expected it for functions alone; a TwoPhase takes 'sharp' or 'fem'")
+    if recipe in ("fourier", "adam") and not function:
+        raise ValueError(
+            f"recipe: found {recipe!r}, expected it for functions alone; a TwoPhase takes 'sharp' or 'fem'"
+        )
     if values is not None and (two or function):
         raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
     if sample and (two or function):
         raise ValueError(f"sample: found {shown(sample)}, expected False but for an image")
     if two:
         cell = phases.unit_cell(coefficient, dim, period)
-        return "two phases", _by_interfaces if recipe == "sharp" else _by_image, cell
+        return "two phases", _by_image if recipe == "fem" else _by_interfaces, cell
     if not function:
         image = image_of(coefficient, dim, values)
         porous = sample or np.any(images.pores(image, dim))
         return ("pores", partial(_by_pores, sample), image) if porous else ("image", _by_pixels, image)
+    check_not_elements(recipe)
     check_periodic("coefficient", coefficient, dim, period)
-    return recipe, {"sharp": _by_features, "adam": _by_training, "fem": _by_elements}[recipe], coefficient
+    recipe = recipe or "fourier"
+    return recipe, {"fourier": _by_fourier, "sharp": _by_features, "adam": _by_training}[recipe], coefficient
 
 
 def _scaled_back(found, period, recipe):
@@ -211,16 +221,31 @@ def _scaled_cells(unit, period, y):
     return period[:, None] * value, period[:, None, None] * slope / period
 
 
+def _by_fourier(coefficient, period, tolerance, seed):
+    def solve(field, dim):
+        found = fourier.homogenize_cell(field, dim, tolerance)
+        return found.bounds._replace(cells=series_of(values_of(found.chi)[None], np.ones(dim)))
+
+    return _if_smooth(solve, coefficient, period, tolerance, "fourier")
+
+
 def _by_features(coefficient, period, tolerance, seed):
+    def solve(field, dim):
+        found = features.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
+        return found.bounds._replace(cells=features.all_cells(found, found.C[:, None], np.ones(dim)))
+
+    return _if_smooth(solve, coefficient, period, tolerance, "sharp")
+
+
+def _if_smooth(solve, coefficient, period, tolerance, recipe):
+    """What `solve` finds of a field on the unit cell; in one dimension a mean; of what jumps the bounds of an image."""
     dim, field = len(period), on_unit_cell(coefficient, period)
     if dim == 1:
-        return _scaled_back(bounds.harmonic_mean(field, tolerance), period, "sharp")
+        return _scaled_back(bounds.harmonic_mean(field, tolerance), period, recipe)
     try:
-        found = features.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
+        return _scaled_back(solve(field, dim), period, recipe)
     except bounds.Unresolved as error:
         return _by_sampling(field, period, tolerance, "it jumps; a TwoPhase has exact interfaces", error)
-    cells = features.all_cells(found, found.C[:, None], np.ones(dim))
-    return _scaled_back(found.bounds._replace(cells=cells), period, "sharp")
 
 
 PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
@@ -247,11 +272,13 @@ def _by_sampling(field, period, tolerance, why, unresolved=None):
         f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, "
         f"{found.gap:.2g} apart; its means are {moved:.2g} from those of the coefficient; {why}"
     )
-    return found._replace(quadrature=moved)
+    return replace(found, quadrature=moved)
 
 
 def _by_pixels(image, period, tolerance, seed):
-    return _of_elements(fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+    found = fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance)
+    cells = partial(element_cells, [found.field])
+    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
 
 
 def _by_pores(sample, image, period, tolerance, seed):
@@ -263,18 +290,6 @@ def _by_pores(sample, image, period, tolerance, seed):
 
 def _no_correctors(y):
     raise ValueError("corrector: found an image with pores, or a sample, expected one without for correctors")
-
-
-def _of_elements(found):
-    cells = partial(element_cells, [found.field])
-    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
-
-
-def _by_elements(coefficient, period, tolerance, seed):
-    dim = len(period)
-    elements = {1: (16, 64, 256), 2: (8, 16, 32), 3: (4, 8, 12)}[dim]
-    attempts = (fem_cells.bounds(coefficient, dim, n, period=tuple(period), order=6) for n in elements)
-    return bounds.closest(map(_of_elements, attempts), tolerance)
 
 
 def _by_interfaces(cell, period, tolerance, seed):

@@ -1,4 +1,4 @@
-"""How `solve` does the three steps: recipes of random features, of the paper's networks and of finite elements."""
+"""How `solve` does the three steps: recipes of Fourier series, of random features and of the paper's networks."""
 
 import sys
 from collections.abc import Callable
@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 import fem
-import fem_cells
 from nhpinn import (
-    Correctors,
     Training,
     adam,
     average_of_flux,
@@ -19,9 +17,9 @@ from nhpinn import (
     solve_cells,
     solve_equation,
 )
-from nhpinn_functions import at_node, centre, faces_of, keeping_warnings, on_face, shown, source_of, tensor_of, warn
+from nhpinn_functions import faces_of, keeping_warnings, on_face, source_of, warn
 from nhpinn_networks import Network
-from nhpinn_tools import bounds, equations, features, interpolation
+from nhpinn_tools import bounds, equations, features, fourier, polynomials
 
 # --- the three steps, and what long work says -------------------------------------------------------
 
@@ -70,9 +68,25 @@ def train_aloud(name, loss, params, training, rng):
     return params
 
 
+def fourier_recipe(tolerance=1e-6, executor=None, rho=None, sight=None):
+    """Cell problems by trigonometric polynomials, see fourier.py, the homogenized equation by polynomials, with time by
+    random features.  executor: as in `solve`; rho: its mean over the cell, a function of x; sight: see
+    `fourier.homogenize_cell`."""
+
+    def equation(problem, coefficients, rng):
+        if problem.initial is None:
+            return polynomials.solve_equation(problem, coefficients.at, tolerance)
+        return equations.solve_equation(problem, coefficients.at, tolerance, rng, rho)
+
+    return Recipe(
+        lambda problem, rng: fourier.solve_cells(problem, tolerance, partial(counted, executor), sight),
+        bounds.energy,
+        equation,
+    )
+
+
 def sharp_recipe(tolerance=1e-6, executor=None, rho=None):
-    """The same steps by random features and linear least squares, see features.py.  executor: as in `solve`; rho: the
-    mean over the cell, a function of x."""
+    """The same steps by random features and linear least squares, see features.py.  executor, rho: as above"""
     return Recipe(
         lambda problem, rng: features.solve_cells(problem, tolerance, rng, partial(counted, executor)),
         bounds.energy,
@@ -122,80 +136,7 @@ def zero_is_a_solution(problem):
     return not any(map(np.any, known))
 
 
-ELEMENTS = {1: (64, 6), 2: (16, 6), 3: (5, 4)}  # an axis, order: of a cell and of the box
-
-
-def fem_recipe(tolerance=1e-6, executor=None, rho=None):
-    """The same steps by finite elements, for comparison.  tolerance: of the interpolation in x.  rho: see above."""
-
-    def cells(problem, rng):
-        nodes, (elements, order) = interpolation.chebyshev_points(problem, tolerance), ELEMENTS[problem.dim]
-        mesh = fem_cells.cell_mesh(problem.dim, elements, problem.period, order)
-        task = partial(element_correctors, problem.coefficient, problem.reaction, mesh)
-        cells = partial(element_cells, list(counted(executor, task, nodes.points)))
-        return Correctors(cells, nodes.weights, nodes.points, problem.period)
-
-    return Recipe(cells, bounds.energy, partial(element_equation, rho))
-
-
-def check_isotropic(problem):
-    """Raises ValueError for a tensor beside a reaction: elements have N of a number D alone."""
-    if problem.reaction is not None:
-        a = constant_tensor(problem.coefficient, centre(problem.domain))
-        if np.abs(a - a[0, 0] * np.eye(problem.dim)).max() > 1e-10 * np.abs(a).max():
-            raise ValueError(
-                f"coefficient: found the tensor {shown(a.tolist())} beside a reaction, expected a number for "
-                "recipe='fem'; recipe='sharp' takes tensors"
-            )
-
-
-def element_correctors(coefficient, reaction, mesh, x):
-    """The correctors at one x (dim,), or N: a Field."""
-    if reaction is None:
-        return fem_cells.correctors(at_node(coefficient, x), mesh)[0]
-    N, _ = fem_cells.reaction_corrector(reaction, constant_tensor(coefficient, x)[0, 0], mesh)
-    return N._replace(nodal=N.nodal[:, None])
-
-
-def constant_tensor(coefficient, x):
-    """The coefficient beside a reaction, which is the same everywhere, at one x (dim,): (dim, dim)"""
-    return tensor_of(at_node(coefficient, x), x[None])[0]
-
-
 def element_cells(fields, y):
+    """The `cells` of Correctors by finite elements: fields, one Field for each slow x."""
     value, slope = zip(*(field.at(y, most=1) for field in fields), strict=True)
     return np.moveaxis(np.stack(value), 1, 2), np.moveaxis(np.stack(slope), 1, 2)
-
-
-def element_equation(rho, problem, coefficients, rng):
-    """Step 3; with time, by Crank and Nicolson, anew for every time asked for."""
-    mesh, faces = fem.Mesh(problem.domain, *ELEMENTS[problem.dim]), faces_of(problem.boundary, problem.domain)
-    if problem.initial is None:
-        u = fem.solve_elliptic(coefficients.tensor, problem.source, mesh, constant(coefficients.reaction), faces)
-        return ByElements(u.at)
-    return ByElements(partial(elements_in_time, problem, coefficients, rho, mesh, faces))
-
-
-class ByElements(NamedTuple):
-    at: Callable  # points -> value, gradient, second derivatives
-
-    def __call__(self, points):
-        return self.at(points)
-
-    def value(self, points):
-        return self.at(points)[0]
-
-
-def constant(r):
-    """A constant as a function of points; None for 0."""
-    return (lambda x: np.full(len(x), r)) if r else None
-
-
-def elements_in_time(problem, coefficients, rho, mesh, faces, points):
-    d, r = problem.dim, constant(coefficients.reaction)
-    out = np.zeros(len(points)), np.zeros(points.shape), np.zeros((*points.shape, d + 1))
-    for t in np.unique(points[:, -1]):
-        steps, which = max(1, round(400 * t / problem.final_time)), points[:, -1] == t
-        u = fem.solve_parabolic(coefficients.tensor, problem.source, problem.initial, t, steps, mesh, r, faces, rho)
-        out[0][which], out[1][which, :d], out[2][which, :d, :d] = u.at(points[which, :d])
-    return out

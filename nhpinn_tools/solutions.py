@@ -16,9 +16,11 @@ from nhpinn_functions import (
     centre,
     checked_values,
     field_at,
+    one_thread,
     shown,
     usual_arithmetic,
     warn,
+    zero_on_faces,
 )
 from nhpinn_tools import bounds, certificates
 from nhpinn_tools.checks import (
@@ -32,7 +34,8 @@ from nhpinn_tools.checks import (
 )
 from nhpinn_tools.homogenization import lines_of
 from nhpinn_tools.interpolation import cell_mean
-from nhpinn_tools.recipes import adam_recipe, check_isotropic, fem_recipe, progress, sharp_recipe, three_steps
+from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
+from nhpinn_tools.unsteady import warn_of_time
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
 
@@ -45,9 +48,10 @@ Equation = namedtuple(
 
 @says_what_it_takes
 @usual_arithmetic
+@one_thread
 def solve(
     coefficient: Callable, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, reaction=None, initial=None,
-    final_time=1.0, rho=None, recipe="sharp", tolerance=1e-4, seed=0, executor=None,
+    final_time=1.0, rho=None, recipe=None, tolerance=1e-4, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
@@ -58,8 +62,8 @@ def solve(
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
-    recipe: "sharp", "adam" (the paper's) or "fem" (both steps classical).  tolerance: of the steps; what eps leaves is
-    larger in general.
+    recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
+    (the paper's).  tolerance: of the steps; what eps leaves is larger in general.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
@@ -79,32 +83,34 @@ def solve(
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
     slow = check_solve(problem, recipe, tolerance, seed)
     check_executor(executor, coefficient)
-    if recipe == "fem":
-        check_isotropic(problem)
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
     problem = problem._replace(domain=domain, eps=float(eps), period=period, slow=slow)
+    recipe = recipe or "fourier"
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
     mean_rho = None if rho is None else cell_mean(problem, rho, tolerance)
     if recipe == "adam":
         steps = adam_recipe(problem)
+    elif recipe == "sharp":
+        steps = sharp_recipe(tolerance, executor, mean_rho)
     else:
-        steps = {"sharp": sharp_recipe, "fem": fem_recipe}[recipe](tolerance, executor, mean_rho)
+        steps = fourier_recipe(tolerance, executor, mean_rho, (means, midpoints_an_axis))
     correctors, coefficients, u0 = three_steps(problem, steps, seed, count)
     certificate = tensor_bounds = None
     if reaction is None:
         progress("certificate")
         tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
-        if (
-            initial is None and isinstance(boundary, int | float) and boundary == 0
-        ):  # of other values, and of fluxes, there is none
+        if initial is None and zero_on_faces(problem):  # of other values, and of fluxes, there is none
             certificate = certificates.certificate(problem, correctors, coefficients, u0.value)
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
-    return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
+    solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
+    if initial is not None:
+        warn_of_time(problem, correctors, coefficients, solution)
+    return solution
 
 
 def warn_of_large(problem, correctors, certificate):

@@ -115,17 +115,25 @@ class Series(NamedTuple):
         return value.reshape(*batch, -1), (slope / self.period).reshape(*batch, -1, d)
 
     def _at(self, table, y):
+        """Values (Q, n) and gradients (Q, n, d) at points y in units of the period; the sum over m_1 first, then those
+        from the last one on."""
         d, counts = y.shape[1], self.coefficients.shape[-y.shape[1] :]
         lines = [[line(m, y[:, i], order) for order in (0, 1)] for i, m in enumerate(counts)]
+        value, first = (np.tensordot(each, table, 1) for each in lines[0])
+        slopes = [first]  # along the axes 0, d - 1, ..., 1
+        for one, other in lines[:0:-1]:
+            value, *slopes = (
+                contracted(value, one),
+                *(contracted(slope, one) for slope in slopes),
+                contracted(value, other),
+            )
+        return value.T, np.stack([slopes[-axis % d] for axis in range(d)], axis=-1).swapaxes(0, 1)
 
-        def along(*orders):
-            part = first[orders[0]]
-            for (value, slope), order in zip(lines[1:], orders[1:], strict=True):
-                part = np.einsum("na,nqa...->nq...", slope if order else value, part)
-            return part.T
 
-        first = [np.tensordot(each, table, 1) for each in lines[0]]
-        return along(*[0] * d), np.stack([along(*unit) for unit in np.eye(d, dtype=int)], axis=-1)
+def contracted(array, weights):
+    """The sums over the last axis of (n, Q, ..., m) with weights (n, m)."""
+    flat = array.reshape(len(array), -1, array.shape[-1])
+    return np.matmul(flat, weights[:, :, None])[..., 0].reshape(array.shape[:-1])
 
 
 def series_of(values, period):

@@ -131,7 +131,7 @@ def test_what_grids_miss_scattered_points_see():
 @settings(max_examples=2, phases=NO_SHRINKING)
 def test_correctors_of_elliptic2d_for_every_seed_and_unit(seed, unit):
     field = lambda y: unit * PROBLEMS["elliptic2d"].coefficient(y, y)  # noqa: E731
-    found = nhpinn.homogenize(field, 2, seed=seed, tolerance=1e-13)
+    found = nhpinn.homogenize(field, 2, recipe="sharp", seed=seed, tolerance=1e-13)
     np.testing.assert_allclose(found.tensor / unit, 1.9353592348 * np.eye(2), rtol=0, atol=1e-10)
     chi = fem_cells.correctors(lambda y: PROBLEMS["elliptic2d"].coefficient(y, y), fem_cells.cell_mesh(2, 8, 1.0, 8))[0]
     y = grid([(0, 1)] * 2, 31)
@@ -160,7 +160,7 @@ def test_the_tolerance_is_met_or_a_warning_says_what_was_reached(seed, waves, co
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            found = nhpinn.homogenize(field, 2, tolerance=tolerance)
+            found = nhpinn.homogenize(field, 2, recipe="sharp", tolerance=tolerance)
     except ValueError as error:
         assert "varies faster" in str(error)
         return
@@ -193,7 +193,7 @@ def disc(fraction, inside=10.0):
     "coefficient, dim, options",
     [
         (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {}),
-        (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {"recipe": "fem"}),
+        (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {"recipe": "sharp"}),
         (lambda y: 2 + anp.sin(TAU * y[:, 0] / 2) * anp.cos(TAU * y[:, -1]), 2, {"recipe": "adam", "epochs": 2}),
         (lambda y: 2 + anp.sin(TAU * y[:, 0]), 1, {}),
         (np.arange(1.0, 9.0).reshape(2, 2, 2), 3, {}),
@@ -258,6 +258,11 @@ def test_printed_tensors_have_no_negative_zeros(unit):
 @pytest.mark.parametrize(
     "sentence, arguments",
     [
+        (
+            "recipe: found 'fem', expected it for images alone",
+            {"coefficient": lambda y: 1 + 0 * y[:, 0], "recipe": "fem"},
+        ),
+        ("recipe: found 'fourier', expected it for functions alone", {"coefficient": disc(0.5), "recipe": "fourier"}),
         ("recipe: found 'adam', expected it for functions alone", {"coefficient": disc(0.5), "recipe": "adam"}),
         ("recipe: found 'adam', expected it for functions", {"coefficient": np.ones((3, 3)), "recipe": "adam"}),
         ("values: found {0: 1}, expected None", {"coefficient": disc(0.5), "values": {0: 1}}),

@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[2]
 LABORATORY = [  # each may import those before it, and all of the method
     ["training", "minimisers", "files"],
     ["settings"],
-    ["experiments", "own", "progress"],
-    ["studies"],
+    ["experiments", "progress"],
+    ["studies", "own"],
     ["tasks", "panels"],
     ["tables", "runner", "figures", "overview"],
     ["claims"],

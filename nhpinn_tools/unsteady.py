@@ -1,0 +1,112 @@
+"""Problems in time without a certificate: what the first-order expansion leaves out, as sizes to warn of.
+
+    oscillation  |u - u_0| / |u_0| at the final time: what layers at the boundary, and initial values, would change
+    growth       of the error in the exponent: the slowest mode decays like exp(-l t), l = r* + sum_i a*_ii (pi / L_i)^2
+
+The error of r*: phi = exp(eps N + eps^2 M) with -D : grad grad M = grad N . D grad N + r* is the ground state of
+-D : grad grad phi + eps r phi = eps^2 mu phi up to eps^3, and mu - r* is the mean of
+-2 eps grad N . D grad M - eps^2 grad M . D grad M with the weight phi^2.  The ground state multiplies diffusion by
+1 / (mean(phi^2) mean(phi^-2)).  That of a*: to first order in eps what chi differs by between opposite faces, as the
+length of the box does, to second order its square.  Sizes are estimates, not bounds.
+"""
+
+import numpy as np
+
+from nhpinn_functions import (
+    CELL_POINTS,
+    box_midpoints,
+    cell_quadrature,
+    centre,
+    checked_values,
+    source_of,
+    tensor_of,
+    warn,
+    zero_on_faces,
+)
+from nhpinn_tools import spectrum
+
+LEAST_GROWTH, LEAST_OSCILLATION = 1e-2, 0.1  # that are warned of
+CHECKS = {1: 4096, 2: 256, 3: 48}  # points an axis
+
+
+def warn_of_time(problem, correctors, coefficients, solution):
+    """Warns of what is estimated to be wrong at the final time by 1 % or more.  solution: a Solution"""
+    x = box_midpoints(problem.domain, {1: 257, 2: 33, 3: 13}[problem.dim])
+    homogenized = solution.homogenized(x)
+    size = np.linalg.norm(homogenized)
+    oscillation = np.linalg.norm(solution(x) - homogenized) / size if size > 0 else 0.0
+    growth = exponent_error(problem, correctors, coefficients)
+    if growth > LEAST_GROWTH:
+        text = f"a factor of {np.exp(min(growth, 700)):.3g}" if growth > 0.5 else f"{np.expm1(growth):.2g}"
+        warn(
+            f"final_time: the rate at which the solution grows or decays is known to about {growth:.2g} / "
+            f"{problem.final_time:g}, so that it may err by {text}, expected at most {LEAST_GROWTH:g}; a smaller eps, "
+            "a weaker reaction or a shorter time has less"
+        )
+    cell = problem.eps * max(problem.period)
+    start, width = cell**2 / np.linalg.eigvalsh(coefficients.samples).max(), initial_width(problem)
+    for name, found, least in (("final_time", problem.final_time, start), ("initial", width, cell)):
+        if found < least and oscillation > LEAST_GROWTH:
+            what = "a time in which correctors form" if name == "final_time" else "a width of some periods"
+            warn(
+                f"{name}: found {found:.2g}, expected {what}, of more than {least:.2g}: the error may be as large as "
+                f"what oscillates, {oscillation:.2g}"
+            )
+            return
+    if oscillation > LEAST_OSCILLATION:
+        warn(
+            f"eps: what oscillates at the final time is {oscillation:.2g} of the solution, expected at most "
+            f"{LEAST_OSCILLATION:g}: the error may be as large, as at the boundary nothing corrects it; a smaller eps "
+            "has less"
+        )
+
+
+def initial_width(problem):
+    """|g| / |grad g| of the initial value, in L2."""
+    count = CHECKS[problem.dim]
+    g = checked_values("initial", problem.initial, box_midpoints(problem.domain, count)).reshape([count] * problem.dim)
+    slopes = np.gradient(g, *np.diff(problem.domain)[:, 0] / count)
+    steepness = np.linalg.norm(slopes)
+    return np.linalg.norm(g) / steepness if steepness > 0 else np.inf
+
+
+def exponent_error(problem, correctors, coefficients):
+    """About by how much l t errs at the final time, see the head of this file."""
+    lengths, T = np.diff(problem.domain)[:, 0], problem.final_time
+    a = coefficients.tensor(centre(problem.domain)[None])[0]
+    rates = np.diag(a) * (np.pi / lengths) ** 2
+    x, moments = box_midpoints(problem.domain, 4), box_midpoints([*problem.domain, (0.0, T)], 4)
+    times = T * rates
+    if np.any(checked_values("source", source_of(problem), moments)) or not zero_on_faces(problem):
+        times = np.minimum(times, 1.0)  # what decays is forgotten
+    if problem.reaction is not None:
+        mu, slowed = reaction_error(problem, correctors)
+        return abs(mu) * T + slowed * times.sum()
+    chi = np.sqrt(np.mean(correctors.cells(cell_quadrature(problem.dim, problem.period))[0] ** 2, axis=2)).max(axis=0)
+    shifts = np.empty(problem.dim)
+    for i, (low, high) in enumerate(problem.domain):
+        pair = []
+        for end in (low, high):
+            face = x.copy()
+            face[:, i] = end
+            pair.append(correctors.expansion(face, face / problem.eps)[0][i].mean())
+        shifts[i] = 2 * abs(pair[1] - pair[0])
+    return float(times @ (problem.eps * shifts / lengths + 2 * (np.pi * problem.eps * chi / lengths) ** 2))
+
+
+def reaction_error(problem, correctors):
+    """mu - r*, and the part of itself by which the ground state slows down diffusion."""
+    d, eps, period = problem.dim, problem.eps, np.array(problem.period)
+    y = cell_quadrature(d, period)
+    D = tensor_of(lambda p: problem.coefficient(np.tile(centre(problem.domain), (len(p), 1)), p), y[:1])[0]
+    N, slope = (each[0, 0] for each in correctors.cells(y))
+    square = np.einsum("ni,ij,nj->n", slope, D, slope)
+    forcing = spectrum.spectrum_of((square - square.mean()).reshape([CELL_POINTS[d]] * d), d)
+    k = 2 * np.pi * spectrum.waves(d, CELL_POINTS[d]) / period.reshape(-1, *[1] * d)
+    symbol = np.einsum("i...,ij,j...->...", k, D, k)
+    symbol.flat[0] = np.inf
+    M = forcing._replace(modes=forcing.modes / symbol)
+    turned = spectrum.values_of(spectrum.gradient(M)).reshape(d, -1).T / period @ D
+    second = np.einsum("ni,ni->n", turned, eps * slope * 2 + eps**2 * turned @ np.linalg.inv(D))
+    squared = np.exp(np.clip(2 * (eps * N + eps**2 * spectrum.values_of(M).ravel()), -300, 300))
+    return -np.average(second, weights=squared), 1 - 1 / (squared.mean() * np.mean(1 / squared))

@@ -1,0 +1,91 @@
+"""What time adds to the error is warned of with its size: against finite elements that resolve eps, one dimension."""
+
+import re
+import warnings
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import fem
+import nhpinn
+
+TAU = 2 * np.pi
+
+
+def sine(x):
+    return np.sin(np.pi * x[:, 0])
+
+
+def bell(x):
+    return np.exp(-(((x[:, 0] - 0.43) / 0.02) ** 2))
+
+
+def steep(y):
+    return 1 + 0.9 * anp.sin(TAU * y[:, 0])
+
+
+def one(y):
+    return 1 + 0 * y[:, 0]
+
+
+def strong(y):
+    return 100 * anp.cos(TAU * y[:, 0])
+
+
+def solved(a, r, eps, T, initial):
+    """The relative error of what `solve` returns, and the sentences of its warnings."""
+    box, x, still = ((0.0, 1.0),), np.linspace(0, 1, 402)[1:-1, None], lambda x: 0 * x[:, 0]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        u = nhpinn.solve(lambda x, y: a(y), still, box, eps, reaction=r, initial=initial, final_time=T, tolerance=1e-3)
+    reaction = r and (lambda x: r(x / eps) / eps)
+    mesh = fem.Mesh(box, max(200, round(4 / eps)), 4)
+    fine = fem.solve_parabolic(lambda x: a(x / eps), still, initial, T, 1000, mesh, reaction).at(x)[0]
+    return np.linalg.norm(u(x) - fine) / np.linalg.norm(fine), [str(each.message) for each in said]
+
+
+def size(sentences, name):
+    (sentence,) = (each for each in sentences if each.startswith(name))
+    return float(re.search(r"err by (?:a factor of )?([\d.e+]+),|oscillates, ([\d.e+-]+)", sentence).group(1, 2)[
+        "oscillates" in sentence
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "a", "r", "eps", "T", "initial"),
+    [
+        ("final_time", one, strong, 1 / 50, 1.0, sine),  # r* + O(eps^2), for a time
+        ("final_time", steep, None, 1 / 4.3, 1.0, sine),  # the box cuts a period
+        ("final_time", steep, None, 1 / 8, 1e-4, sine),  # no correctors yet
+        ("initial", steep, None, 1 / 8, 0.1, bell),  # within a period
+    ],
+)
+def test_what_is_wrong_is_warned_of_with_its_size(name, a, r, eps, T, initial):
+    error, sentences = solved(a, r, eps, T, initial)
+    assert error > 0.02 and 0.4 * error < size(sentences, name) < 8 * error
+
+
+def test_a_reaction_whose_exponent_is_wrong_is_said_to_be_wrong_by_a_factor():
+    error, sentences = solved(one, strong, 1 / 20, 1.0, sine)
+    assert error > 0.5 and 0.4 < size(sentences, "final_time") / (1 + error) < 2.5
+
+
+def test_small_errors_are_not_warned_of():
+    error, sentences = solved(one, lambda y: anp.cos(TAU * y[:, 0]), 1 / 20, 0.1, sine)
+    assert error < 0.02 and not sentences
+    error, sentences = solved(lambda y: 2 + 0.5 * anp.sin(TAU * y[:, 0]), None, 1 / 20, 0.1, sine)
+    assert error < 0.02 and not sentences
+
+
+def test_the_ground_state_s_exponent_is_that_of_mathieu_s_equation():
+    """-phi'' + q_0 cos(z) phi = mu phi has mu = -q_0^2 / 2 + 7 q_0^4 / 32 to the sixth order."""
+    u = nhpinn.solve(
+        lambda x, y: one(y), lambda x: 0 * x[:, 0], ((0, TAU),), 1 / 100, period=TAU,
+        reaction=lambda y: 5 * anp.cos(y[:, 0]), initial=lambda x: np.sin(x[:, 0] / 2), final_time=1e-3,
+    )  # fmt: skip
+    from nhpinn_tools.unsteady import reaction_error
+
+    found, slowed = reaction_error(u.problem, u.correctors)
+    assert abs(found / (7 / 32 * 5**4 / 100**2) - 1) < 0.02
+    assert abs(slowed / (4 * 12.5 / 100**2) - 1) < 0.05
