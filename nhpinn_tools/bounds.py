@@ -131,11 +131,11 @@ def scattered(dim, first=0):
     return np.arange(first, first + SCATTERED)[:, None] * ratio ** -np.arange(1.0, dim + 1) % 1
 
 
-def scattered_means(field, dim):
+def scattered_means(field, dim, first=0):
     """The harmonic and the arithmetic mean of a field on the unit cell, over scattered points, with weights that fade
     at both ends of the sequence: for a smooth field the error is of the rounding's size."""
     t = (np.arange(SCATTERED) + 0.5) / SCATTERED
-    return reuss_voigt(tensor_of(field, scattered(dim)), (t * (1 - t)) ** 4)
+    return reuss_voigt(tensor_of(field, scattered(dim, first)), (t * (1 - t)) ** 4)
 
 
 def means_apart(a, means):

@@ -259,8 +259,10 @@ def _by_sampling(field, period, tolerance, why, unresolved=None):
     dim = len(period)
     counts = PIXELS[dim] // 2, PIXELS[dim]
     coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
-    others = bounds.reuss_voigt(fine), bounds.scattered_means(field, dim)
-    moved = max(map(bounds.means_apart, (coarse, fine), others))
+    seen, more = (bounds.scattered_means(field, dim, first) for first in (0, bounds.SCATTERED))
+    moved = max(map(bounds.means_apart, (coarse, fine), (bounds.reuss_voigt(fine), seen)))
+    # what jumps is known by its means at scattered points no better than these differ from those at others
+    moved += 2 * max(fem_cells.relative_size(one - other, other) for one, other in zip(seen, more, strict=True))
     if unresolved and moved > 0.05:
         raise unresolved
     fine *= np.outer(period, period)

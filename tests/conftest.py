@@ -1,4 +1,10 @@
-"""One BLAS thread and repeatable examples for every test; with `--hypothesis-profile thorough` there are more."""
+"""One BLAS thread and repeatable examples for every test.
+
+    python -m pytest --hypothesis-profile thorough                  more of the same
+    python -m pytest -m "" --hypothesis-profile nightly             others every time, of the slow tests as well
+
+What the last one finds is printed with the line that repeats it, @reproduce_failure.
+"""
 
 import os
 
@@ -10,6 +16,7 @@ from hypothesis import settings
 
 settings.register_profile("project", deadline=None, max_examples=8, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("nightly", deadline=None, max_examples=200, derandomize=False, print_blob=True)
 settings.load_profile("project")
 
 
