@@ -1,6 +1,7 @@
 """Cell problems by trigonometric polynomials: closed forms, finite elements, invariances, bounds that bound."""
 
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import autograd.numpy as anp
@@ -225,3 +226,15 @@ def test_the_default_is_fourier_for_what_is_smooth():
 def test_samples_are_those_of_the_points_in_their_order():
     a = tensor_of(random_field(0, 2), midpoints(2, 1.0, 4))
     np.testing.assert_array_equal(fourier.sampled(random_field(0, 2), 2, 4)[..., 1, 2], a[6])
+
+
+def waves_of_both(x, y):
+    return 2 + anp.sin(TAU * (y[:, 0] + x[:, 1])) * anp.cos(TAU * y[:, 1]) * x[:, 0]
+
+
+def test_an_executor_changes_no_corrector():
+    problem = slow(2, waves_of_both)
+    with ProcessPoolExecutor(1) as processes:
+        one, other = (fourier.solve_cells(problem, 1e-2, mapped) for mapped in (map, processes.map))
+    assert len(one.nodes) > 20
+    np.testing.assert_array_equal(one.cells.coefficients, other.cells.coefficients)
