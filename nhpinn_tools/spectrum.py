@@ -92,10 +92,14 @@ def fluxes_potential(flux, period):
 
 def line(count, x, order=0):
     """1, cos 2 pi x, cos 4 pi x, ..., sin 2 pi x, ..., or their derivatives: (n, count), for an odd count."""
-    k = 2 * np.pi * np.arange(1, count // 2 + 1)
-    angle = np.outer(x % 1, k) + order * np.pi / 2
-    parts = [np.full((len(x), 1), float(order == 0)), k**order * np.cos(angle), k**order * np.sin(angle)]
-    return np.concatenate(parts, axis=1)
+    m, out = count // 2, np.empty((len(x), count))
+    turns = np.exp(2j * np.pi * (x % 1))
+    wave = (2j * np.pi) ** order * np.ones_like(turns)
+    out[:, 0] = order == 0
+    for k in range(1, m + 1):  # powers: several times as fast as sines
+        wave = wave * turns
+        out[:, k], out[:, m + k] = k**order * wave.real, k**order * wave.imag
+    return out
 
 
 class Series(NamedTuple):
