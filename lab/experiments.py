@@ -27,7 +27,17 @@ import nhpinn
 from lab.minimisers import coarse_mesh_failure
 from lab.training import final_averages, no_checkpoints, recorder
 from nhpinn import Correctors
-from nhpinn_functions import at_node, centre, grid, midpoints, one_node, spline_weights, tensor_of
+from nhpinn_functions import (
+    at_node,
+    centre,
+    faces_of,
+    grid,
+    midpoints,
+    one_node,
+    spline_weights,
+    tensor_of,
+    zero_on_faces,
+)
 from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
 from nhpinn_tools.interpolation import chebyshev_points
@@ -68,10 +78,15 @@ def derivatives_of(field, axes):
 
 def solve_fem(problem, coefficient, reaction, elements, steps=STEPS):
     """The problem's equation with the given coefficients, at the final time where there is time: a Field."""
-    mesh = fem.Mesh(problem.domain, elements, ORDER)
+    mesh, faces = fem.Mesh(problem.domain, elements, ORDER), faces_of(problem.boundary, problem.domain)
     if problem.initial is None:
-        return fem.solve_elliptic(coefficient, problem.source, mesh, reaction)
-    return fem.solve_parabolic(coefficient, problem.source, problem.initial, problem.final_time, steps, mesh, reaction)
+        return fem.solve_elliptic(coefficient, problem.source, mesh, reaction, faces)
+    in_time = problem.source, problem.initial, problem.final_time
+    return fem.solve_parabolic(coefficient, *in_time, steps, mesh, reaction, faces)
+
+
+def has_certificate(problem):
+    return problem.initial is None and problem.reaction is None and zero_on_faces(problem)
 
 
 def periods(problem):
@@ -347,7 +362,7 @@ def of_steps(experiment, correctors, coefficients, w, u0):
     fine = derivatives_of(reference(problem, 1.0)[0], error_axes(experiment))
     u, (p, slope, second) = fine[0], u0(error_inputs(experiment))
     found = {"e2": fem.relative_error(w, u), "e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
-    if problem.initial is None and problem.reaction is None:
+    if has_certificate(problem):
         found["certified"] = certificates.certificate(problem, correctors, coefficients, u0.value).error
     nodes, exact = (
         nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"]),
@@ -389,7 +404,7 @@ def run_classical(setup, checkpoints=no_checkpoints):
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))
     quantities, params = final_averages(histories["classical"], options), trained.params
-    if problem.initial is None and problem.reaction is None:
+    if has_certificate(problem):
         equation = problem.coefficient, problem.source, problem.domain, problem.eps
         known = nhpinn.solve(*equation, period=problem.period, tolerance=experiment.tolerance)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])

@@ -104,7 +104,7 @@ def checked(value):
     period = tuple(np.asarray(problem.period).tolist()) if np.ndim(problem.period) else problem.period
     methods = {name: f.__call__ for name, f in problem._asdict().items() if callable(f) and not inspect.isfunction(f)}
     domain = tuple(map(tuple, problem.domain))
-    problem = problem._replace(domain=domain, period=period, slow=slow, **methods)  # hashable
+    problem = problem._replace(domain=domain, boundary=hashable(problem.boundary), period=period, slow=slow, **methods)
     own = (experiment(problem) if isinstance(value, Problem) else value)._replace(problem=problem)
     nhpinn_functions.check_integer("test_points", own.test_points, 3, 10**4)
     nhpinn_functions.check_positive("tolerance", own.tolerance, 1.0)
@@ -116,6 +116,12 @@ def checked(value):
         if given is not None:
             nhpinn_functions.check_cells(problem, split(given)[0], nodes)
     return own
+
+
+def hashable(entries):
+    """Pairs of entries as tuples."""
+    pair = isinstance(entries, list | tuple) and not isinstance(entries, nhpinn.Flux)
+    return tuple(map(hashable, entries)) if pair else entries
 
 
 def check_part(part, given, problem):

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+import fem
 from lab import experiments, files, minimisers, progress, studies
 from lab.settings import BUDGETS, Setup, Task, resolved
-from nhpinn_functions import centre
+from nhpinn_functions import centre, zero_on_faces
 
 
 class Method(NamedTuple):
@@ -44,10 +45,11 @@ def applies(method, experiment):
     problem, x = experiment.problem, centre(experiment.problem.domain)[None]
     dim, timed = problem.dim, problem.initial is not None
     of_y_alone = not problem.slow and problem.reaction is None
+    plain = zero_on_faces(problem) and not fem.takes_time(problem.source)  # what the averages of losses are written for
     return {
         "plain": experiment.plain is not None and not problem.slow,
-        "law": dim + timed <= 2,  # its splines are a tensor product, time is one axis more
-        "losses": of_y_alone and not timed and dim < 3 and np.ndim(problem.coefficient(x, x)) == 1,
+        "law": plain and dim + timed <= 2,  # its splines are a tensor product, time is one axis more
+        "losses": plain and of_y_alone and not timed and dim < 3 and np.ndim(problem.coefficient(x, x)) == 1,
         "layers": of_y_alone,
         "robustness": of_y_alone and dim > 1,
     }.get(method, True)

@@ -64,6 +64,54 @@ def test_everything_runs_on_a_problem_of_ones_own(tmp_path, monkeypatch):
     assert (out / "figures" / "mine.svg").exists() and 'id="problem-mine"' in (out / "report.html").read_text()
 
 
+HEATED = """from nhpinn import Flux
+
+heated = Problem(
+    name="heated",
+    title="100 on the left, heat comes in from above",
+    dim=2,
+    domain=((0.0, 1.0), (0.0, 1.0)),
+    eps=0.25,
+    coefficient=lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1]),
+    source=lambda x: 1 + 0 * x[:, 0],
+    boundary=[(100, Flux(0)), (Flux(0), Flux(lambda x: 5 * x[:, 0]))],
+)
+quenched = Problem(
+    name="quenched",
+    title="a bar at 20, set to 100, with a source in time",
+    dim=1,
+    domain=((0.0, 1.0),),
+    eps=0.125,
+    coefficient=lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]),
+    source=lambda x, t: np.sin(t) * x[:, 0],
+    boundary=(100, Flux(0)),
+    initial=lambda x: 20 + 0 * x[:, 0],
+    final_time=0.1,
+)
+rough = [experiment(problem, tolerance=1e-4, test_points=21) for problem in (heated, quenched)]
+of_heated, of_quenched = rough
+"""
+
+
+def test_values_and_fluxes_on_faces_elliptic_and_in_time(tmp_path, monkeypatch):
+    """References, features, the classical PINN and the report; the reconstruction is near the fine solution."""
+    monkeypatch.setattr(runner, "new_process", InThisProcess)
+    out = tmp_path / "out"
+    arguments = ["--problem", str(problem_file(tmp_path, HEATED)), "--budget", "smoke", "--out", str(out)]
+    assert command.main([*arguments, "--methods", "fem", "sharp", "classical"]) == 0
+    rows = {(row["problem"], row["recipe"], row["quantity"]): row["value"] for row in summary_of(out)}
+    for problem in ("heated", "quenched"):
+        assert rows[problem, "sharp", "e3"] < 1e-3 and rows[problem, "sharp", "e1"] < 0.05
+        assert (problem, "sharp", "certified") not in rows
+        assert problem in (out / "report.html").read_text()
+        found = own.load(tmp_path / "mine.py")[problem]
+        assert not tasks.applies("law", found) and tasks.applies("sweep", found)
+
+
+def summary_of(out):
+    return json.loads((out / "summary.json").read_text())
+
+
 def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_path):
     names = set()
     for constant in (1, 2):
