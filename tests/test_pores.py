@@ -37,16 +37,18 @@ def porous(draw, values=(0.0, 0.0, 1.0, 1.0, 5.0), most=(5, 3)):
 
 def brute_windings(conducts):
     """The windings of all loops, by a search through copies of the cell, as far as a loop that meets no voxel twice."""
-    found, reach = [], [conducts.size // m + 1 for m in conducts.shape]
+    found, known, reach = [], set(), [conducts.size // m + 1 for m in conducts.shape]
+    steps = (*np.eye(conducts.ndim, dtype=int), *-np.eye(conducts.ndim, dtype=int))
     for start in np.argwhere(conducts):
-        seen, queue = {tuple(start)}, [tuple(start)]
+        seen, queue = {tuple(start)}, [] if tuple(start) in known else [tuple(start)]
         while queue:
             place = np.array(queue.pop())
-            for step in (*np.eye(conducts.ndim, dtype=int), *-np.eye(conducts.ndim, dtype=int)):
+            for step in steps:
                 copy, inside = np.divmod(place + step, conducts.shape)
                 near = tuple(place + step)
                 if near not in seen and conducts[tuple(inside)] and np.all(np.abs(copy) <= reach):
                     seen.add(near)
+                    known.add(tuple(inside))
                     queue.append(near)
                     found += [copy] if np.all(inside == start) else []
     return np.reshape(found, (-1, conducts.ndim))
