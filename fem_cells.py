@@ -446,11 +446,15 @@ def _check_cell(mesh, components=1, sampled=True):
     dim, pieces = len(mesh.bounds), len(mesh.cuts) - 1
     kinds, gauss_points = (mesh.order * pieces) ** dim, sampled * ((mesh.gauss or mesh.order + 1) * pieces) ** dim
     elements = np.prod(counts(mesh), dtype=float)
-    need = 8 * elements * (kinds * (2 * dim + 19 * components) + gauss_points * (3 + 2 * dim)) / 2**30
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else np.inf
+    need = 8 * elements * (kinds * (2 * dim + 19 * components) + gauss_points * (3 + 2 * dim))
+    check_memory(f"mesh: {mesh.elements} elements of order {mesh.order} need", need)
+
+
+def check_memory(what, need):
+    """Raises ValueError where so many bytes are more than this machine has."""
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else np.inf
     if need > 0.9 * have:
-        found = f"{mesh.elements} elements of order {mesh.order}"
-        raise ValueError(f"mesh: {found} need {need:.1f} GiB, expected at most {0.9 * have:.1f} of this machine")
+        raise ValueError(f"{what} {need / 2**30:.1f} GiB, expected at most {0.9 * have / 2**30:.1f} of this machine")
 
 
 class ElementBounds(NamedTuple):

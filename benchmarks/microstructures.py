@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import autograd.numpy as np
 import images
+import pores
 from scipy.special import binom, gamma, gammaincc, lpmv, zeta
 
 import nhpinn
@@ -175,7 +176,9 @@ def cases():
     name = "image, random 32², 1 : 10, voxels 1 : 4, √det"
     yield Case(name, antisymmetric(32, 10), sqrt(10), "Keller, Mendelson", period=(1.0, 4.0), read=read)
     for s in (10.0, 100.0):
-        yield Case(f"polycrystal, 12 grains of 1, {s:g}, √det", crystals(32, 12, s), sqrt(s), "Keller, Dykhne", read=read)
+        yield Case(
+            f"polycrystal, 12 grains of 1, {s:g}, √det", crystals(32, 12, s), sqrt(s), "Keller, Dykhne", read=read
+        )
     yield Case("image, square pore, 25%", np.where(images.SQUARE < 1, 0.0, 1.0), sqrt(1 / 3), "Obnosov 1999")
     yield Case("image, four phases [[2, 7], [0, 3]]", PORES, checkers(PORES), "Craster, Obnosov 2001")
 
@@ -235,8 +238,8 @@ finite volumes on voxels, which never exceeds a*: at a porosity of 70 % in rando
 A sample has no periods.  `homogenize(image, dim, sample=True)` holds it at two values on opposite faces and seals the
 others, for every axis in turn; `nhpinn.tortuosity(image)` gives its porosity, its effective diffusivity and the
 tortuosity factor, mean(D) / D_eff, with bounds, infinite where nothing percolates.  `python benchmarks/pores.py`
-wrote these rows, the conductivity along axis 0, where TauFactor {taufactor} and PoreSpy {porespy} were installed, each
-number in a process of its own; ours are the seconds of three axes and two bounds, theirs of one axis and one number.
+wrote these rows, the conductivity along axis 0, beside TauFactor and PoreSpy's solver where they are installed, each
+number by a process of its own.  Ours are the processor seconds of all axes and both bounds, theirs of one number.
 
 {pores}
 
@@ -275,9 +278,9 @@ def row(case):
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     head = ("microstructure", "truth", "source", "a*", "error", "gap", "quadrature", "inside", "seconds", "recipe")
-    large = images.table(images.IMAGES)  # first, while this process is small
+    large, porous = images.table(images.IMAGES), pores.table(pores.IMAGES)  # first, while this process is small
     table = timing.table(head, [row(case) for case in cases()])
-    print(PAGE.format(table=table, images=large, machine=timing.machine()), end="")
+    print(PAGE.format(table=table, images=large, pores=porous, machine=timing.machine()), end="")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import warnings
 import memory
 import numpy as np
 
-from nhpinn_tools import pores
+import nhpinn_tools.pores
 
 
 def random(shape, share):
@@ -43,7 +43,7 @@ IMAGES = {  # name: (image, tolerance of the gap)
 
 
 def ours(image, tolerance):
-    found = pores.bounds(image.astype(float), np.ones(image.ndim), tolerance, sample=True)
+    found = nhpinn_tools.pores.bounds(image.astype(float), np.ones(image.ndim), tolerance, sample=True)
     return found.lower[0, 0], found.upper[0, 0], found.two_point[0, 0]
 
 
@@ -64,7 +64,11 @@ def porespy(image, tolerance):
     return float(found.effective_porosity / found.tortuosity)
 
 
-SOLVERS = {"ours": (ours, ()), "TauFactor": (taufactor, ("taufactor", "torch")), "PoreSpy": (porespy, ("porespy",))}
+SOLVERS = {
+    "ours": (ours, ()),
+    "TauFactor": (taufactor, ("taufactor", "torch")),
+    "PoreSpy": (porespy, ("porespy", "openpnm")),
+}
 
 
 def measure(name, solver):
@@ -92,19 +96,25 @@ def row(name, peers):
     return cells
 
 
+def peers():
+    return [peer for peer, (_, packages) in SOLVERS.items() if packages and timing.installed(*packages)]
+
+
+def table(names):
+    head = ["sample", "D_eff", "two-point", "s", "MB"] + [cell for peer in peers() for cell in (peer, "s", "MB")]
+    return timing.table(head, [row(name, peers()) for name in names])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(IMAGES)}; none: all")
-    parser.add_argument("--one", nargs=2, help="measure this image by this solver in this process, and print it as JSON")
+    parser.add_argument(
+        "--one", nargs=2, help="measure this image by this solver in this process, and print it as JSON"
+    )
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in IMAGES]:
         parser.error(f"names: found {', '.join(map(repr, unknown))}, expected some of {', '.join(map(repr, IMAGES))}")
-    if args.one:
-        print(json.dumps(measure(*args.one)))
-        return
-    peers = [peer for peer, (_, packages) in SOLVERS.items() if packages and timing.installed(*packages)]
-    head = ["sample", "D_eff", "two-point", "s", "MB"] + [cell for peer in peers for cell in (peer, "s", "MB")]
-    print(timing.table(head, [row(name, peers) for name in args.names or IMAGES]))
+    print(json.dumps(measure(*args.one)) if args.one else table(args.names or IMAGES))
 
 
 if __name__ == "__main__":

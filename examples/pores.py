@@ -36,7 +36,9 @@ def draw(pores, found, path):
     axes = np.arange(3)
     panels[1].bar(axes, high - low, bottom=low, width=0.5, label="between the bounds")
     panels[1].plot(axes, found.diffusivity * found.tortuosity / found.two_point, "kx", label="two-point flux")
-    panels[1].set(xlabel="axis", xticks=axes, ylim=(1, None), ylabel="tortuosity factor", title=f"porosity {found.porosity:.3f}")
+    panels[1].set(
+        xlabel="axis", xticks=axes, ylim=(1, None), ylabel="tortuosity factor", title=f"porosity {found.porosity:.3f}"
+    )
     panels[1].legend()
     figure.savefig(path, dpi=120)
 

@@ -54,7 +54,7 @@ class Homogenized:
     quadrature: float  # what another quadrature changes in them, relative; what an image of a function changes in means
     cells: Callable  # as in Correctors, of one node: y (n, dim) -> (1, dim, n), (1, dim, n, dim)
     recipe: str
-    percolates: np.ndarray | None = None  # (dim, dim): see pores.py; None: there are no pores
+    percolates: np.ndarray | None = None  # (dim, dim): onto what does, see pores.py; None: there are no pores
     two_point: np.ndarray | None = None  # (dim, dim): below the tensor; of images with pores, see pores.py
 
     @property

@@ -32,11 +32,14 @@ from numpy.polynomial import legendre
 from scipy import fft, linalg, sparse
 
 from fem import Mesh, basis_matrices, space
-from fem_cells import relative_size
+from fem_cells import check_memory, relative_size
+from nhpinn_tools.images import pores
 from nhpinn_tools.percolation import Graph, of_branches, percolating
+from nhpinn_tools.recipes import progress
 
 ORDERS = 6
 WORK = 2e8  # multiplications of all voxels' matrices with a field, above which the order is not raised
+MEMORY = 180  # bytes for each of the (order + 1)^dim functions of a voxel, as measured
 
 
 class PoreBounds(NamedTuple):
@@ -65,6 +68,8 @@ def bounds(image, period, tolerance, sample=False):
 
     sample: held at values at two opposite ends and sealed at the other faces, for every axis in turn.
     """
+    conducts = np.count_nonzero(~pores(image, len(period)))
+    check_memory(f"coefficient: {conducts} voxels that conduct need", conducts * 2 ** len(period) * MEMORY)
     if not sample:
         return one_cell(image, period, tolerance)
     found = [one_cell(image, period, tolerance, axis) for axis in range(len(period))]
@@ -93,17 +98,18 @@ def one_cell(image, period, tolerance, held=None):
         lower, traces = lower_bound(medium, order, traces, project, accuracy)
         upper, fields = upper_bound(medium, order, fields, accuracy)
         last, gap = gap, relative_size(upper - lower, (upper + lower) / 2)
+        progress(f"pores: bounds {gap:.2g} apart by order {order}")
         if gap > 0.95 * last:
             break
+    progress()
     return PoreBounds(V @ lower @ V.T, V @ upper @ V.T, gap, V @ V.T, two_point, order)
 
 
 def medium_of(image, period, held=None):
     dim = len(period)
     scalar = image.ndim == dim
-    conducts = image > 0 if scalar else np.any(image != 0, axis=(-2, -1))
-    graph = percolating(conducts, period, held)
-    h, n = period / conducts.shape, len(graph.voxels)
+    graph = percolating(~pores(image, dim), period, held)
+    h, n = period / graph.shape, len(graph.voxels)
     if scalar:
         return Medium(graph, h, image.ravel()[graph.voxels], np.eye(dim)[None], [slice(n)])
     tensors, which = np.unique(image.reshape(-1, dim, dim)[graph.voxels], axis=0, return_inverse=True)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("laminate", "reaction")
-SLOW = ("certificate", "cluster", "disc", "image", "own_coefficient")
+SLOW = ("certificate", "cluster", "disc", "image", "own_coefficient", "pores")
 SLOW += ("change_it", "own_equation", "paper_recipe", "slow_coefficient", "spheres", "the_method")
 
 
@@ -59,7 +59,10 @@ def test_the_multipoles_of_spheres_are_those_in_print(truths):
 
 def test_the_page_has_every_case_and_bounds_that_contain_the_truth(truths):
     page = (ROOT / "docs" / "microstructures.md").read_text()
-    known, large = ([line for line in part.splitlines() if line.startswith("| ")][2:] for part in page.split("## "))
+    known, large, porous = (
+        [line for line in part.splitlines() if line.startswith("| ")][2:] for part in page.split("## ")
+    )
     assert [row.split(" | ")[0][2:] for row in known] == [case.name for case in truths["cases"]()]
     assert all("| yes |" in row for row in known)
     assert [row.split(" | ")[0][2:] for row in large] == list(truths["images"].IMAGES)
+    assert [row.split(" | ")[0][2:] for row in porous] == list(truths["pores"].IMAGES)
