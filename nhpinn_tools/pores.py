@@ -50,7 +50,6 @@ class PoreBounds(NamedTuple):
     gap: float  # between them, relative to their mean, in the direction that percolates where it is largest
     percolates: np.ndarray  # the projection onto the directions that percolate
     two_point: np.ndarray | None  # the number of finite volumes; None for tensors
-    order: int  # of the elements
 
 
 class Medium(NamedTuple):
@@ -73,36 +72,35 @@ def bounds(image, period, tolerance, sample=False):
     if not sample:
         return one_cell(image, period, tolerance)
     found = [one_cell(image, period, tolerance, axis) for axis in range(len(period))]
-    sums = {name: sum(getattr(each, name) for each in found) for name in ("lower", "upper", "percolates")}
-    two_point = None if found[0].two_point is None else sum(each.two_point for each in found)
+    lower, upper, gaps, percolates, numbers = zip(*found, strict=True)
     return PoreBounds(
-        **sums, gap=max(each.gap for each in found), two_point=two_point, order=max(each.order for each in found)
+        sum(lower), sum(upper), max(gaps), sum(percolates), sum(numbers) if image.ndim == len(period) else None
     )
 
 
 def one_cell(image, period, tolerance, held=None):
     """The same for a periodic cell, or for a sample held at the ends of one axis: the entry of that axis alone."""
     medium = medium_of(image, period, held)
-    g = medium.graph
-    V, dim = g.directions, len(period)
-    zero = np.zeros((dim, dim))
+    g, dim, scalar = medium.graph, len(period), image.ndim == len(period)
+    V, zero = g.directions, np.zeros((dim, dim))
     if not len(g.voxels):
-        return PoreBounds(zero, zero, 0.0, zero, None if image.ndim > dim else zero, 0)
+        return PoreBounds(zero, zero, 0.0, zero, zero if scalar else None)
     accuracy = max(tolerance / 100, 1e-13)  # of both bounds, relative
-    project = projector(medium, accuracy)
-    f = np.stack([project(load / half_resistances(medium)) for load in mean_weights(g).T])
-    two_point = None if image.ndim > dim else V @ best_of(medium, f, f * half_resistances(medium)) @ V.T
-    traces, fields, gap, order = f[..., None], np.zeros((V.shape[1], len(g.voxels), 2**dim)), np.inf, 0
-    while gap > tolerance and order < ORDERS and (order == 0 or len(g.voxels) * (order + 2) ** (2 * dim) <= WORK):
-        order += 1
+    half, project = half_resistances(medium), projector(medium, accuracy)
+    flows = np.stack([project(weights / half) for weights in mean_weights(g).T])
+    two_point = V @ best_of(medium, flows, flows * half) @ V.T if scalar else None
+    traces, fields, gap = flows[..., None], np.zeros((V.shape[1], len(g.voxels), 2**dim)), np.inf
+    for order in range(1, ORDERS + 1):
+        if order > 1 and len(g.voxels) * (order + 1) ** (2 * dim) > WORK:
+            break
         lower, traces = lower_bound(medium, order, traces, project, accuracy)
         upper, fields = upper_bound(medium, order, fields, accuracy)
         last, gap = gap, relative_size(upper - lower, (upper + lower) / 2)
         progress(f"pores: bounds {gap:.2g} apart by order {order}")
-        if gap > 0.95 * last:
+        if gap <= tolerance or gap > 0.95 * last:
             break
     progress()
-    return PoreBounds(V @ lower @ V.T, V @ upper @ V.T, gap, V @ V.T, two_point, order)
+    return PoreBounds(V @ lower @ V.T, V @ upper @ V.T, gap, V @ V.T, two_point)
 
 
 def medium_of(image, period, held=None):
@@ -129,14 +127,16 @@ def multiplied(medium, local, matrices, factor):
     return out
 
 
-def conjugate_gradients(apply, precondition, u, r):
-    """Lowers  u . A u - 2 b . u  from u, r = b - A u, in place: yields what every step gains, and r . z before it."""
-    p, square, least = 0.0, 1.0, None
+def conjugate_gradients(apply, precondition, u, r, rounding):
+    """Lowers  u . A u - 2 b . u  from u, r = b - A u, in place: yields what every step gains, and r . z before it.
+
+    rounding: r . z below which nothing but that is left.
+    """
+    p, square = 0.0, 1.0
     while True:
         z = precondition(r)
         square, last = np.vdot(r, z), square
-        least = 1e-30 * square if least is None else least
-        if not square > least:
+        if not square > rounding:
             return
         p = z + (square / last) * p
         q = apply(p)
@@ -224,14 +224,13 @@ def projector(medium, accuracy):
     g, D = medium.graph, divergence_of(medium)
     conductance = 1 / half_resistances(medium)
     laplacian = (D @ sparse.diags_array(conductance) @ D.T).tocsr()
-    mean = [
-        conductance[g.faces.axes == axis].mean() if np.any(g.faces.axes == axis) else 0.0
-        for axis in range(len(medium.h))
-    ]
-    scale = np.array(mean) / medium.h**2
-    inverse = fast_inverse(
-        g.shape, kinds_of(g), True, lambda cosines: sum(s * (2 - 2 * c) for s, c in zip(scale, cosines, strict=True))
-    )
+    counts = np.maximum(np.bincount(g.faces.axes, minlength=len(medium.h)), 1)
+    scale = np.bincount(g.faces.axes, conductance, len(medium.h)) / counts / medium.h**2
+
+    def symbol(cosines):
+        return sum(s * (2 - 2 * c) for s, c in zip(scale, cosines, strict=True))
+
+    inverse = fast_inverse(g.shape, kinds_of(g), True, symbol)
 
     def precondition(r):
         full = np.zeros(np.prod(g.shape))
@@ -239,11 +238,11 @@ def projector(medium, accuracy):
         return inverse(full.reshape(g.shape)).ravel()[g.voxels]
 
     def project(f):
-        u, r, enough = np.zeros(len(g.voxels)), D @ f, None
-        for _, square in conjugate_gradients(laplacian.__matmul__, precondition, u, r):
-            rounding = 1e-30 * np.vdot(f, f / conductance)
-            enough = enough or max(1e-4 * accuracy * square, rounding)
-            if square <= enough:
+        u, r, first = np.zeros(len(g.voxels)), D @ f, None
+        rounding = 1e-30 * np.vdot(f, f / conductance)
+        for _, square in conjugate_gradients(laplacian.__matmul__, precondition, u, r, rounding):
+            first = first or square
+            if square <= 1e-4 * accuracy * first:
                 break
         return balanced(medium, D, f - conductance * (D.T @ u))
 
@@ -264,7 +263,7 @@ def balanced(medium, D, f):
 def best_of(medium, flows, forces):
     """m E^-1 m^T of flows (J, F, ...) and the derivatives of half their energies: (J, J)."""
     volume, J = np.prod(medium.graph.shape), len(flows)
-    means = flows.reshape(J, len(mean_weights(medium.graph)), -1)[:, :, 0] @ mean_weights(medium.graph) / volume
+    means = flows.reshape(J, flows.shape[1], -1)[:, :, 0] @ mean_weights(medium.graph) / volume
     E = flows.reshape(J, -1) @ forces.reshape(J, -1).T / volume
     found = means.T @ np.linalg.pinv((E + E.T) / 2, rcond=1e-12, hermitian=True) @ means
     return (found + found.T) / 2
@@ -276,7 +275,7 @@ def trace_energies(h, tensors, degree):
     t (dim, 2, (degree + 1)^(dim - 1)): the coefficients of orthonormal Legendre polynomials on the faces before and
     behind the voxel along every axis, whose net flux is zero; q of Raviart and Thomas' of one degree more, div q = 0.
     """
-    dim, q = len(h), degree + 1
+    dim, q, h = len(h), degree + 1, h / h.min()
     scale = np.sqrt(2 * np.arange(q + 2) + 1)  # orthonormal on [0, 1]
     ends = scale * (-1.0) ** np.arange(q + 2), scale
     slope = np.zeros((q + 1, q + 2))
@@ -335,7 +334,8 @@ def lower_bound(medium, order, start, project, accuracy):
         r = -force(u)
         total = -np.vdot(u, r)
         r[:, 0] += weights
-        for gain, _ in conjugate_gradients(force, precondition, u, r):
+        rounding = 1e-28 * np.vdot(weights, weights / half)
+        for gain, _ in conjugate_gradients(force, precondition, u, r, rounding):
             total += gain
             if gain <= accuracy * total:
                 break
@@ -435,25 +435,26 @@ def upper_bound(medium, order, start, accuracy):
         return z
 
     volume, V, P = np.prod(g.shape), g.directions, finer(start.shape[-1], order, dim)
-    mean = sum(scale[voxels].sum() * tensor for voxels, tensor in zip(medium.members, medium.tensors, strict=True))
-    U, fields, loads, forces = V.T @ mean @ V / volume, [], [], []
-    for direction, old in zip(V.T, start, strict=True):
-        loads.append(gathered(multiplied(medium, ones, (slopes @ direction)[:, :, None], scale)))
-        u = np.zeros(count + 1)
+    total = V.T @ sum(scale[v].sum() * a for v, a in zip(medium.members, medium.tensors, strict=True)) @ V
+    loads = np.stack([gathered(multiplied(medium, ones, (slopes @ v)[:, :, None], scale)) for v in V.T])
+    fields = np.zeros((len(start), count + 1))
+    for u, load, old, energy in zip(fields, loads, start, total.diagonal(), strict=True):
         u[local] = old @ P.T
         u[-1] = 0.0
-        r, drops = -loads[-1] - force(u), []
-        energy = volume * direction @ (V @ U @ V.T) @ direction + np.vdot(u, loads[-1] - r)
-        for gain, _ in conjugate_gradients(force, precondition, u, r):
-            drops.append(gain)
-            energy -= gain
-            if sum(drops[-4:]) <= accuracy * energy:
-                break
-        fields.append(u)
-        forces.append(force(u))
-    fields, loads, forces = map(np.array, (fields, loads, forces))
-    U = U + (fields @ loads.T + loads @ fields.T + fields @ forces.T) / volume
+        descend(force, precondition, u, load, energy, accuracy)
+    U = (total + fields @ loads.T + loads @ fields.T + fields @ np.stack([force(u) for u in fields]).T) / volume
     return (U + U.T) / 2, fields[:, local]
+
+
+def descend(force, precondition, u, load, energy, accuracy):
+    """Lowers  energy + 2 load . u + u . A u  in place, until four steps gain less than this share of it."""
+    r, gains = -load - force(u), []
+    rest = energy + np.vdot(u, load - r)
+    for gain, _ in conjugate_gradients(force, precondition, u, r, 1e-28 * energy):
+        gains.append(gain)
+        rest -= gain
+        if sum(gains[-4:]) <= accuracy * rest:
+            break
 
 
 def element_inverse(medium, order, local, count):

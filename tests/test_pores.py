@@ -122,7 +122,7 @@ def test_small_conductivities_approach_the_bounds_from_above(case):
     """That of the image with pores lies below that of any image with something in them."""
     image, period = case
     found = pores.bounds(image, period, 1e-2)
-    filled = fem_cells.bounds(np.where(image > 0, image, 1e-4), image.ndim, period=tuple(period), tolerance=0.5)
+    filled = fem_cells.bounds(np.where(image > 0, image, 1e-4), image.ndim, period=tuple(period), size=1)
     assert contained(found.lower, filled.upper)
 
 
@@ -170,6 +170,17 @@ def test_a_sample_is_its_mirrored_periodic_image(case):
         sample, cell = (pores.bounds(*each) for each in ((image, period, 1e-9, True), (*mirrored(image, period), 1e-9)))
     for name in ("percolates", "two_point", "lower", "upper"):
         np.testing.assert_allclose(getattr(sample, name), getattr(cell, name), atol=1e-6)
+
+
+@given(porous(), st.sampled_from([1e-9, 1.0, 1e9]))
+def test_units_shifts_and_the_order_of_axes_change_nothing(case, unit):
+    image, period = case
+    with pytest.MonkeyPatch.context() as patch:
+        (plain,) = at_orders(patch, image, period, (2,))
+        moved = np.roll(image, 1, tuple(range(image.ndim))).T * unit
+        (other,) = at_orders(patch, moved, period[::-1] / unit, (2,))
+    for name in ("lower", "upper", "two_point"):
+        np.testing.assert_allclose(getattr(other, name) / unit, getattr(plain, name)[::-1, ::-1], atol=1e-6)
 
 
 @given(porous(), st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=3, max_size=3))
