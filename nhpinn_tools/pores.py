@@ -418,9 +418,7 @@ def upper_bound(medium, order, start, accuracy):
     K, slopes = element_matrices(medium, order)
 
     def gathered(values):
-        out = np.bincount(local.ravel(), values.ravel(), count + 1)
-        out[-1] = 0.0  # held
-        return out
+        return np.bincount(local.ravel(), values.ravel(), count + 1)
 
     def force(u):
         return gathered(multiplied(medium, u[local], K, scale))
@@ -430,7 +428,7 @@ def upper_bound(medium, order, start, accuracy):
     inverse = element_inverse(medium, order, local, count)
 
     def precondition(r):
-        z = np.zeros(len(r))
+        z = np.zeros(len(r))  # 0 for ends that are held
         z[:-1] = inverse(r[:-1]) + r[:-1] / diagonal[:-1]
         return z
 
@@ -440,7 +438,6 @@ def upper_bound(medium, order, start, accuracy):
     fields = np.zeros((len(start), count + 1))
     for u, load, old, energy in zip(fields, loads, start, total.diagonal(), strict=True):
         u[local] = old @ P.T
-        u[-1] = 0.0
         descend(force, precondition, u, load, energy, accuracy)
     U = (total + fields @ loads.T + loads @ fields.T + fields @ np.stack([force(u) for u in fields]).T) / volume
     return (U + U.T) / 2, fields[:, local]

@@ -291,3 +291,35 @@ def test_tortuosity_takes_voxels_for_cubes_and_labels_for_diffusivities():
     np.testing.assert_allclose(labelled.tortuosity, plain.tortuosity)
     np.testing.assert_allclose(labelled.diffusivity, 3 * plain.diffusivity)
     assert np.all(plain.two_point <= plain.diffusivity_bounds[0]) and np.all(plain.tortuosity_bounds[0] >= 1)
+
+
+# What the bounds rest on --------------------------------------------------------------------------
+
+
+@given(porous(), st.booleans())
+def test_flows_have_no_divergence_whatever_the_solver_leaves(case, sample):
+    image, period = case
+    medium = pores.medium_of(image, period, 0 if sample else None)
+    if len(medium.graph.voxels):
+        f = np.random.default_rng(0).standard_normal(len(medium.graph.faces.tails))
+        left = pores.divergence_of(medium) @ pores.projector(medium, 1e4)(f) * medium.h.min()
+        assert np.abs(left).max() < 1e-12
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("degree", [0, 1, 2])
+def test_the_energy_of_traces_is_that_of_fields_with_them(dim, degree):
+    """Of constant fields and of a linear one, whose traces are known and than which no field has less energy."""
+    h, rng = np.array([1.0, 0.5, 2.0])[:dim], np.random.default_rng(degree)
+    root = rng.standard_normal((dim, dim))
+    tensor = root @ root.T + np.eye(dim)
+    (T,) = pores.trace_energies(h, tensor[None], degree)
+    e = rng.standard_normal(dim)
+    t = np.zeros((dim, 2, (degree + 1) ** (dim - 1)))
+    t[:, :, 0] = e[:, None]
+    assert t.ravel() @ T @ t.ravel() == pytest.approx(e @ np.linalg.solve(tensor, e))  # a constant has least energy
+    if dim == 2 and degree:  # q = (x, -y), of energy mean(q . a^-1 q), is the gradient of a potential where a = 1
+        (T,) = pores.trace_energies(h, np.eye(2)[None], degree)
+        t = np.zeros((2, 2, degree + 1))
+        t[0, 1, 0], t[1, 1, 0] = h[0], -h[1]
+        assert t.ravel() @ T @ t.ravel() == pytest.approx((h[0] ** 2 + h[1] ** 2) / 3)
