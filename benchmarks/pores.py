@@ -36,9 +36,8 @@ def balls(size, count, radius, seed=0):
 IMAGES = {  # name: (image, tolerance of the gap)
     "disc in 64²": (lambda: ((np.indices((64, 64)) - 31.5) ** 2).sum(0) > 22.4**2, 1.5e-3),
     "random 32³, 70 %": (lambda: random((32,) * 3, 0.7), 0.07),
+    "balls in 40³": (lambda: balls((40,) * 3, 40, 7), 0.05),
     "random 64³, 70 %": (lambda: random((64,) * 3, 0.7), 0.07),
-    "random 64³, 40 %": (lambda: random((64,) * 3, 0.4), 0.2),
-    "balls in 64³": (lambda: balls((64,) * 3, 60, 9), 0.02),
 }
 
 
