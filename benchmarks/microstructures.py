@@ -243,8 +243,8 @@ number by a process of its own.  Ours are the processor seconds of all axes and 
 
 {pores}
 
-TauFactor's number is our `two_point`, and PoreSpy's near it; both are 1 to 24 % below what is possible for the
-voxels.  How much of that a finer image would show is another question: the bounds are those of the image as it is.
+TauFactor's number is our `two_point`, and PoreSpy's near it; they are 1 to 20 % below the lower bound.  The bounds are
+those of the image as it is: how far its voxels are from what they show is another question.
 
 A polycrystal is an image of labels with a tensor for each, `values={{0: a_0, 1: a_1, ...}}`.  In the plane its tensor
 has the determinant that all grains share, and so has the geometric mean of the bounds.  Voxels need not be squares:
