@@ -473,21 +473,22 @@ LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (5, (0.05,)), (6, (0.003, 0.0
 MOST_LOCAL = 5000  # functions of a voxel: their matrix has 200 MB
 
 
-def bounds(coefficient, dim, n=None, *, period=1.0, order=None, tolerance=1e-2, size=600_000):
+def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tolerance=1e-2, size=600_000):
     """Two-sided bounds of the homogenized tensor: ElementBounds.
 
     coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
     refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
     there would be more than `size` unknowns.
     Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements per axis of this order, 4 if it is None: bounds
-    for what the Gauss points see of it; `quadrature` says how far two rules differ.
+    for what the Gauss points, order + 1 an axis or `gauss` of them, see of it; `quadrature` says how far two rules
+    differ.
     """
     _check_dim(dim)
     if callable(coefficient):
         if n is None:
             raise ValueError("n: found None, expected the number of elements per axis for a function")
-        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order or 4))
-    for name, value in (("n", n), ("order", order)):
+        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order or 4)._replace(gauss=gauss))
+    for name, value in (("n", n), ("order", order), ("gauss", gauss)):
         if value is not None:
             raise ValueError(f"{name}: found {value!r}, expected None for an image, whose elements follow its voxels")
     image = _checked_image(coefficient, dim)
@@ -523,7 +524,7 @@ def _bounds_of_function(coefficient, mesh):
     s = _sampled(coefficient, mesh)
     check_period_of_mesh("coefficient", coefficient, mesh)
     *rough, fields = _sandwich(s, mesh)
-    finer = mesh._replace(gauss=mesh.order + 3)
+    finer = mesh._replace(gauss=max(mesh.order + 3, (mesh.gauss or 0) + 1))
     upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields, finer)
     doubt = max(_distance(upper, rough[0]), _distance(lower, rough[1]))
     field = Field(mesh, _nodal(fields[0]))

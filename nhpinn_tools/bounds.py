@@ -138,9 +138,10 @@ def scattered_means(field, dim, first=0):
     return reuss_voigt(tensor_of(field, scattered(dim, first)), (t * (1 - t)) ** 4)
 
 
-def means_apart(a, means):
+def means_apart(a, means, weights=None):
     """How far the harmonic and the arithmetic mean of a (n, d, d) are from others, relative."""
-    return max(relative_size(mine - other, other) for mine, other in zip(reuss_voigt(a), means, strict=True))
+    own = reuss_voigt(a, weights)
+    return max(relative_size(mine - other, other) for mine, other in zip(own, means, strict=True))
 
 
 def fewest_points(field, dim, means, most):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ from nhpinn_functions import (
     usual_arithmetic,
     warn,
 )
-from nhpinn_tools import bounds, features, fourier, images, phases, pores
+from nhpinn_tools import bounds, features, fourier, images, phases, pixels, pores
 from nhpinn_tools.checks import (
     as_points,
     call_of,
@@ -248,37 +248,31 @@ def _if_smooth(solve, coefficient, period, tolerance, recipe):
         return _by_sampling(field, period, tolerance, "it jumps; a TwoPhase has exact interfaces", error)
 
 
-PIXELS = {1: 4096, 2: 256, 3: 40}  # an axis, of a coefficient that jumps
-
-
 def _by_sampling(field, period, tolerance, why, unresolved=None):
-    """The bounds of an image of a field on the unit cell, which no tolerance brings closer than those of images are.
+    """The bounds of a field on the unit cell by one element a pixel, which no tolerance brings closer.
 
-    Raises `unresolved` if half the pixels show another one.
+    Raises `unresolved` where other points show another field.
     """
-    dim = len(period)
-    counts = PIXELS[dim] // 2, PIXELS[dim]
-    coarse, fine = (tensor_of(field, midpoints(dim, 1.0, count)) for count in counts)
-    seen, more = (bounds.scattered_means(field, dim, first) for first in (0, bounds.SCATTERED))
-    moved = max(map(bounds.means_apart, (coarse, fine), (bounds.reuss_voigt(fine), seen)))
-    # what jumps is known by its means at scattered points no better than these differ from those at others
-    moved += 2 * max(fem_cells.relative_size(one - other, other) for one, other in zip(seen, more, strict=True))
-    if unresolved and moved > 0.05:
+    found = pixels.bounds_by_pixels(field, period, max(tolerance, TOLERANCES["image"]))
+    if unresolved and found.quadrature > 0.05:
         raise unresolved
-    fine *= np.outer(period, period)
-    if np.array_equal(fine, fine[:, :1, :1] * np.eye(dim)):  # a number in every pixel is quicker
-        fine = fine[:, 0, 0]
-    image = fine.reshape(*[counts[1]] * dim, *fine.shape[1:])
-    found = _by_pixels(image, period, max(tolerance, TOLERANCES["image"]), 0)
+    warn_of_pixels(found, why)
+    return _of_elements(found)
+
+
+def warn_of_pixels(found, why):
     warn(
-        f"homogenize: the bounds are those of an image of the coefficient of {counts[1]} pixels an axis, "
-        f"{found.gap:.2g} apart; its means are {moved:.2g} from those of the coefficient; {why}"
+        f"homogenize: the bounds are those of an image of {pixels.PIXELS[len(found.tensor)]} pixels an axis, which "
+        f"sees how much of a pixel is where; they are {found.gap:.2g} apart, and other points move them by "
+        f"{found.quadrature:.2g}; {why}"
     )
-    return replace(found, quadrature=moved)
 
 
 def _by_pixels(image, period, tolerance, seed):
-    found = fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance)
+    return _of_elements(fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+
+
+def _of_elements(found):
     cells = partial(element_cells, [found.field])
     return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
 
@@ -294,13 +288,25 @@ def _no_correctors(y):
     raise ValueError("corrector: found an image with pores, or a sample, expected one without for correctors")
 
 
+WORTH_AN_IMAGE = {2: 0.02, 3: 0.2}  # the error of features with which an image competes
+
+
 def _by_interfaces(cell, period, tolerance, seed):
-    if len(period) == 1:
+    dim = len(period)
+    if dim == 1:
         return _scaled_back(bounds.harmonic_mean(partial(coefficient_of, cell), tolerance), period, "sharp")
-    found = phases.solve_two_phases(cell, len(period), tolerance, seed)
-    if found.error > 1:
-        return _by_image(cell, period, tolerance, seed, f"those that features found are {found.gap:.2g} apart")
-    return _scaled_back(found, period, "sharp")
+    try:
+        found = phases.solve_two_phases(cell, dim, tolerance, seed)
+    except bounds.Unresolved as error:
+        return _by_image(cell, period, tolerance, seed, str(error))
+    if found.error <= max(tolerance, WORTH_AN_IMAGE[dim]):
+        return _scaled_back(found, period, "sharp")
+    image = pixels.bounds_by_pixels(partial(coefficient_of, cell), period, TOLERANCES["image"])
+    if image.gap + image.quadrature >= found.error:
+        return _scaled_back(found, period, "sharp")
+    reached = f"came no closer than {found.error:.2g}" if np.isfinite(found.error) else "found none"
+    warn_of_pixels(image, f"random features {reached}")
+    return _of_elements(image)
 
 
 def _by_image(cell, period, tolerance, seed, why="recipe='sharp' has exact interfaces"):
