@@ -200,8 +200,15 @@ one processor: {machine}.
 
 Discs, spheres and slanted layers are a `TwoPhase` (random features in each phase), images are arrays (finite elements).
 A gap above the tolerance, 1e-4 and 1e-2, comes with a warning: nearly touching discs, spheres, whose points are dear,
-and images whose pixels meet at corners, where fields are singular.  Where the bounds of a TwoPhase are further apart
-than the tensor is large, as for discs that overlap, those of its image take their place.
+and images whose pixels meet at corners, where fields are singular.
+
+Where a TwoPhase comes no closer than 2 % in the plane, or 20 % in space, as discs that overlap and shapes with
+corners do, one finite element a pixel competes, whose Gauss points see how much of a pixel is in which phase: its
+`lower` and `upper` hold for the interface itself, not for its staircase, and are moved outwards by what other points
+change in them. So are those of `recipe='fem'` of a TwoPhase (a gyroid network of 10 in 1, about 4.27, is between 4.08
+and 4.31), and of functions that jump. Coated fibres are a TwoPhase in a TwoPhase, `TwoPhase(outer, TwoPhase(inner,
+100, 0.01), 1)`, whose interfaces keep apart: discs of .36 and .38 have .521352, radii .2 and .35 with 10, 1 in 2 have
+1.891203, as multipoles have. A phase that jumps, and interfaces that touch, are refused.
 
 The images with a closed form are related to their own duals, and so is the geometric mean of the bounds, which is the
 tensor returned: it is exact where the bounds are far apart.  Other images err by less than the gap, but not by nothing:
