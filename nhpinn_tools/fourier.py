@@ -64,8 +64,10 @@ def sampled(field, dim, n):
 
 
 def correctors_of(a, tolerance, start=None):
-    """The Spectrum of the correctors of a (d, d, n, ..., n), n odd; the gap of the bounds that comes from the conjugate
-    gradients is below the tolerance.  start: a Spectrum to begin with."""
+    """The Spectrum of the correctors of a (d, d, n, ..., n), n odd.  start: one to begin with.
+
+    tolerance: what the conjugate gradients leave in the energies is at most its part SAFE, relative.
+    """
     d, n = a.shape[0], a.shape[-1]
     fields = np.moveaxis(a.reshape(d, d, -1), -1, 0)
     if d == 1:
@@ -78,7 +80,7 @@ def correctors_of(a, tolerance, start=None):
     def flux(slopes):
         return a[0, 0] * slopes if scalar else np.einsum("ij...,sj...->si...", a, slopes)
 
-    load = -divergence(np.moveaxis(a, 1, 0), n)
+    load = -minus_divergence(np.moveaxis(a, 1, 0), n)
     return conjugate_gradients(flux, load, mean, SAFE * tolerance * least * energies, start, n)
 
 
@@ -89,7 +91,7 @@ def integrated(resistance):
     return s._replace(modes=s.modes * np.divide(-0.5j / np.pi, k, where=k > 0, out=np.zeros_like(s.modes[0])))
 
 
-def divergence(fluxes, n):
+def minus_divergence(fluxes, n):
     """-div of fluxes (J, d, n, ..., n), modes (J, ...)."""
     s = spectrum_of(fluxes, fluxes.shape[1])
     return np.sum(np.conj(2j * np.pi * waves(s.d, n)) * s.modes, axis=1)
@@ -105,7 +107,7 @@ def conjugate_gradients(flux, load, mean, enough, start, n):
     weights = np.where(k[-1] > 0, 2.0, 1.0) / n ** (2 * d)  # the modes with their conjugates, a mean over the cell
 
     def apply(u):
-        return divergence(flux(values_of(gradient(Spectrum(u, d, n)))), n)
+        return minus_divergence(flux(values_of(gradient(Spectrum(u, d, n)))), n)
 
     def inner(u, v):
         return np.sum((u.real * v.real + u.imag * v.imag) * weights, axis=tuple(range(-d, 0)), keepdims=True)
@@ -138,22 +140,22 @@ def solve_cells(problem, tolerance, mapped=map, sight=None):
     dim, period = problem.dim, np.broadcast_to(np.asarray(problem.period, float), problem.dim)
     nodes = chebyshev_points(problem, tolerance)
     x = nodes.points
-    fields = [field_at(problem.coefficient, period, each) for each in x]
     if problem.reaction is not None:
-        found = reaction_cell(
-            lambda y: problem.reaction(period * y), tensor_of(fields[0], np.zeros((1, dim)))[0], tolerance
-        )
+        a = tensor_of(field_at(problem.coefficient, period, x[0]), np.zeros((1, dim)))[0]
+        found = reaction_cell(lambda y: problem.reaction(period * y), a, tolerance)
+        chi = values_of(found.chi)[None]
+    elif len(x) == 1:
+        found = homogenize_cell(field_at(problem.coefficient, period, x[0]), dim, max(LEAST_GAP, tolerance**2), sight)
         chi = values_of(found.chi)[None]
     else:
-        hardest = max(fields, key=lambda field: contrast(field, dim)) if len(x) > 1 else fields[0]
-        goal = max(LEAST_GAP, tolerance if len(x) > 1 else tolerance**2)
-        found = homogenize_cell(hardest, dim, goal, sight if len(x) == 1 else None, NUMBERS // (dim * len(x)))
-        chi = values_of(found.chi)[None]
-        if len(x) > 1:
-            task = partial(solve_line, problem.coefficient, period, found.chi.n, goal)
-            chi = np.concatenate(list(mapped(task, np.split(x, nodes.counts[0]))))
-        chi = period.reshape(dim, *[1] * dim) * chi
+        fields = (field_at(problem.coefficient, period, each) for each in x)
+        hardest = max(fields, key=lambda field: contrast(field, dim))
+        found = homogenize_cell(hardest, dim, tolerance, most=NUMBERS // (dim * len(x)))
+        task = partial(solve_line, problem.coefficient, period, found.chi.n, tolerance)
+        chi = np.concatenate(list(mapped(task, np.split(x, nodes.counts[0]))))
     warn_of_cells(found, tolerance)
+    if problem.reaction is None:
+        chi = chi * period.reshape(dim, *[1] * dim)
     return Correctors(series_of(chi, period), nodes.weights, x, problem.period)
 
 
