@@ -121,9 +121,15 @@ def test_films_and_peaks_are_resolved_or_warned_of(axes, monkeypatch):
         loewner(larger, smaller, 1e-6)
 
 
-def test_a_film_that_no_grid_sees_is_refused():
-    with pytest.raises(ValueError, match="jumps, or varies faster"):
-        homogenize(hill(20_000, (0,)), 2)
+def test_a_film_that_no_grid_sees_has_the_bounds_of_an_image_and_a_warning():
+    film = hill(20_000, (0,))
+    with pytest.warns(UserWarning, match="those of an image"):
+        found = homogenize(film, 2)
+    a = film((np.arange(10**6) + 0.5)[:, None] / 10**6)
+    exact = np.diag([1 / np.mean(1 / a), a.mean()])
+    assert found.recipe == "fem"
+    for larger, smaller in ((found.upper, exact), (exact, found.lower)):
+        loewner(larger, smaller, 2 * found.quadrature)
 
 
 # Invariances ------------------------------------------------------------------------------------------
