@@ -1,268 +1,144 @@
-"""Certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary.
+"""Certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = g or n . a grad u = h on its faces.
 
-Prager and Synge: for any v that vanishes on the boundary and any flux s' with  -div s' = f
+Prager and Synge: for any v that is g on its faces, and any flux s' in balance, -div s' = f and n . s' = h on theirs,
 
     |u - v|_a^2 + |s' - a grad u|_1/a^2 = |s' - a grad v|_1/a^2,   so that   |u - v|_a <= E = |s' - a grad v|_1/a,  (1)
 
-with |w|_a = |a^(1/2) grad w| and |s|_1/a = |a^(-1/2) s|.  Nothing fine is solved.  From correctors chi_j(x, y), a*(x)
-and u0, repeated indices summed,
+with |w|_a = |a^(1/2) grad w| and |s|_1/a = |a^(-1/2) s|.  Nothing fine is solved: v and s' are made of u0, correctors
+and flux correctors (two_scale.py), with layers at the boundary (layers.py), and balanced (balance.py).  Nothing is
+assumed of the numerics: wrong correctors make E larger.  The hypercircle (1) has its centre half way between s' and
+a grad v: with M = |s' + a grad v|_1/a / 2,
 
-    v = u0 + eps chi_j d_j u0 + layers,        s_i = a*_ij d_j u0 + d_k( eps phi_kij d_j u0 + layers ),
+    M - E / 2  <=  |u|_a  <=  M + E / 2,                                                                            (2)
 
-where d_k is the whole derivative in x, y = x/eps.  Since phi_kij = -phi_ikj, the second part of s has no divergence
-whatever phi, chi and the layers are, and r = -d_i(a*_ij d_j u0) - f is known: nothing is assumed of the numerics.  The
-integral of r along one axis, with the best constant on every line, makes s' of s.  It is small: r oscillates.  In
-y, d_k phi_kij is the flux a_ik (delta_kj + d_k chi_j) less its mean and less its gradient part: with lap n_ij = flux,
-phi_kij = d_k n_ij - d_i n_kj, by Fourier series.  For slow coefficients this is done at every node x_q of the
-correctors, and phi(x, y) = weights_q(x) phi_q(y), as chi(x, y) is.
+and where g = 0, (s', grad v) = (a grad u, grad v), so that |u|_a is at least (s', grad v) / |v|_a.
 
-Layers.  At a face x_n = const u0 is zero, so is all of grad u0 but d_n u0, and chi_n d_n u0 alone is to be taken off.
-With h_m the hat functions of some knots at distances up to one period, or half the box, from the face, and t_l
-trigonometric functions of the other coordinates of y, the layers of v are combinations of eps h_m chi_n d_n u0 and
-eps h_m t_l d_n u0, those of s have phi_kin, for every k < i, in the place of chi_n; h_0 chi_n d_n u0 has the factor -1
-in v, and h_0 t_l none.  The factors minimise (1) over a sample of the face: small least squares.  In one dimension
-there are no layers: u0 is changed by c_0 + c_1 z, (a* z')' = 0, such that u0 + eps chi u0' is 0 at both ends, and s by
-a constant.
+What is not exact is bounded.  s' is eta from balance (balance.py).  Where v is not quite g on the faces, for a spline
+is g at its nodes alone, a blending t of g - v into the box has the energy tau = |t|_a, and v + t is g there.  Then
 
-The unknown norm of u is at least  (f, v) / |v|_a  and  |v|_a - E,  at most  |s'|_1/a  and  |v|_a + E.
+    |u - v|_a <= E + eta + 2 tau,     |s' + ... - a grad u|_1/a <= E_s = E + eta + tau,     M +- (E / 2 + eta + tau).
 
-Any other candidate w.  If t has the boundary values of w, then u - w + t is zero on the boundary, s' - a grad u has no
-divergence, and
+Any other candidate w.  If t is w - g on the faces of values, u - w + t vanishes on them, and
 
     |s' - a grad w|_1/a^2 = |u - w|_a^2 + |s' - a grad u|_1/a^2 - 2 (s' - a grad u, grad t).
 
-With D = |s' - a grad w|_1/a, T = |t|_a, q = min(E, T):
+With D+- = |s' - a grad w|_1/a +- eta, T = |t|_a, q = min(E_s, T):
 
-    D^2 - E^2 - 2 E T  <=  |u - w|_a^2  <=  D^2 + 2 q T - q^2.                                                      (2)
+    D-^2 - E_s^2 - 2 E_s T  <=  |u - w|_a^2  <=  D+^2 + 2 q T - q^2.                                                (3)
 
-What is assumed: integrals are those of Gauss points, several a quarter of a period.  Fewer points check them, and the
-difference is added to the bounds.  Functions of (x, y) take points (n, dim).
+The flow through a face, Q = integral of n . a grad u.  If u is known on it and its neighbours are of fluxes, then with
+p = 1 on the face, linear, 0 on the opposite one if u is known there, p = 1 if not,
+
+    Q = (a grad u, grad p) - (f, p) - <h, p>,   where |(a grad u, grad p) - (s', grad p)| <= E_s |p|_a.
+
+If besides f = 0, h = 0, and u is g_1 on the face, g_0 on the opposite one, then (g_1 - g_0) Q = |u|_a^2, which lies
+between  2 <n . s', g> - |s'|_1/a^2  and  |v|_a^2: E^2 apart.
+
+What is assumed: integrals are those of the rules of quadrature.py.  Coarser rules check them, and the difference is
+added to the bounds; so is what scattered points find of f and a that the rules do not.
 """
 
-from collections.abc import Callable
 from functools import partial, reduce
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial import legendre
-from scipy.interpolate import make_interp_spline
 
-from fem import gauss, tensor_grid
-from nhpinn_functions import at_node, checked_values, midpoint_axes, midpoints, tensor_of
-from nhpinn_tools.bounds import CELLS
-from nhpinn_tools.spectrum import fluxes_potential, slopes_at_midpoints, spectrum_of
+from fem import tensor_grid
+from nhpinn_functions import checked_values, constant_at, extreme_eigenvalues, faces_of, on_face, tensor_of
+from nhpinn_tools.balance import Balance, balanced, homogenized_flux
+from nhpinn_tools.bounds import inverse
+from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
+from nhpinn_tools.quadrature import (
+    Axis,
+    Panels,
+    layer_pieces,
+    panel_edges,
+    panel_points,
+    panel_weights,
+    period_pieces,
+    rule,
+    scattered,
+)
+from nhpinn_tools.two_scale import (
+    TwoScale,
+    ends_with_data,
+    macro_at,
+    macro_nodes,
+    macro_table,
+    micro_table,
+    rough_part,
+    shares,
+    tensor_table,
+    varying_directions,
+)
 
-# --- certificates of solutions of -d_i( a_ij(x, x/eps) d_j u ) = f in a box, u = 0 on its boundary --
-
-KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers, in periods
-HARMONICS = {2: 2, 3: 1}  # of the layers along a face
-WAVES = 1e-12  # of a period, and of a period times a: smaller waves of chi, and of phi, are rounding
-# Nodes an axis of u0's spline: at first, at most, and the error that is small enough
-NODES = {1: (129, 513, 1e-7), 2: (49, 97, 1e-5), 3: (25, 49, 1e-5)}
-GAUSS = {1: (12, 16), 2: (4, 6), 3: (3, 4)}  # points a panel: of the check, of the bounds
-SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
+# (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
+RULES = {1: ((12, 14), (16, 20)), 2: ((4, 14), (6, 20)), 3: ((3, 8), (4, 10))}
+ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
 BLOCK, NUMBERS = 20_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 
 
-class TwoScale(NamedTuple):
-    """All that v and s are made of."""
+class Certificate(NamedTuple):
+    error: float  # the relative error |u - v|_a / |u|_a is at most this
+    norm: tuple  # lower, upper bound of |u|_a
+    quadrature: float  # by which `error` changed from one quadrature to another: in it
+    scales: TwoScale
+    balance: Balance
+    axes: tuple  # of quadrature.Axis
+    trace: float  # tau, for a coefficient whose largest eigenvalue is 1
+    constant: float = 0.0  # of s' in one dimension
 
-    coefficient: Callable  # a(x, y)
-    source: Callable  # f(x)
-    box: np.ndarray  # (dim, 2)
-    lengths: np.ndarray  # (dim,): eps * period
-    eps: float
-    tensor: Callable  # a*(x)
-    divergence: Callable  # d_i a*_ij
-    macro: tuple  # lines, values (N, ..., 1): u0, see `interpolated`
-    micro: tuple  # lines, coefficients (N, ..., (1 + pairs) * dim): chi_j and phi_kij of (x, x / eps), see micro_line
-    layers: tuple = ()  # of a face: axis, side, factors of v (kinds, knots), of s (pairs, kinds, knots)
-    constant: float = 0.0  # of s, in one dimension
-    along: int = 0  # the axis along which r is integrated
+    @property
+    def residual(self):
+        """Of the homogenized equation, |r| / |f| in L2."""
+        return self.balance.residual
 
+    def reconstruction(self, x):
+        """v at points (n, d): values (n,), gradient (n, d)."""
+        found = [(part.v, part.slope.T) for part, _ in self._at(x)]
+        return [np.concatenate(part) for part in zip(*found, strict=True)]
 
-# --- tensor-product interpolants ----------------------------------------------------------------------
-#
-# line(coordinates (n,), order): derivatives of N functions of one axis, cardinal ones or waves, (n, N); of `micro_line`
-# eps times the first derivative, and none further
+    def flux(self, x):
+        """At points (n, d): (n, d).  s, which balances the source but for the residual and has the fluxes of the faces;
+        in one dimension s', which is a u'."""
+        found = []
+        for part, axes in self._at(x):
+            s = homogenized_flux(self.scales, part.macro, axes, False)[0] + part.curl
+            if len(axes) == 1:
+                s = s + self.balance.integral.at(axes, False, ())[0] + self.constant
+            found.append(s.T)
+        return np.concatenate(found)
 
-
-def spline_line(nodes, degree=5):
-    return make_interp_spline(nodes, np.eye(len(nodes)), degree)
-
-
-def fourier_line(count, period, x, order=0):
-    """1, cos k_1 x, ..., sin k_1 x, ... or their derivatives: (n, count), for an odd count."""
-    k = 2 * np.pi / period * np.arange(1, count // 2 + 1)
-    angle = np.outer(x % period, k) + order * np.pi / 2
-    parts = [np.full((len(x), 1), float(order == 0)), k**order * np.cos(angle), k**order * np.sin(angle)]
-    return np.concatenate(parts, axis=1)
-
-
-def fourier_series(values, period, size=1.0):
-    """An interpolant of values (m, ..., C) at the midpoints of a cell of these periods, m odd, without the fast waves
-    that are rounding, of values of this size (C,): lines, coefficients."""
-    m, lines = len(values), []
-    for axis, p in enumerate(period):
-        back = fourier_line(m, p, p / m * (np.arange(m) + 0.5)) * np.append(1, np.full(m - 1, 2)) / m
-        values = np.tensordot(back, values, (0, axis))
-        sizes = (np.abs(values) / size).reshape(m, -1).max(axis=1)
-        fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > WAVES)
-        count = fast[-1] + 1 if len(fast) else 0
-        values = np.moveaxis(values[np.r_[: 1 + count, 1 + m // 2 : 1 + m // 2 + count]], 0, axis)
-        lines.append(partial(fourier_line, 2 * count + 1, p))
-    return lines, values
+    def _at(self, x):
+        """Fields at points, some of them at a time, and their coordinates."""
+        c, x = self.scales, np.asarray(x, dtype=float)
+        width = max(max(len(t), t.size // len(t)) for _, t in (c.macro, c.micro))  # numbers a point, on the way
+        for chunk in np.array_split(x, max(1, len(x) * width // NUMBERS)):
+            yield fields_at(c, chunk.T, False), chunk.T
 
 
-def interpolated(lines, values, axes, grid, second=False):
-    """An interpolant's values (C, n), gradient (d, C, n), and second derivatives (d, d, C, n) or None.
+def certificate(problem, correctors, coefficients, u0, finer=1):
+    """A reconstruction of the solution and a bound of its error, see the head of this file.
 
-    axes: one array of coordinates an axis, of a tensor grid or of the points themselves (grid=False).
+    problem, correctors, coefficients: records of nhpinn.py, the first with `boundary`, see faces_of; u0: with a
+    method `value` of points (n, dim).  finer: how many times finer than usual in y the rules are to be.
     """
-    d = len(axes)
-    rows = [[line(x, order) for order in range(3 if second else 2)] for line, x in zip(lines, axes, strict=True)]
-
-    def along(*orders):
-        part = values
-        for i in range(d):
-            row = rows[i][orders.count(i)]
-            part = np.tensordot(part, row, (0, 1)) if grid or i == 0 else np.einsum("a...n,na->...n", part, row)
-        return part.reshape(values.shape[-1], -1)
-
-    seconds = np.array([[along(i, j) for j in range(d)] for i in range(d)]) if second else None
-    return along(), np.array([along(i) for i in range(d)]), seconds
+    c = two_scale(problem, correctors, coefficients, u0)
+    axes = rule_axes(c, finer)
+    c = ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, axes))
+    found = Certificate(np.inf, (0.0, np.inf), np.inf, c, balanced(c), axes, trace_of_values(c))
+    return found if np.isinf(found.trace) else bounded(found)
 
 
-def micro_line(fourier, nodal, eps, x, order):
-    """Waves of x / eps times the `nodal` weights at x, as functions of x of one axis, or eps times their derivatives:
-    (n, m X)."""
-
-    def products(waves, weights):
-        return (waves[:, :, None] * weights[:, None]).reshape(len(x), -1)
-
-    (w, slopes), waves = nodal(x), fourier(x / eps, order)
-    return products(waves, w) + (eps * products(fourier(x / eps), slopes) if order else 0.0)
-
-
-def micro_tables(coefficient, correctors, period, eps):
-    """chi_j and phi_kij of (x, x / eps), Fourier series at every node: lines, coefficients."""
-    d, m = len(period), CELLS[len(period)]
-    y = midpoints(d, period, m)
-    tables, sizes = [], []
-    for x, chi in zip(correctors.nodes, correctors.cells(y)[0], strict=True):
-        chi = chi.reshape(d, *[m] * d)
-        slopes = slopes_at_midpoints(spectrum_of(chi, d), m) / period  # (j, n, k)
-        a = tensor_of(at_node(coefficient, x), y)
-        flux = np.einsum("nik,jnk->jin", a, slopes + np.eye(d)[:, None]).reshape(d, d, *[m] * d)
-        tables.append(np.concatenate([chi[None], fluxes_potential(flux, period)]))
-        sizes.append(period.max() * np.repeat([1.0] + [np.abs(a).max()] * (len(tables[-1]) - 1), d))
-    table = np.moveaxis(np.stack(tables).reshape(-1, *[m] * d), 0, -1)
-    lines, values = fourier_series(table, period, np.concatenate(sizes))
-    weights = correctors.weights.lines
-    counts = [line(correctors.nodes[:1, i])[0].shape[1] for i, line in enumerate(weights)]
-    order = [axis for i in range(d) for axis in (i, d + i)]  # waves and nodes of each axis together
-    waves = values.shape[:d]
-    values = values.reshape(*waves, *counts, -1).transpose(*order, 2 * d)
-    lines = [partial(micro_line, *both, eps) for both in zip(lines, weights, strict=True)]
-    return lines, values.reshape(*np.multiply(waves, counts), -1)
-
-
-# --- v and s ----------------------------------------------------------------------------------------
-
-
-class Parts(NamedTuple):
-    """At n points: eps chi_j d_j u0 and eps phi_kij d_j u0, not summed over j, and what they are made of."""
-
-    x: np.ndarray  # (n, d)
-    u0: np.ndarray  # (n,)
-    slope: np.ndarray  # (d, n)
-    second: np.ndarray  # (d, d, n)
-    terms: np.ndarray  # (1 + pairs, J, n): chi first
-    slopes: np.ndarray  # (d, 1 + pairs, J, n): their whole gradients
-
-
-def parts(c, axes, grid):
-    d = len(axes)
-    x = tensor_grid(axes) if grid else np.stack(axes, axis=-1)
-    u0, g, H = (z[..., 0, :] for z in interpolated(*c.macro, axes, grid, second=True))
-    value, slope, _ = interpolated(*c.micro, axes, grid)
-    value, slope = value.reshape(-1, d, len(x)), slope.reshape(d, -1, d, len(x))
-    return Parts(x, u0, g, H, c.eps * value * g, slope * g + c.eps * value * H[:, None])
-
-
-def curls(slopes):
-    """The fluxes d_k S_ki of skew S, pair by pair, from gradients of S_ki, k < i: both (d, pairs, ...)."""
-    flux = np.zeros_like(slopes)
-    for pair, (k, i) in enumerate(combinations(range(len(slopes)), 2)):
-        flux[i, pair], flux[k, pair] = slopes[k, pair], -slopes[i, pair]
-    return flux
-
-
-def hats(c, axis, side, x):
-    """The hat functions of a face's knots but the last, and their derivatives along the axis: (knots, n) each."""
-    low, high = c.box[axis]
-    knots = KNOTS * min(c.lengths[axis], (high - low) / 2)
-    s, sign = (x[:, axis] - low, 1) if side == 0 else (high - x[:, axis], -1)
-    hat, inside = spline_line(knots, degree=1), s < knots[-1]
-    return inside * hat(s)[:, :-1].T, sign * inside * hat(s, 1)[:, :-1].T
-
-
-def face_waves(c, axis, x):
-    """Products of 1, cos, sin of coordinates other than axis, a few a period: (kinds, n), gradients (d, kinds, n)."""
-    n, d = x.shape
-    value, slope = np.ones((1, n)), np.zeros((d, 1, n))
-    for i in set(range(d)) - {axis}:
-        k = 2 * np.pi / c.lengths[i] * np.arange(1, HARMONICS[d] + 1)[:, None]
-        cos, sin = np.cos(k * x[:, i]), np.sin(k * x[:, i])
-        wave = np.concatenate([np.ones((1, n)), cos, sin])
-        change = np.concatenate([np.zeros((1, n)), -k * sin, k * cos])
-        slope = (slope[:, :, None] * wave).reshape(d, -1, n)
-        slope[i] = (value[:, None] * change).reshape(-1, n)
-        value = (value[:, None] * wave).reshape(-1, n)
-    return value, slope
-
-
-def layer_terms(c, p, axis):
-    """What a face's hats are multiplied by: (1 + pairs, kinds, n), and gradients (d, 1 + pairs, kinds, n)."""
-    value, slope = face_waves(c, axis, p.x)
-    g, H = p.slope[axis], p.second[:, axis, None, None]
-    term, change = (
-        np.broadcast_to(z, (*z.shape[:-3], len(p.terms), *z.shape[-2:]))
-        for z in ((c.eps * g * value)[None], c.eps * (g * slope[:, None] + H * value))
-    )
-    return np.concatenate([p.terms[:, axis, None], term], 1), np.concatenate([p.slopes[:, :, axis, None], change], 2)
-
-
-def tapered(hat, change, axis, term, slope):
-    """The product of a hat and a term: value, gradient."""
-    slope = hat * slope
-    slope[axis] += change * term
-    return hat * term, slope
-
-
-def fields(c, axes, grid=False):
-    """v (n,), grad v (n, d), s (n, d), r (n,), and the points (n, d)."""
-    return fields_of(c, parts(c, axes, grid))
-
-
-def fields_of(c, p):
-    a, b = c.tensor(p.x), c.divergence(p.x)
-    value, slope = p.u0 + p.terms[0].sum(0), p.slope + p.slopes[:, 0].sum(1)
-    flux = np.einsum("nij,jn->in", a, p.slope) + curls(p.slopes[:, 1:].sum(2)).sum(1) + c.constant
-    for axis, side, of_v, of_s in c.layers:
-        hat, change = hats(c, axis, side, p.x)
-        at = np.flatnonzero(hat.any(0))
-        if not len(at):
-            continue
-        near = Parts(p.x[at], *(array[..., at] for array in p[1:]))
-        factors = np.concatenate([of_v[None], of_s])
-        terms, slopes = tapered(factors @ hat[:, at], factors @ change[:, at], axis, *layer_terms(c, near, axis))
-        value[at] += terms[0].sum(0)
-        slope[:, at] += slopes[:, 0].sum(1)
-        flux[:, at] += curls(slopes[:, 1:].sum(2)).sum(1)
-    residual = -np.einsum("nij,ijn->n", a, p.second) - np.einsum("nj,jn->n", b, p.slope)
-    return value, slope.T, flux.T, residual - checked_values("source", c.source, p.x), p.x
+def two_scale(problem, correctors, coefficients, u0):
+    """All that v and s are made of, but for the layers."""
+    box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
+    period = np.broadcast_to(correctors.period, len(box)).astype(float)
+    return TwoScale(
+        problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
+        eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
+        micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
+    )  # fmt: skip
 
 
 def fine_tensor(c, x):
@@ -270,78 +146,89 @@ def fine_tensor(c, x):
     return tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
 
 
-# --- the least squares ------------------------------------------------------------------------------
+# --- the rules ----------------------------------------------------------------------------------------------
+
+SLOW = {1: Panels(1, 1000, 12, 1e-9, 20_000), 2: Panels(1, 16, 8, 1e-2, 2_000), 3: Panels(1, 6, 6, 3e-2, 1_000)}
+FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: Panels(4, 16, 4, 0.3, 256)}
+LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y) is looked at
+SIZES = 1000  # points for the size of a function
+CORNERS = 0.1  # the share of second derivatives, times the length of the box, beside grad u0
 
 
-def panels(c, axis, count):
-    """Gauss points of an axis and their weights: count a panel, between the knots of layers and quarters of periods."""
-    (low, high), length = c.box[axis], c.lengths[axis]
-    width = min(length, (high - low) / 2)
-    inner = np.linspace(low + width, high - width, 1 + int(np.ceil(4 * (high - low - 2 * width) / length - 1e-9)))
-    return gauss(np.unique(np.concatenate([low + width * KNOTS, inner, high - width * KNOTS])), count)
+def rule_axes(c, finer):
+    """One quadrature.Axis an axis: panels that resolve what varies in x, breaks that follow the coefficient in y."""
+    d, rng = len(c.box), np.random.default_rng(4)
+    smooth = c._replace(rough=None)
+    size = np.abs(macro_at(smooth, scattered(c.box, SIZES).T, False, second=False).D).max()
+    edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size), c.box), c.box, SLOW[d])
+    axes, many, period = [], FAST[d]._replace(start=4 * finer), [(0.0, 1.0)]
+    for i in range(d):
+        x, y = rng.uniform(*c.box.T, (LINES[d], d)), rng.uniform(0, c.lengths / c.eps, (LINES[d], d))
+        (breaks,), _ = panel_edges(of_size_one(partial(fast_functions, c, i, x, y), period), period, many)
+        axes.append(Axis(c.box[i], c.lengths[i], edges[i], breaks))
+    return tuple(axes)
 
 
-def face_layer(c, axis, side):
-    """The factors of a face's layers that make (1) least over a sample of the face: an entry of TwoScale.layers."""
-    axes, weights = zip(*(sampled(c, i, axis, side) for i in range(len(c.box))), strict=True)
-    p = parts(c, axes, True)
-    _, grad, flux, _, x = fields_of(c, p)
-    hat, change = hats(c, axis, side, x)
-    term, slope = layer_terms(c, p, axis)
-    slope = tapered(hat, change, axis, term[:, :, None], slope[:, :, :, None])[1]  # (d, 1 + pairs, kinds, knots, n)
-    (d, n), (kinds, knots) = flux.T.shape, slope.shape[2:4]
-    a = fine_tensor(c, x)
-    root = np.linalg.cholesky(a)
-    back, root = (np.moveaxis(m, 0, -1) * np.sqrt(reduce(np.kron, weights)) for m in (np.linalg.inv(root), root))
-    v = -np.einsum("jin,jkmn->ikmn", root, slope[:, 0])  # of each term, a^(-1/2)(s - a grad v) sqrt(weight)
-    s = np.einsum("ijn,jpkmn->ipkmn", back, curls(slope[:, 1:]))
-    rest = np.einsum("ijn,jn->in", back, flux.T) - np.einsum("jin,jn->in", root, grad.T) - v[:, 0, 0]
-    rows = np.concatenate([v[:, :, 1:].reshape(d, -1, n), s.reshape(d, -1, n)], axis=1)
-    size = np.sqrt((rows**2).sum((0, 2)))
-    cut = kinds * (knots - 1)
-    units = c.lengths.max() / c.eps * np.array([1, np.abs(a).max()])  # of chi, of phi, where t_l has none
-    for part, unit in zip((size[:cut].reshape(1, kinds, -1), size[cut:].reshape(-1, kinds, knots)), units, strict=True):
-        natural = part[:, 1:].max() * np.append(unit, np.ones(kinds - 1))
-        part[part <= 1e-12 * natural[:, None]] = np.inf  # what rounding left of nothing has the factor zero
-    rows /= size[:, None]
-    G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
-    factors = np.linalg.lstsq(G, rhs, rcond=1e-12)[0] / size
-    of_v = np.zeros((kinds, knots))
-    of_v[:, 1:], of_v[0, 0] = factors[:cut].reshape(kinds, -1), -1
-    return axis, side, of_v, factors[cut:].reshape(-1, kinds, knots)
+def of_size_one(functions, box):
+    """Functions of points (n, d) -> (C, n), each divided by its size in mean square."""
+    size = np.sqrt((functions(scattered(box, SIZES)) ** 2).mean(axis=1)) + np.finfo(float).tiny
+    return lambda x: functions(x) / size[:, None]
 
 
-def sampled(c, i, axis, side):
-    """Gauss points and weights of the axis i for the least squares of the layer at a face of the given axis."""
-    x, w = panels(c, i, GAUSS[len(c.box)][0])
-    (low, high), length = c.box[i], c.lengths[i]
-    if i == axis:
-        at = (x - low if side == 0 else high - x) < length
-    else:
-        periods = max(1, round((high - low) / length))
-        chosen = np.linspace(0, periods - 1, SAMPLE[len(c.box)] + 2)[1:-1].round()
-        at = np.isin((x - low) // length, chosen)
-    return x[at], w[at]
+def slow_functions(c, size, x):
+    """f, a(x, y) at some y, and a share of the second derivatives of u0 beside the size of its gradient, whose
+    logarithms in corners are left to the rule, which is dense there: (C, n)."""
+    d, (n, _) = len(c.box), x.shape
+    H = macro_at(c, x.T, False, second=False).slope * CORNERS * np.ptp(c.box, axis=1)[:, None, None]
+    y = np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
+    a = pairwise_tensors(c.coefficient, np.tile(x, (PLACES, 1)), np.repeat(y, n, axis=0))
+    a = a.reshape(PLACES, n, d * d).transpose(0, 2, 1).reshape(-1, n)
+    parts = [checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a]
+    return np.concatenate(parts if d > 1 else parts[::2])  # in one dimension s' is not made of u0
 
 
-# --- the certificate --------------------------------------------------------------------------------
+def fast_functions(c, axis, x, y, z):
+    """a and 1 / a at places z (n, 1) of a period of an axis, on lines through (x, y): (C, n)."""
+    lines, n, d = len(x), len(z), len(c.box)
+    y = np.repeat(y, n, axis=0)
+    y[:, axis] = np.tile(z[:, 0], lines) * c.lengths[axis] / c.eps
+    a = pairwise_tensors(c.coefficient, np.repeat(x, n, axis=0), y)
+    parts = [part.reshape(lines, n, d * d).transpose(0, 2, 1).reshape(-1, n) for part in (a, inverse(a))]
+    return np.concatenate(parts)
 
 
-class Certificate(NamedTuple):
-    error: float  # the relative error |u - v|_a / |u|_a is at most this
-    residual: float  # |r| / |f| in L2
-    norm: tuple  # lower, upper bound of |u|_a
-    quadrature: float  # by which `error` changed from one quadrature to another: in it
-    scales: TwoScale
+def pairwise_tensors(coefficient, x, y):
+    """a(x, y) at pairs of points: (n, d, d)."""
+    return tensor_of(lambda x: coefficient(x, y.copy()), x)
 
-    def reconstruction(self, x):
-        """v at points (n, d): values (n,), gradient (n, d)."""
-        value, slope, *_ = at_points(self.scales, x)
-        return value, slope
 
-    def flux(self, x):
-        """s at points (n, d): (n, d)."""
-        return at_points(self.scales, x)[2]
+def sample(axes, faces):
+    """Points of every axis, and weights, of a part of the box: a period from these faces, some periods along them."""
+    d = len(axes)
+    count, _ = RULES[d][0]
+    pieces = [layer_pieces_at(axis, faces, i) or sampled_pieces(axis, SAMPLE[d]) for i, axis in enumerate(axes)]
+    return tuple(
+        [np.concatenate([part(ends, count) for ends in some]) for some in pieces]
+        for part in (panel_points, panel_weights)
+    )
+
+
+def layer_pieces_at(axis, faces, i):
+    return [layer_pieces(axis, face.at, 1 - 2 * face.side) for face in faces if face.axis == i]
+
+
+def sampled_pieces(axis, some):
+    """Pieces of some periods, without those at the ends of the box where there are others."""
+    low, high = axis.ends
+    periods = max(1, round((high - low) / axis.length))
+    inner = min(1, (periods - 1) // 2)
+    chosen = np.unique(np.linspace(inner, periods - 1 - inner, some).round())
+    pieces = [period_pieces(axis, low + k * axis.length) for k in chosen if 0 < k < periods - 1]
+    pieces += [layer_pieces(axis, low, 1)] * (0 in chosen) + [layer_pieces(axis, high, -1)] * (periods - 1 in chosen)
+    return pieces
+
+
+# --- the bounds -------------------------------------------------------------------------------------------
 
 
 class Integrals(NamedTuple):
@@ -351,197 +238,190 @@ class Integrals(NamedTuple):
     trace: float  # T = |t|_a
     energy: float  # |v|_a
     flux: float  # |s'|_1/a
-    load: float  # (f, v)
-    residual: float  # |r| / |f|
+    least: float  # eigenvalue of a
+    largest: float
+    constants: np.ndarray  # of s', one a line
 
 
-def integrals(c, count, candidate=None):
-    """By Gauss points, count a panel; candidate: points -> grad w, grad t."""
-    d, k, sums, lines, line_weights, end = len(c.box), c.along, np.zeros(6), [], [], 0.0
-    rules, cut = [panels(c, axis, count) for axis in range(d)], (k + 1) % d  # the axis that is cut into blocks
+def integrals(certificate, count, few, candidate=None):
+    """By a rule with count points a piece, and few periods; candidate: points -> grad w, grad t, (n, d) each."""
+    c, k = certificate.scales, certificate.balance.axis
+    sums, lines, line_weights, eigenvalues = np.zeros(3), [], [], []
+    for axes, weights in blocks([rule(axis, count, few) for axis in certificate.axes], k):
+        x, slope, s, a = fine_fields(c, certificate.balance, axes)
+        w, shape = reduce(np.kron, weights), [len(z) for z in axes]
+        other, trace = (slope, 0 * slope) if candidate is None else (part.T for part in candidate(x))
+        sums += [np.einsum("n,in,nij,jn", w, z, a, z, optimize=True) for z in (slope - other, trace, slope)]
+        back = inverse(a)
+        misses = [s - np.einsum("nij,jn->in", a, z) for z in (slope, other, 0 * slope)]
+        found = [np.einsum("in,nij,jn->n", z, back, z, optimize=True) for z in misses]
+        found += [np.einsum("nj,jn->n", back[:, k], z) for z in misses] + [back[:, k, k]]
+        lines.append((np.moveaxis(np.reshape(found, (7, *shape)), 1 + k, -1) @ weights[k]).reshape(7, -1))
+        line_weights.append(reduce(np.kron, [z for i, z in enumerate(weights) if i != k], np.ones(1)))
+        eigenvalues.append([part(each) for part, each in zip((np.min, np.max), extreme_eigenvalues(a), strict=True)])
+    if len(shape) == 1:  # all blocks are of one line
+        lines, line_weights = [sum(lines)], [np.ones(1)]
+    (*squares, C), w = np.concatenate(lines, axis=1), np.concatenate(line_weights)
+    squares, means = np.array(squares[:3]), np.array(squares[3:])
+    shift = -certificate.balance.free * means[0] / C  # the constants that are best for v
+    own, other, flux = np.maximum((squares + 2 * shift * means + shift**2 * C) @ w, 0)
+    apart, trace, energy = np.maximum(sums, 0)
+    norms = np.sqrt([own, other, apart, trace, energy, flux])
+    return Integrals(*norms, np.min(eigenvalues), np.max(eigenvalues), shift)
+
+
+def blocks(rules, k):
+    """Parts of a grid, of whole lines along the axis k in more than one dimension: points, weights of every axis."""
+    d, cut = len(rules), (k + 1) % len(rules)  # the axis that is cut
     others = np.prod([len(x) for axis, (x, _) in enumerate(rules) if axis != cut], dtype=int)
-    rows = max(1, BLOCK // others // count) * count
+    rows = max(1, BLOCK // others)
     for start in range(0, len(rules[cut][0]), rows):
         part = [slice(start, start + rows) if axis == cut else slice(None) for axis in range(d)]
-        axes, weights = zip(*((x[p], w[p]) for (x, w), p in zip(rules, part, strict=True)), strict=True)
-        order = np.arange(np.prod([len(x) for x in axes])).reshape([len(x) for x in axes])
-        order = np.moveaxis(order, k, -1).reshape(-1, len(axes[k]))  # line by line
-        v, slope, s, r, x = (values[order.ravel()] for values in fields(c, axes, True))
-        a, f, w = fine_tensor(c, x), c.source(x), reduce(np.kron, weights)[order]
-        R, end = antiderivative(r.reshape(order.shape), weights[k], count, end if d == 1 else 0.0)
-        other, trace = (slope, 0 * slope) if candidate is None else candidate(x)
-        sums[:3] += [np.einsum("n,ni,nij,nj", w.ravel(), z, a, z, optimize=True) for z in (slope - other, trace, slope)]
-        sums[3:] += [w.ravel() @ z for z in (f * v, r**2, f**2)]
-        back, s[:, k] = np.linalg.inv(a), s[:, k] + R.ravel()
-        misses = [s - np.einsum("nij,nj->ni", a, z) for z in (slope, other, 0 * slope)]
-        found = [np.einsum("ni,nij,nj->n", z, back, z, optimize=True) for z in misses]
-        found += [np.einsum("ni,ni->n", back[:, k], z) for z in misses] + [back[:, k, k]]
-        lines.append(np.reshape(found, (7, *order.shape)) @ weights[k])
-        line_weights.append(w[:, 0] / weights[k][0])
-    lines = sum(lines) if d == 1 else np.concatenate(lines, axis=1)
-    squares, means, C = lines[:3], lines[3:6], lines[6]
-    w, shift = np.ones(1) if d == 1 else np.concatenate(line_weights), -means[0] / C  # least for v
-    own, other, flux = np.maximum((squares + 2 * shift * means + shift**2 * C) @ w, 0)
-    apart, trace, energy, load, *sizes = sums
-    norms = np.sqrt([own, other, apart, trace, energy, flux])
-    return Integrals(*norms, load, np.sqrt(sizes[0] / sizes[1]) if sizes[1] > 0 else 0.0)
+        yield zip(*((x[p], w[p]) for (x, w), p in zip(rules, part, strict=True)), strict=True)
 
 
-def antiderivative(r, weights, count, start):
-    """The integral, from the beginning of each line on, of values r (lines, n) at Gauss points, count a panel.
-
-    -> at the points (lines, n), and at the end (lines, 1), from which it can start on the next part of a line
-    """
-    nodes, _ = legendre.leggauss(count)
-    cardinal = legendre.legint(np.linalg.inv(legendre.legvander(nodes, count - 1)), lbnd=-1)
-    values, weights = r.reshape(len(r), -1, count), weights.reshape(-1, count)
-    ends = start + np.cumsum(np.sum(values * weights, axis=2), axis=1)
-    before = np.concatenate([np.broadcast_to(start, (len(r), 1)), ends[:, :-1]], axis=1)
-    inner = values @ (legendre.legvander(nodes, count) @ cardinal).T * weights.sum(1)[:, None] / 2
-    return (before[:, :, None] + inner).reshape(r.shape), ends[:, -1:]
+def fine_fields(c, balance, axes):
+    """On a grid: points (n, d), grad v (d, n), s' but for the constants (d, n), a (n, d, d)."""
+    found = fields_at(c, axes, True)
+    s = homogenized_flux(c, found.macro, axes, True)[0] + found.curl
+    s[balance.axis] += balance.integral.at(axes, True, ())[0][0]
+    return found.macro.x, found.slope, s, fine_tensor(c, found.macro.x)
 
 
-def certificate(problem, correctors, coefficients, u0):
-    """A reconstruction of the solution and a bound of its error, see the head of this file.
-
-    problem, correctors, coefficients: records of nhpinn.py and nhpinn_networks.py; u0: values alone, a function of
-    points (n, dim).
-    """
-    box, eps = np.array(problem.domain, dtype=float), problem.eps
-    d, period = len(box), np.broadcast_to(correctors.period, len(box)).astype(float)
-    c = TwoScale(
-        problem.coefficient, problem.source, box, eps * period, eps, coefficients.tensor, coefficients.divergence,
-        macro_tables(box, u0), micro_tables(problem.coefficient, correctors, period, eps),
-    )  # fmt: skip
-    if d == 1:
-        c = ends_at_zero(c)
-        c = c._replace(constant=mean_flux(c))
-    else:
-        c = c._replace(layers=tuple(face_layer(c, axis, side) for axis in range(d) for side in (0, 1)))
-        c = c._replace(along=best_axis(c))
-    coarse, fine = (integrals(c, count) for count in GAUSS[d])
-    return from_integrals(c, coarse, fine)
+def misses_of(certificate, part):
+    """eta and tau."""
+    return certificate.balance.miss / np.sqrt(part.least), certificate.trace * np.sqrt(part.largest)
 
 
-def macro_nodes(box, count):
-    t = (1 - np.cos(np.linspace(0, np.pi, count))) / 2
-    return [low * (1 - t) + high * t for low, high in box]
-
-
-def macro_tables(box, u0):
-    """A spline of u0, less the blending of its boundary values if there are any, of as few points as interpolate it at
-    some others: lines, values."""
-    d, (count, most, close) = len(box), NODES[len(box)]
-    x = np.random.default_rng(0).uniform(*box.T, (100, d))
-    exact = u0(x)
-    while True:
-        nodes = macro_nodes(box, count)
-        lines, values = [spline_line(z) for z in nodes], u0(tensor_grid(nodes)).reshape(*[count] * d, 1)
-        miss = np.abs(interpolated(lines, values, x.T, False)[0][0] - exact).max()
-        if miss <= close * np.abs(exact).max() or 2 * count - 1 > most:
-            break
-        count = 2 * count - 1
-    t = macro_nodes([(0, 1)], count)[0]
-    for axis in range(d):
-        u = np.moveaxis(values, axis, -1)
-        u -= (1 - t) * u[..., :1] + t * u[..., -1:]
-    return lines, values
-
-
-def ends_at_zero(c):
-    """In one dimension, u0 + c_0 + c_1 z in the place of u0, such that v vanishes at both ends."""
-    (line,), values = c.macro
-    nodes = macro_nodes(c.box, len(values))[0]
-    z = make_interp_spline(nodes, 1 / c.tensor(nodes[:, None])[:, 0, 0], 5).antiderivative()(nodes)
-    chi = interpolated(*c.micro, c.box, False)[0][0]
-    rows = line(c.box[0], 0) + c.eps * chi[:, None] * line(c.box[0], 1)  # v at both ends from the nodes
-    extra = np.stack([np.ones_like(z), z], axis=-1)
-    return c._replace(macro=([line], values - extra @ np.linalg.solve(rows @ extra, rows @ values)))
-
-
-def mean_flux(c):
-    """In one dimension, the constant which makes (1) least if s has it in addition."""
-    x, w = panels(c, 0, GAUSS[1][0])
-    _, slope, s, _, points = fields(c, [x])
-    a = fine_tensor(c, points)[:, 0, 0]
-    return -np.sum(w * (s[:, 0] / a - slope[:, 0])) / np.sum(w / a)
-
-
-def best_axis(c):
-    """The axis along which the integrals of r have the least deviation from their means, summed over lines."""
-    count = {2: 64, 3: 16}[len(c.box)]
-    r = fields(c, midpoint_axes(c.box, count), True)[3]
-    sizes, r = [], r.reshape([count] * len(c.box))
-    for axis, (low, high) in enumerate(c.box):
-        sizes.append((high - low) * np.std(np.cumsum(r, axis=axis), axis=axis).sum())
-    return int(np.argmin(sizes))
-
-
-def from_integrals(c, coarse, fine):
-    """The bounds from the finer integrals; by how much they differ from the coarser ones is added."""
-    errors, norms = [], []
-    for part in (coarse, fine):
-        least = max(part.load / part.energy if part.load > 0 else 0.0, part.energy - part.own)
-        norms.append((least, min(part.flux, part.energy + part.own)))
-        errors.append(part.own / least if least > 0 else np.inf if part.own > 0 else 0.0)
+def bounded(certificate):
+    """The bounds from the finer rule; by how much they differ from those of the coarser one is added."""
+    errors, norms, d = [], [], len(certificate.axes)
+    for part in (integrals(certificate, *each) for each in RULES[d]):
+        eta, tau = misses_of(certificate, part)
+        middle = np.sqrt(max(2 * part.flux**2 + 2 * part.energy**2 - part.own**2, 0)) / 2
+        radius = part.own / 2 + eta + tau
+        if d == 1:  # s' is a u' but for what misses the balance
+            middle, radius = part.flux, eta + tau
+        least, error = middle - radius, part.own + eta + 2 * tau
+        if vanishes_on_faces(certificate.scales):
+            least = max(least, (part.flux**2 + part.energy**2 - part.own**2) / (2 * part.energy or 1.0) - eta)
+        norms.append((least, middle + radius))
+        errors.append(error / least if least > 0 else np.inf if error > 0 else 0.0)
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
-    (least, most), moved = norms[1], np.abs(np.subtract(*norms))
-    norm = max(least - moved[0], 0.0), most + moved[1]
-    return Certificate(float(errors[1] + change), fine.residual, norm, change, c)
+    (least, most), moved = norms[1], np.abs(np.subtract(*norms)) + ROUNDING * norms[1][1]
+    norm = float(max(least - moved[0], 0.0)), float(most + moved[1])
+    error, constant = float(errors[1] * (1 + ROUNDING) + change), float(part.constants[0]) if d == 1 else 0.0
+    return certificate._replace(error=error, norm=norm, quadrature=float(change), constant=constant)
 
 
-def at_points(c, x):
-    """What `fields` returns, at any points x (n, d)."""
-    x = np.asarray(x, dtype=float)
-    width = max(max(len(t), t.size // len(t)) for _, t in (c.macro, c.micro))  # numbers a point, on the way
-    chunks = np.array_split(x, max(1, len(x) * width // NUMBERS))
-    return [np.concatenate(part) for part in zip(*(fields(c, chunk.T) for chunk in chunks), strict=True)]
+# --- values on faces that are missed ------------------------------------------------------------------------
 
 
-# --- other candidates -------------------------------------------------------------------------------
+def blended(c, miss, axes, x):
+    """A function with the values of `miss` on the faces where u is known, blended linearly over the first axes: values
+    (n,), gradients (n, d) at points x (n, d).
+
+    miss: face, points of it -> values (n,), gradients (n, d), of which the normal part is of no use.
+    """
+    if axes == 0:
+        return np.zeros(len(x)), np.zeros(x.shape)
+    u, g = blended(c, miss, axes - 1, x)
+    axis, (low, high) = axes - 1, c.box[axes - 1]
+    pair, normal = c.faces[2 * axis : 2 * axis + 2], np.arange(x.shape[1]) == axis
+    both = not (pair[0].flux or pair[1].flux)
+    for face, share in zip(pair, shares([not f.flux for f in pair], (x[:, axis] - low) / (high - low)), strict=True):
+        if share is not None:
+            y, where = np.unique(np.where(normal, face.at, x), axis=0, return_inverse=True)  # many fall together
+            values, slopes = (a - b for a, b in zip(miss(face, y), blended(c, miss, axis, y), strict=True))
+            values, slopes = values[where.reshape(-1)], slopes[where.reshape(-1)]
+            u = u + share * values
+            g = g + np.where(
+                normal, both * (2 * face.side - 1) / (high - low) * values[:, None], share[:, None] * slopes
+            )
+    return u, g
+
+
+def data_and_slope(c, face, x):
+    """g at points of a face, and its gradient along it by differences: (n,), (n, d)."""
+    g, slope = checked_values("boundary", face.data, x), np.zeros(x.shape)
+    for i in range(x.shape[1]):
+        if i != face.axis:
+            step = STEP * (c.box[i, 1] - c.box[i, 0]) * (np.arange(x.shape[1]) == i)
+            ahead, behind = (np.clip(x + s * step, *c.box.T) for s in (1, -1))
+            change = checked_values("boundary", face.data, ahead) - checked_values("boundary", face.data, behind)
+            slope[:, i] = change / (ahead - behind)[:, i]
+    return g, slope
+
+
+def is_constant(face):
+    return isinstance(face.data, partial) and face.data.func is constant_at
+
+
+def vanishes_on_faces(c):
+    """Whether u = 0 wherever it is known."""
+    return all(face.flux or (is_constant(face) and face.data.args == (0.0,)) for face in c.faces)
+
+
+def trace_of_values(c):
+    """|grad t| in L2 of a blending t of g - u0 from the faces where u is known; 0 where they are numbers."""
+    known = [face for face in c.faces if not face.flux]
+    if len(c.box) == 1 or all(is_constant(face) for face in known):
+        return 0.0
+
+    def miss(face, x):
+        macro = macro_at(c, x.T, False, second=False)
+        g, slope = data_and_slope(c, face, x)
+        return g - macro.u0, slope - macro.D.T
+
+    knots = macro_nodes(c.box, len(c.macro.values))
+    axes, weights = [panel_points(z, 3) for z in knots], [panel_weights(z, 3) for z in knots]
+    slope = blended(c, miss, len(axes), tensor_grid(axes))[1]
+    for face in known:
+        x = scattered(c.box, 10_000)
+        x[:, face.axis] = face.at
+        seen, size = np.abs(miss(face, on_face(face, axes))[0]).max(), np.abs(face.data(x)).max()
+        if np.abs(miss(face, x)[0]).max() > 10 * seen + 1e-9 * size:
+            return np.inf  # g has waves or bumps between the knots
+    return float(np.sqrt(reduce(np.kron, weights) @ (slope**2).sum(1)))
+
+
+# --- other candidates -------------------------------------------------------------------------------------
 
 
 def certify(certificate, value, gradient):
     """Lower and upper bound of the relative energy error |u - w|_a / |u|_a of a candidate w for the same equation.
 
-    value, gradient: of w at points (n, d): (n,), (n, d); w need not vanish on the boundary.  By (2), and by
-    | |v - w|_a - |u - w|_a | <= E: of the two the better one.
+    value, gradient: of w at points (n, d): (n,), (n, d); w need not be g on the faces.  By (3), and by
+    | |v - w|_a - |u - w|_a | <= E + eta + 2 tau: of the two the better one.
     """
-    c, bounds = certificate.scales, []
-    parts = boundary_part(c, value, gradient)
-    for count in GAUSS[len(c.box)]:
-        part = integrals(c, count, parts)
-        E, D, T, q = part.own, part.other, part.trace, min(part.own, part.trace)
-        below, above = D**2 - E**2 - 2 * E * T, np.sqrt(D**2 + 2 * q * T - q**2)
-        bounds.append((max(np.sqrt(max(below, 0)), part.apart - E), min(above, part.apart + E)))
-    (lower, upper), change = bounds[1], np.abs(np.subtract(*bounds))
-    least, most = certificate.norm
-    return float(max(lower - change[0], 0) / most), float((upper + change[1]) / least) if least > 0 else np.inf
+    found, trace = [], candidate_parts(certificate, value, gradient)
+    for each in RULES[len(certificate.axes)]:
+        part = integrals(certificate, *each, trace)
+        eta, tau = misses_of(certificate, part)
+        of_s, of_v, T = part.own + eta + tau, part.own + eta + 2 * tau, part.trace
+        q, D = min(of_s, T), max(part.other - eta, 0)
+        squares = D**2 - of_s**2 - 2 * of_s * T, (part.other + eta) ** 2 + 2 * q * T - q**2
+        found.append((*squares, part.apart - of_v, part.apart + of_v))
+    (below, above, least, most), change = found[1], np.abs(np.subtract(*found))
+    allowance = change[:2] + ROUNDING * abs(above)  # of squares: they nearly cancel for a good candidate
+    lower = max(np.sqrt(max(below - 2 * allowance[0], 0)), least - change[2], 0)
+    upper = min(np.sqrt(above + allowance[1]), most + change[3])
+    smallest, largest = certificate.norm
+    return float(lower / largest), float(upper / smallest) if smallest > 0 else np.inf
 
 
-def boundary_part(c, value, gradient):
-    """Points -> grad w and grad t, with t the linear blending of the boundary values of w."""
-
-    def inner(x):
-        return value(x), gradient(x)
-
-    for axis, (low, high) in enumerate(c.box):
-        inner = partial(less_ends, inner, axis, low, high)
-    axes = [panels(c, axis, GAUSS[len(c.box)][1])[0] for axis in range(len(c.box))]  # as dense as the integrals
-    faces = [tensor_grid([*axes[:i], ends, *axes[i + 1 :]]) for i, ends in enumerate(c.box)]
-    edge = np.abs(value(np.concatenate(faces))).max()
-    if edge <= 1e-12 * np.abs(value(tensor_grid([np.linspace(*ends, 33) for ends in c.box]))).max():
+def candidate_parts(certificate, value, gradient):
+    """Points -> grad w and grad t, with t a blending of w - g from the faces where u is known."""
+    c = certificate.scales
+    known = [face for face in c.faces if not face.flux]
+    axes = [rule(axis, *RULES[len(c.box)][1])[0] for axis in certificate.axes]  # as dense as the integrals
+    size = np.abs(value(tensor_grid([np.linspace(*ends, 33) for ends in c.box]))).max()
+    edges = [(face, on_face(face, axes)) for face in known]
+    if max(np.abs(value(x) - face.data(x)).max() for face, x in edges) <= 1e-12 * size:
         return lambda x: (slope := gradient(x), 0 * slope)
-    return lambda x: (slope := gradient(x), slope - inner(x)[1])
 
+    def miss(face, x):
+        g, slope = data_and_slope(c, face, x)
+        return value(x) - g, gradient(x) - slope
 
-def less_ends(inner, axis, low, high, x):
-    """Value and gradient of a function less the linear interpolation between its values at both ends of an axis."""
-    u, g = (np.array(part) for part in inner(x))
-    share, unit = (x[:, axis] - low) / (high - low), np.arange(x.shape[1]) == axis
-    for end, part, slope in ((low, 1 - share, -1 / (high - low)), (high, share, 1 / (high - low))):
-        face, where = np.unique(np.where(unit, end, x), axis=0, return_inverse=True)  # on a grid many fall together
-        edge, along = (values[where.reshape(-1)] for values in inner(face))
-        u -= part * edge
-        g -= np.where(unit, slope * edge[:, None], part[:, None] * along)
-    return u, g
+    return lambda x: (gradient(x), blended(c, miss, x.shape[1], x)[1])

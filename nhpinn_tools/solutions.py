@@ -20,7 +20,6 @@ from nhpinn_functions import (
     shown,
     usual_arithmetic,
     warn,
-    zero_on_faces,
 )
 from nhpinn_tools import bounds, certificates
 from nhpinn_tools.checks import (
@@ -102,8 +101,8 @@ def solve(
         progress("certificate")
         tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
-        if initial is None and zero_on_faces(problem):  # of other values, and of fluxes, there is none
-            certificate = certificates.certificate(problem, correctors, coefficients, u0.value)
+        if initial is None:
+            certificate = certificates.certificate(problem, correctors, coefficients, u0)
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start

@@ -149,7 +149,20 @@ def test_rough_sources_have_a_bar_as_well_and_a_warning(kind, most):
         u = nhpinn.solve(waves, rough, [(0, np.pi)], 1 / 8)
     assert (kind == "jump") == any("kinks" in str(each.message) for each in said)
     assert all(each.filename == __file__ for each in said)
-    assert Truth(waves, rough, [(0, np.pi)], 1 / 8, elements=60).error(u.gradient) <= u.error < most
+    F = {"kink": lambda x: np.sign(x - 1) * (x - 1) ** 2 / 2, "jump": lambda x: np.abs(x - 1)}[kind]
+    assert (
+        error_on_a_line(waves, F, np.append(np.linspace(0, 1, 200), np.linspace(1, np.pi, 400)), 1 / 8, u)
+        <= u.error
+        < most
+    )
+
+
+def error_on_a_line(coefficient, F, breaks, eps, u):
+    """The true error where u = 0 at both ends, in closed form: a u' = C - F, F' = f, by Gauss points between breaks."""
+    x, w = fem.gauss(np.unique(breaks), 8)
+    a = coefficient(x[:, None], x[:, None] / eps)
+    slope = ((w @ (F(x) / a)) / (w @ (1 / a)) - F(x)) / a
+    return np.sqrt(w @ (a * (u.gradient(x[:, None])[:, 0] - slope) ** 2) / (w @ (a * slope**2)))
 
 
 @pytest.mark.parametrize(
@@ -199,8 +212,7 @@ def test_errors_are_those_of_the_laboratory(name, e4):
     interior = np.all((x - low >= layer) & (high - x >= layer), axis=1)
     h1 = fem.relative_error(u.gradient(x)[interior], fine[1][interior])
     assert e1 == pytest.approx(e4, rel=5e-3)
-    assert h1 < 1.05 * known  # in one dimension it is better, as its ends are corrected
-    assert p.dim == 1 or h1 > 0.95 * known
+    assert h1 < 1.05 * known  # without time it is better: ends are corrected, and the next order of eps is there
 
 
 def test_a_reaction_at_two_times():
@@ -226,7 +238,7 @@ def test_recipes_agree(dim):
         mine, other = (getattr(each, part)(x) for each in (u, v))
         assert np.linalg.norm(mine - other) < {1: 1e-6, 2: 1e-3}[dim] * np.linalg.norm(other), part
     np.testing.assert_allclose(u.tensor(x), v.tensor(x), atol=1e-7)
-    assert u.error == pytest.approx(v.error, rel=1e-2)
+    assert u.error == pytest.approx(v.error, rel={1: 1e-2, 2: 0.1}[dim])  # in 2D elements see no corner's logarithm
 
 
 def test_the_paper_s_recipe_has_a_bar(monkeypatch):

@@ -1,0 +1,259 @@
+"""Layers at the faces and corners of a box, and the fields v and s of a certificate with them.
+
+With x, y = x / eps, the micro functions and the factors D_m of two_scale.py, and w_l = trigonometric functions of the
+coordinates of y, of use near faces alone,
+
+    v = u0 + eps chi_m W_m + eps w_l W_l,                     s_i = P_i + d_k( eps phi_kim Z_kim + eps w_l Z_kil )
+
+    W_m = C_m D_m + sum of C_j D_j (F_jmh h),                 W_l = sum of C_j D_j (F_jlh h)
+
+and Z likewise, for every pair k < i.  P is the homogenized flux (balance.py).  The layers are changes of the macro
+factors W and Z, so that no micro function is evaluated twice.
+
+    C    the cut, a product over faces of 1 - h_0, where h_0 is the hat that is 1 on the face: in W over the faces where
+         u is known, in Z over those where n . s is and to which k or i is normal.  On a face where u is a constant,
+         d_j u0 but for its normal j vanishes, and needs none.  So v = u0 on the former faces and n . s = n . P on the
+         latter, whatever the factors F are
+    h    hats: piecewise linear functions of some knots at distances up to one period, or half the box, from a face,
+         and in corners of two dimensions their products
+    F    factors that minimise |s - a grad v|_1/a over a sample of the periods at a face, then at a corner: small least
+         squares.  Faces have all micro functions and waves w_l along them, corners those of the directions D_j
+
+Second derivatives of u0 grow like 1 / r in a corner where a value meets a flux; there they are cut by (1 - t t')^3,
+with t = 1 on a face, linear, 0 a period from it.  In three dimensions edges have no layers of their own: those fitted
+to a sample of an edge made the bound wider.
+"""
+
+from functools import reduce
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from nhpinn_functions import tensor_of
+from nhpinn_tools.balance import homogenized_flux
+from nhpinn_tools.quadrature import KNOTS
+from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at, spline_line
+
+HARMONICS = {2: 2, 3: 1}  # of the waves along a face
+SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
+MOST_MEETING = {1: 0, 2: 2, 3: 1}  # faces with a layer where they meet
+TAPER = 3  # the power of the cut of second derivatives in corners where a value meets a flux
+FAINT = 1e-3  # of the largest D_j: smaller ones have no layer
+NOTHING = 1e-6  # of what an ordinary function contributes: less is left of one that ought to be zero, and has no layer
+CLOSE = 1e-8  # the square of what is left of a function beside the others: less would have a factor that is noise
+
+
+class Layer(NamedTuple):
+    faces: tuple  # one, or those that meet
+    factors: np.ndarray  # F: (1 + pairs, directions, kinds, hats); v first, then the pairs of s
+
+
+# --- hats, waves, cuts ------------------------------------------------------------------------------------
+
+
+def hats(c, face, x):
+    """The hat functions of a face's knots but the last, and their derivatives along its axis: (knots, n) each."""
+    low, high = c.box[face.axis]
+    knots = KNOTS * min(c.lengths[face.axis], (high - low) / 2)
+    s, sign = (x[:, face.axis] - low, 1) if face.side == 0 else (high - x[:, face.axis], -1)
+    hat, inside = spline_line(knots, degree=1), s < knots[-1]
+    return inside * hat(s)[:, :-1].T, sign * inside * hat(s, 1)[:, :-1].T
+
+
+def hat_products(c, faces, x):
+    """Products of the hats of faces that meet: (knots ** faces, n), gradients (d, ...)."""
+    value, slope = np.ones((1, len(x))), np.zeros((len(c.box), 1, len(x)))
+    for face in faces:
+        hat, change = hats(c, face, x)
+        slope = (slope[:, :, None] * hat).reshape(len(slope), -1, len(x))
+        slope[face.axis] = (value[:, None] * change).reshape(-1, len(x))
+        value = (value[:, None] * hat).reshape(-1, len(x))
+    return value, slope
+
+
+def in_layer(c, faces, x):
+    """Which of the points lie in the layer where these faces meet: indices."""
+    near = np.ones(len(x), bool)
+    for face in faces:
+        low, high = c.box[face.axis]
+        near &= np.abs(x[:, face.axis] - face.at) < min(c.lengths[face.axis], (high - low) / 2)
+    return np.flatnonzero(near)
+
+
+def face_waves(c, axis, x):
+    """Products of 1, cos, sin of coordinates of y other than axis, a few a period: (L, n), gradients (d, L, n)."""
+    n, d = x.shape
+    value, slope = np.ones((1, n)), np.zeros((d, 1, n))
+    for i in set(range(d)) - {axis}:
+        k = 2 * np.pi / c.lengths[i] * np.arange(1, HARMONICS[d] + 1)[:, None]
+        cos, sin = np.cos(k * x[:, i]), np.sin(k * x[:, i])
+        wave = np.concatenate([np.ones((1, n)), cos, sin])
+        change = np.concatenate([np.zeros((1, n)), -k * sin, k * cos])
+        slope = (slope[:, :, None] * wave).reshape(d, -1, n)
+        slope[i] = (value[:, None] * change).reshape(-1, n)
+        value = (value[:, None] * wave).reshape(-1, n)
+    return value, slope
+
+
+def cuts(c, x):
+    """C of v, then of the pairs of s, for each factor D_m: (1 + pairs, M, n), gradients (d, ...)."""
+    d, M = len(c.box), c.factors
+    pairs = list(combinations(range(d), 2))
+    value = np.ones((1 + len(pairs), M, len(x)))
+    slope = np.zeros((d, *value.shape))
+    for face, directions in zip(c.faces, c.directions, strict=True):
+        rows = [1 + q for q, pair in enumerate(pairs) if face.axis in pair] if face.flux else [0]
+        at = in_layer(c, (face,), x)
+        spot = np.ix_(rows, [*directions, *range(d, M)], at)
+        hat, change = (part[0] for part in hats(c, face, x[at]))
+        slope[(slice(None), *spot)] *= 1 - hat
+        slope[(face.axis, *spot)] -= change * value[spot]
+        value[spot] *= 1 - hat
+    if c.rough:
+        for one, two in combinations(c.faces, 2):
+            if one.axis != two.axis and one.flux != two.flux:
+                cut, along = taper(c, one, two, x)
+                slope[:, :, d:] = slope[:, :, d:] * cut + along[:, None, None] * value[:, d:]
+                value[:, d:] *= cut
+    return value, slope
+
+
+def taper(c, one, two, x):
+    """(1 - t t')^3 and its gradient: (n,), (d, n)."""
+    (s, ds), (t, dt) = ([(1 - KNOTS[:-1]) @ part for part in hats(c, face, x)] for face in (one, two))
+    slope = np.zeros((len(c.box), len(x)))
+    slope[one.axis], slope[two.axis] = ds * t, dt * s
+    return (1 - s * t) ** TAPER, -TAPER * (1 - s * t) ** (TAPER - 1) * slope
+
+
+# --- v and s ----------------------------------------------------------------------------------------------
+
+
+class Fields(NamedTuple):
+    """At n points."""
+
+    macro: Macro  # u0 and the points
+    v: np.ndarray  # (n,)
+    slope: np.ndarray  # (d, n): grad v
+    curl: np.ndarray  # (d, n): s - P
+
+
+def fields_at(c, axes, grid):
+    return fields_of(c, macro_at(c, axes, grid), *micro_at(c, axes, grid))
+
+
+def fields_of(c, macro, micro, change):
+    d = len(c.box)
+    if d == 1:  # the ends are met by u0, see two_scale.ends_with_data
+        v = macro.u0 + (micro[0] * macro.D).sum(0)
+        slope = macro.D + (change[:, 0] * macro.D + micro[0] * macro.slope).sum(1)
+        return Fields(macro, v, slope, np.zeros(slope.shape))
+    cut, along = cuts(c, macro.x)
+    W, dW = cut * macro.D, along * macro.D + cut * macro.slope[:, None]
+    value, slope = sum_of_products(micro, change, W, dW)
+    for layer in c.layers:
+        at = in_layer(c, layer.faces, macro.x)
+        if len(at):
+            near, C, dC = macro.part(at), cut[:, :, at], along[:, :, :, at]
+            functions = layer_functions(c, layer.faces, near, micro[:, :, at], change[..., at])
+            more = sum_of_products(*functions, *layer_factors(c, layer, near, C, dC))
+            value[:, at] += more[0]
+            slope[:, :, at] += more[1]
+    return Fields(macro, macro.u0 + value[0], macro.D[:d] + slope[:, 0], curls(slope[:, 1:]).sum(1))
+
+
+def sum_of_products(micro, change, W, dW):
+    """sum_m micro_m W_m (1 + pairs, n) and its gradient (d, 1 + pairs, n), for arrays (1 + pairs, M, n)."""
+    return np.einsum("pmn,pmn->pn", micro, W), np.einsum("ipmn,pmn->ipn", change, W) + np.einsum(
+        "pmn,ipmn->ipn", micro, dW
+    )
+
+
+def layer_functions(c, faces, near, micro, change):
+    """The functions of y that a layer has: (1 + pairs, kinds, n), gradients (d, ...)."""
+    if len(faces) > 1:
+        J = directions_of(c, faces)
+        micro, change = micro[:, J], change[:, :, J]
+        wave, along = np.ones((1, len(near.x))), np.zeros((len(c.box), 1, len(near.x)))
+    else:
+        wave, along = face_waves(c, faces[0].axis, near.x)
+    rows = len(micro)
+    wave = np.broadcast_to(c.eps * wave, (rows, *wave.shape))
+    along = np.broadcast_to(c.eps * along[:, None], (len(along), rows, *along.shape[1:]))
+    return np.concatenate([micro, wave], axis=1), np.concatenate([change, along], axis=2)
+
+
+def directions_of(c, faces):
+    return sorted({j for face, J in zip(c.faces, c.directions, strict=True) if face in faces for j in J})
+
+
+def layer_factors(c, layer, near, cut, along):
+    """sum over j, h of C_j D_j F_jkh h: (1 + pairs, kinds, n), gradients (d, ...)."""
+    J, (hat, change) = directions_of(c, layer.faces), hat_products(c, layer.faces, near.x)
+    C = cut[:, J] * near.D[J]
+    dC = along[:, :, J] * near.D[J] + cut[:, J] * near.slope[:, None, J]
+    H, dH = layer.factors @ hat, np.stack([layer.factors @ part for part in change])  # (1 + pairs, J, kinds, n)
+    W = np.einsum("pjn,pjkn->pkn", C, H)
+    return W, np.einsum("ipjn,pjkn->ipkn", dC, H) + np.einsum("pjn,ipjkn->ipkn", C, dH)
+
+
+# --- the factors of the layers ----------------------------------------------------------------------------
+
+
+def with_layers(c, sample):
+    """c with the layers of its faces, then of the corners in which they meet.
+
+    sample: faces -> points of every axis, weights: a part of the box, at these faces.
+    """
+    for count in range(1, 1 + MOST_MEETING[len(c.box)]):
+        meeting = [faces for faces in combinations(c.faces, count) if len({face.axis for face in faces}) == count]
+        c = c._replace(layers=c.layers + tuple(fitted(c, faces, *sample(faces)) for faces in meeting))
+    return c
+
+
+def fitted(c, faces, axes, weights):
+    """The Layer of these faces that makes |s - a grad v|_1/a least over the points of a grid."""
+    macro, (micro, change) = macro_at(c, axes, True), micro_at(c, axes, True)
+    found, (P, _) = fields_of(c, macro, micro, change), homogenized_flux(c, macro, axes, True)
+    a = tensor_of(lambda q: c.coefficient(q, q / c.eps), macro.x)
+    root = np.linalg.cholesky(a)
+    back, root = (np.moveaxis(m, 0, -1) * np.sqrt(reduce(np.kron, weights)) for m in (np.linalg.inv(root), root))
+    rest = np.einsum("ijn,jn->in", back, P + found.curl) - np.einsum("jin,jn->in", root, found.slope)
+    slope = layer_slopes(c, faces, macro, *layer_functions(c, faces, macro, micro, change))
+    d, shape, n = len(c.box), slope.shape[1:-1], len(macro.x)  # shape: (1 + pairs, J, kinds, hats)
+    slope = slope.reshape(d, shape[0], -1, n)
+    v = -np.einsum("jin,jun->iun", root, slope[:, 0])
+    s = np.einsum("ijn,jpun->ipun", back, curls(slope[:, 1:]))
+    rows = np.concatenate([v[:, None], s], axis=1).reshape(d, -1, n)
+    size = np.sqrt((rows**2).sum((0, 2))).reshape(shape)
+    units = c.lengths.max() / c.eps * np.array([1] + [np.abs(a).max()] * (shape[0] - 1))
+    size = without_faint(size, units, c.factors if len(faces) == 1 else shape[1]).ravel()
+    rows /= size[:, None]
+    G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
+    return Layer(faces, (np.linalg.lstsq(G, rhs, rcond=CLOSE)[0] / size).reshape(shape))
+
+
+def layer_slopes(c, faces, near, functions, change):
+    """The gradients of all C_j D_j h times the functions: (d, 1 + pairs, J, kinds, hats, n)."""
+    J, (hat, along) = directions_of(c, faces), hat_products(c, faces, near.x)
+    cut, bend = cuts(c, near.x)
+    C = (cut[:, J] * near.D[J])[:, :, None, None]
+    dC = (bend[:, :, J] * near.D[J] + cut[:, J] * near.slope[:, None, J])[:, :, :, None, None]
+    value, slope = functions[:, None, :, None], change[:, :, None, :, None]
+    return C * hat * slope + (dC * hat + C * along[:, None, None, None]) * value
+
+
+def without_faint(size, units, count):
+    """The sizes (1 + pairs, J, kinds, hats) of the functions of a layer, infinite, which makes the factor zero, where
+    u0 hardly changes in a direction j, or where a function hardly differs from zero.
+
+    units: of chi and of phi, which are the first `count` kinds; the others are waves.
+    """
+    for part, unit in zip(size, units, strict=True):
+        most = part[:, -1].max(axis=1)
+        part[most <= FAINT * most.max()] = np.inf
+        natural = part[:, -1].max(axis=1, where=np.isfinite(part[:, -1]), initial=0)[:, None, None]
+        kinds = np.where(np.arange(part.shape[1]) < count, unit, 1.0)[:, None]
+        part[part <= NOTHING * kinds * natural] = np.inf
+    return size

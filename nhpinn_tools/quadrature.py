@@ -1,0 +1,223 @@
+"""Quadrature of functions of x and x / eps over a box: rules, points and weights an axis, and what they rest on.
+
+Along every axis the box is cut into pieces, with Gauss points in each:
+
+    at both ends     a period, or half the box, between the knots of the layers
+    between          whole periods, each cut at `breaks`, the places that follow the coefficient in y; and the rest of a
+                     period that is left
+    panels           intervals in which f, the derivatives of u0 and a(., y) are resolved by polynomials in x.  The
+                     integral over the i-th period is a smooth function of i in a panel, so that of many periods a few
+                     with weights stand for all: a rule for sums, as that of Gauss is one for integrals.  The number of
+                     points does not depend on eps
+
+Panels, and breaks, are halved where the Legendre series of degree count - 1 of one of the functions has a tail, or
+where the interpolant misses the function at other points.
+"""
+
+from functools import partial, reduce
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import legendre
+from scipy import sparse
+
+from fem import tensor_grid
+from nhpinn_tools.two_scale import Table
+
+KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
+QUARTERS = np.linspace(0, 1, 5)
+NARROWEST = 1e-9  # panel, of the interval
+
+
+# --- panels that resolve functions ------------------------------------------------------------------------
+
+
+class Panels(NamedTuple):
+    """How intervals are halved until functions are resolved."""
+
+    start: int  # panels an axis
+    most: int  # panels an axis
+    count: int  # Gauss points a panel
+    tolerance: float  # of what a panel misses, in mean square over the box
+    checks: int  # scattered points at which the interpolant is looked at
+
+
+def panel_edges(functions, box, panels):
+    """The ends of panels that resolve functions of size one, points (n, d) -> (C, n): one array an axis, and whether
+    they do."""
+    d, (start, most, count, tolerance, checks) = len(box), panels
+    edges = [np.linspace(*ends, start + 1) for ends in box]
+    x = scattered(box, checks)
+    exact = functions(x)
+    while True:
+        values = functions(tensor_grid([panel_points(e, count) for e in edges]))
+        steep = [tails(values, edges, axis, count) > tolerance for axis in range(d)]
+        if not any(part.any() for part in steep):
+            misses = (panel_table(values, edges, count).at(x.T, False, ())[0] - exact) ** 2
+            places = [np.clip(np.searchsorted(e, z) - 1, 0, len(e) - 2) for e, z in zip(edges, x.T, strict=True)]
+            steep = [
+                np.max([np.bincount(k, miss, len(e) - 1) for miss in misses], axis=0) > checks * (3 * tolerance) ** 2
+                for k, e in zip(places, edges, strict=True)
+            ]
+        finer = [halved(e, part, most, ends) for e, part, ends in zip(edges, steep, box, strict=True)]
+        if all(len(e) == len(f) for e, f in zip(edges, finer, strict=True)):
+            return edges, not any(part.any() for part in steep)
+        edges = finer
+
+
+def scattered(box, count):
+    """Points of a box that are on no grid: (count, d)."""
+    return np.random.default_rng(3).uniform(*np.transpose(box), (count, len(box)))
+
+
+def tails(values, edges, axis, count):
+    """The mean squares' roots of the last two Legendre coefficients in each panel of an axis, the largest of those of
+    functions (C, n) on the grid of the Gauss points: (K,)."""
+    to_series = np.linalg.inv(legendre.legvander(legendre.leggauss(count)[0], count - 1))[-2:]
+    shape = [n for e in edges for n in (len(e) - 1, count)]
+    parts = np.moveaxis(values.reshape(-1, *shape), [1 + 2 * axis, 2 + 2 * axis], [0, 1])
+    series = np.tensordot(to_series, parts, (1, 1)).reshape(2, shape[2 * axis], len(values), -1)
+    weights = [panel_weights(e, count) / (e[-1] - e[0]) for i, e in enumerate(edges) if i != axis]
+    squares = (series**2 @ reduce(np.kron, weights, np.ones(1))).sum(0).max(axis=1)
+    return np.sqrt(squares * np.diff(edges[axis]) / np.ptp(edges[axis]))
+
+
+def halved(edges, steep, most, ends):
+    """The panels with the steep ones cut in the middle, if there is room for all of them."""
+    steep = steep & (np.diff(edges) > NARROWEST * (ends[1] - ends[0]))
+    if len(edges) - 1 + steep.sum() > most:
+        return edges
+    return np.sort(np.append(edges, (edges[:-1] + edges[1:])[steep] / 2))
+
+
+def panel_table(values, edges, count):
+    """The Table of values (C, n) on the grid of the Gauss points of panels."""
+    lines = [partial(panel_line, e, count) for e in edges]
+    return Table(lines, np.moveaxis(values.reshape(-1, *[(len(e) - 1) * count for e in edges]), 0, -1))
+
+
+def panel_points(edges, count):
+    t = (legendre.leggauss(count)[0] + 1) / 2
+    return (edges[:-1, None] + np.diff(edges)[:, None] * t).ravel()
+
+
+def panel_weights(edges, count):
+    return (np.diff(edges)[:, None] * legendre.leggauss(count)[1] / 2).ravel()
+
+
+def panel_line(edges, count, x, order=0):
+    """The line of a Table, order 0 alone: polynomials of every panel that are 1 at one of its Gauss points, sparse."""
+    k = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    t = 2 * (x - edges[k]) / np.diff(edges)[k] - 1
+    inside = legendre.legvander(t, count - 1) @ np.linalg.inv(
+        legendre.legvander(legendre.leggauss(count)[0], count - 1)
+    )
+    columns = k[:, None] * count + np.arange(count)
+    shape = len(x), (len(edges) - 1) * count
+    return sparse.csr_array((inside.ravel(), columns.ravel(), np.arange(len(x) + 1) * count), shape)
+
+
+def integral_table(table, edges, axis, from_high):
+    """The Table of the integrals along an axis, from its low or its high end on, of one of panels."""
+    count = table.values.shape[axis] // (len(edges) - 1)
+    values = np.moveaxis(table.values, axis, 0)
+    values = values.reshape(len(edges) - 1, count, -1)
+    series = legendre.legint(np.linalg.inv(legendre.legvander(legendre.leggauss(count)[0], count - 1)), lbnd=-1)
+    inside = legendre.legvander(legendre.leggauss(count + 1)[0], count) @ series
+    whole = np.einsum("kc,kcn->kn", panel_weights(edges, count).reshape(-1, count), values)
+    before = np.cumsum(whole, axis=0) - whole - from_high * whole.sum(axis=0)
+    found = np.diff(edges)[:, None, None] / 2 * (inside @ values) + before[:, None]
+    shape = [n for i, n in enumerate(table.values.shape) if i != axis]
+    lines = [partial(panel_line, edges, count + 1) if i == axis else line for i, line in enumerate(table.lines)]
+    return Table(lines, np.moveaxis(found.reshape(-1, *shape), 0, axis))
+
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+class Axis(NamedTuple):
+    """How the rule of one axis is made."""
+
+    ends: np.ndarray  # (2,)
+    length: float  # eps * period
+    edges: np.ndarray  # of panels
+    breaks: np.ndarray  # of a period, from 0 to 1
+
+    @property
+    def layer(self):
+        """The width of the layers at both ends."""
+        return min(self.length, (self.ends[1] - self.ends[0]) / 2)
+
+
+def rule(axis, count, few):
+    """Points and weights of an axis: count Gauss points a piece; few: how many periods of a panel stand for all."""
+    (low, high), layer = axis.ends, axis.layer
+    inner = low + layer
+    periods = max(0, int(np.floor((high - layer - inner) / axis.length + 1e-9)))
+    index, weights = chosen_periods(axis, inner, periods, few)
+    starts, left = inner + index * axis.length, inner + periods * axis.length
+    pieces = [(layer_pieces(axis, low, 1), 1.0), (layer_pieces(axis, high, -1), 1.0)]
+    pieces += [(period_pieces(axis, z), w) for z, w in zip(starts, weights, strict=True)]
+    if high - layer - left > 1e-9 * axis.length:
+        rest = period_pieces(axis, left)
+        pieces.append((np.append(rest[rest < high - layer - 1e-9 * axis.length], high - layer), 1.0))
+    pieces = [(cut_at(ends, axis.edges), weight) for ends, weight in pieces]
+    return (
+        np.concatenate([panel_points(ends, count) for ends, _ in pieces]),
+        np.concatenate([weight * panel_weights(ends, count) for ends, weight in pieces]),
+    )
+
+
+def cut_at(ends, edges):
+    """Pieces, cut further where panels are narrower."""
+    narrow = np.diff(edges) < np.diff(ends).min()
+    inner = np.unique(np.concatenate([edges[:-1][narrow], edges[1:][narrow]]))
+    ends = np.concatenate([ends, inner[(inner > ends[0]) & (inner < ends[-1])]])
+    ends.sort()
+    return ends[np.append(True, np.diff(ends) > NARROWEST * (ends[-1] - ends[0]))]
+
+
+def period_pieces(axis, start):
+    """The ends of the pieces of a period that begins at any x = start: its breaks are those of y, from 0 on."""
+    breaks = axis.breaks
+    if np.ptp(np.diff(breaks)) > NARROWEST:  # others serve at any phase
+        breaks = np.unique(np.concatenate([[0.0, 1.0], (breaks - start / axis.length) % 1]))
+        breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST)]
+    return start + axis.length * breaks
+
+
+def layer_pieces(axis, at, sign):
+    """The ends of the pieces at one end of the box: knots of the layers, and breaks of the periods from there on."""
+    breaks = period_pieces(axis, at if sign > 0 else at - axis.length)
+    near = np.append(KNOTS * axis.layer, np.abs(breaks - at))
+    near = np.sort(near[near <= axis.layer])
+    return np.sort(at + sign * near[np.append(True, np.diff(near) > 1e-9 * axis.length)])
+
+
+def chosen_periods(axis, inner, count, few):
+    """Which of the periods, and their weights: all, or a few in each panel.  (m,), (m,)"""
+    ends = np.unique(np.clip(np.round((axis.edges - inner) / axis.length), 0, count)).astype(int)
+    ends = np.unique(np.concatenate([[0], ends, [count]]))
+    parts = [sum_rule(last - first, few) for first, last in pairwise(ends)]
+    index = [first + part[0] for first, part in zip(ends[:-1], parts, strict=True)]
+    return np.concatenate([np.zeros(0), *index]), np.concatenate([np.zeros(0), *(part[1] for part in parts)])
+
+
+def sum_rule(count, few):
+    """Indices (n,), weights (n,): sum_i w_i G(i) is the sum of G over 0, ..., count - 1 for polynomials G."""
+    if count <= few:
+        return np.arange(count), np.ones(count)
+    t = (1 - np.cos(np.pi * (np.arange(few) + 0.5) / few)) / 2
+    index = np.unique(np.clip(np.round(t * count - 0.5), 0, count - 1).astype(int))
+    z, every = (2 * index + 1) / count - 1, (2 * np.arange(count) + 1) / count - 1
+    k = min(len(index), few * 4 // 5)
+    V, moments = legendre.legvander(z, k - 1), legendre_sums(every, k)
+    start = np.full(len(index), count / len(index))
+    return index, start + np.linalg.lstsq(V.T, moments - V.T @ start, rcond=None)[0]
+
+
+def legendre_sums(z, k):
+    """Sums of the first k Legendre polynomials over points z."""
+    parts = np.array_split(z, max(1, len(z) // 10**5))
+    return sum(legendre.legvander(part, k - 1).sum(0) for part in parts)
