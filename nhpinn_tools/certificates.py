@@ -152,7 +152,7 @@ SLOW = {1: Panels(1, 1000, 12, 1e-9, 20_000), 2: Panels(1, 16, 8, 1e-2, 2_000), 
 FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: Panels(4, 16, 4, 0.3, 256)}
 LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y) is looked at
 SIZES = 1000  # points for the size of a function
-CORNERS = 0.1  # the share of second derivatives, times the length of the box, beside grad u0
+CORNERS = {1: 1e-3, 2: 0.1, 3: 0.1}  # the share of second derivatives, times the length of the box, beside grad u0
 
 
 def rule_axes(c, finer):
@@ -179,12 +179,11 @@ def slow_functions(c, size, x):
     """f, a(x, y) at some y, and a share of the second derivatives of u0 beside the size of its gradient, whose
     logarithms in corners are left to the rule, which is dense there: (C, n)."""
     d, (n, _) = len(c.box), x.shape
-    H = macro_at(c, x.T, False, second=False).slope * CORNERS * np.ptp(c.box, axis=1)[:, None, None]
+    H = macro_at(c, x.T, False, second=False).slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
     y = np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
     a = pairwise_tensors(c.coefficient, np.tile(x, (PLACES, 1)), np.repeat(y, n, axis=0))
     a = a.reshape(PLACES, n, d * d).transpose(0, 2, 1).reshape(-1, n)
-    parts = [checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a]
-    return np.concatenate(parts if d > 1 else parts[::2])  # in one dimension s' is not made of u0
+    return np.concatenate([checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a])
 
 
 def fast_functions(c, axis, x, y, z):

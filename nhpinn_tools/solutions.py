@@ -14,6 +14,7 @@ from nhpinn import Coefficients, Correctors, reconstruct
 from nhpinn_functions import (
     cell_quadrature,
     centre,
+    check_integer,
     checked_values,
     field_at,
     one_thread,
@@ -31,6 +32,7 @@ from nhpinn_tools.checks import (
     checked_points,
     says_what_it_takes,
 )
+from nhpinn_tools.flow import flow
 from nhpinn_tools.homogenization import lines_of
 from nhpinn_tools.interpolation import cell_mean
 from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
@@ -174,8 +176,7 @@ class Solution:
 
     @property
     def error(self):
-        """Guaranteed bound of the relative error in the energy norm; None where there is time or a reaction, or what
-        is known on the boundary is not 0."""
+        """Guaranteed bound of the relative error in the energy norm; None where there is time or a reaction."""
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
@@ -202,6 +203,20 @@ class Solution:
             return as_points(x, self.certificate.flux(points))
         inside, slope = points[:, : self.problem.dim], self._value_and_gradient(x, t)[1]
         return as_points(x, np.einsum("nij,nj->ni", certificates.fine_tensor(self.problem, inside), slope))
+
+    @usual_arithmetic
+    def flow(self, axis, side):
+        """Lower and upper bound of the integral of n . a grad u over a face, side 0 at the low end of the axis, 1 at
+        the high one, with the sign of Flux: what flows in.  See flow.py.
+
+        As close as the square of the bar between two faces with a number each, where no heat comes from elsewhere; in
+        general as the bar; (-inf, inf) for a face that meets another one where u is known.
+        """
+        if self.certificate is None:
+            raise ValueError("flow: found a solution with time or a reaction, expected one that has a certificate")
+        check_integer("axis", axis, 0, self.problem.dim - 1)
+        check_integer("side", side, 0, 1)
+        return flow(self.certificate, axis, side)
 
     def tensor(self, x):
         """The homogenized tensor a*_ij(x): (n, dim, dim)"""
@@ -259,7 +274,7 @@ class Solution:
         if p.reaction is not None:
             text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
         if c is None:
-            why = "time" if p.initial is not None else "a reaction" if p.reaction is not None else "a boundary"
+            why = "time" if p.initial is not None else "a reaction"
             return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
         text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
         return text + f"\nrelative error  at most {c.error:.3g} in the energy norm"
@@ -292,17 +307,15 @@ class Solution:
 def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[float, float]:
     """Two-sided bounds of the relative energy error of any other candidate for the same equation: lower, upper.
 
-    value(x) -> (n,), gradient(x) -> (n, dim); the candidate need not vanish on the boundary.  Raises ValueError or
-    TypeError for a solution without a certificate, and for a gradient that is not that of value.
+    value(x) -> (n,), gradient(x) -> (n, dim); the candidate need not have the values on the faces.  Raises ValueError
+    or TypeError for a solution without a certificate, and for a gradient that is not that of value.
 
         lower, upper = nhpinn.certify(u, lambda x: network(x), lambda x: its_gradient(x))
     """
     if not isinstance(solution, Solution):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
     if solution.certificate is None:
-        raise ValueError(
-            "solution: found one with time, a reaction or values on faces, expected one that has a certificate"
-        )
+        raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
