@@ -17,7 +17,7 @@ from nhpinn import (
     solve_cells,
     solve_equation,
 )
-from nhpinn_functions import faces_of, keeping_warnings, on_face, source_of, warn
+from nhpinn_functions import extreme_eigenvalues, faces_of, keeping_warnings, on_face, source_of, warn
 from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, fourier, polynomials
 
@@ -41,7 +41,19 @@ def three_steps(problem, recipe, seed, count=None):
     cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
     correctors = recipe.cells(problem, cell_rng)
     coefficients = homogenized_coefficients(problem, correctors, recipe.average, count)
+    check_definite(problem.domain, coefficients)
     return correctors, coefficients, recipe.equation(problem, coefficients, equation_rng)
+
+
+def check_definite(domain, coefficients):
+    """Raises ValueError where a* is not positive definite: between the nodes of a steep one its interpolant swings."""
+    x = np.random.default_rng(7).uniform(*np.transpose(domain), (2000, len(domain)))
+    least = extreme_eigenvalues(coefficients.tensor(x))[0]
+    if not least.min() > 0:
+        raise ValueError(
+            f"coefficient: its homogenized tensor, interpolated in x, has the eigenvalue {least.min():.3g} at "
+            f"{x[least.argmin()]}, expected positive ones; it is too steep in x, beside its fast variable y"
+        )
 
 
 def progress(text=""):

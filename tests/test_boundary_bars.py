@@ -197,6 +197,18 @@ def test_films_steps_and_bumps_are_resolved(coefficient, source, eps):
     assert true * (1 - 1e-3) <= u.error < 1.001 * true
 
 
+def test_an_interpolated_tensor_that_is_not_positive_definite_is_one_sentence():
+    def valley(x, y):
+        return (2 + anp.sin(TAU * y[:, 0])) / (1 + 1500 * anp.exp(-(((x[:, 0] - 0.2053) / 0.002) ** 2)))
+
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(ValueError, match="coefficient: its homogenized tensor, interpolated"),
+    ):
+        warnings.simplefilter("ignore")
+        nhpinn.solve(valley, one, [(0, 1)], 1 / 8)
+
+
 @pytest.mark.slow
 def test_two_hundred_random_faces():
     ratios = {dim: [check_random(seed, dim) for seed in range(100, 200)] for dim in (1, 2)}
