@@ -104,7 +104,8 @@ def solve(
         tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
         if initial is None:
-            certificate = certificates.certificate(problem, correctors, coefficients, u0)
+            finer = max(1, midpoints_an_axis // bounds.COARSEST[dim])  # in y nowhere coarser than what was looked at
+            certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
@@ -143,14 +144,17 @@ def warn_of_means(tensor, bounds, tolerance):
 def smooth_field(problem):
     """What shows that a problem is smooth in y, a field on the unit cell: the coefficient at the centre of the box, or
     beside a reaction, where that is constant, 2 and more of the reaction.  -> the field, its means at scattered points,
-    the midpoints an axis that resolve it.  Raises ValueError if it jumps."""
+    the midpoints an axis that resolve it, there and at some other x.  Raises ValueError if it jumps."""
     field = field_at(problem.coefficient, np.array(problem.period), centre(problem.domain))
     name, reaction = "coefficient" if problem.reaction is None else "reaction", problem.reaction
     if reaction:
         size = np.abs(reaction(cell_quadrature(problem.dim, problem.period))).max() or 1.0
         field = lambda y: 2 + reaction(y * np.array(problem.period)) / size  # noqa: E731
+    some = np.random.default_rng(2).uniform(*np.transpose(problem.domain), (8 if problem.slow else 0, problem.dim))
+    others = [field_at(problem.coefficient, np.array(problem.period), x) for x in some]
     try:
-        return field, *bounds.means_and_midpoints(field, problem.dim)
+        means, count = bounds.means_and_midpoints(field, problem.dim)
+        return field, means, max([count, *(bounds.means_and_midpoints(each, problem.dim)[1] for each in others)])
     except bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
         raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
