@@ -36,7 +36,6 @@ from nhpinn_functions import (
     one_node,
     spline_weights,
     tensor_of,
-    zero_on_faces,
 )
 from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
@@ -86,7 +85,7 @@ def solve_fem(problem, coefficient, reaction, elements, steps=STEPS):
 
 
 def has_certificate(problem):
-    return problem.initial is None and problem.reaction is None and zero_on_faces(problem)
+    return problem.initial is None and problem.reaction is None
 
 
 def periods(problem):
@@ -406,7 +405,8 @@ def run_classical(setup, checkpoints=no_checkpoints):
     quantities, params = final_averages(histories["classical"], options), trained.params
     if has_certificate(problem):
         equation = problem.coefficient, problem.source, problem.domain, problem.eps
-        known = nhpinn.solve(*equation, period=problem.period, tolerance=experiment.tolerance)
+        more = {"boundary": problem.boundary, "period": problem.period, "tolerance": experiment.tolerance}
+        known = nhpinn.solve(*equation, **more)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
     fields = {"solution": network(params, error_inputs(experiment)), "reference": u}
