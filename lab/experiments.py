@@ -362,7 +362,7 @@ def of_steps(experiment, correctors, coefficients, w, u0):
     u, (p, slope, second) = fine[0], u0(error_inputs(experiment))
     found = {"e2": fem.relative_error(w, u), "e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
     if has_certificate(problem):
-        found["certified"] = certificates.certificate(problem, correctors, coefficients, u0.value).error
+        found["certified"] = certificates.certificate(problem, correctors, coefficients, u0).error
     nodes, exact = (
         nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"]),
         fem_coefficients(problem, CELL_ELEMENTS),
