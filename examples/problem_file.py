@@ -5,7 +5,8 @@
     -div( a(x/eps) grad u ) = 1 on the rectangle [0, 2] x [0, 1],  u = 0 on its boundary,
     a layered along a slanted direction: 3 + 2 sin(2 pi (y1 + y2)), eps = 1/8
 
-The equation is enough.  `fast` is the same with a few settings that replace ours: fewer epochs for the cell problems.
+The equation is enough; boundary=[(100, 20), (nhpinn.Flux(0), nhpinn.Flux(0))] would be another one on the faces, and
+initial=, a function of x, a problem in time.  `fast` is the same with a few settings that replace ours: fewer epochs for the cell problems.
 """
 
 import autograd.numpy as np
