@@ -6,7 +6,8 @@
     a layered along a slanted direction: 3 + 2 sin(2 pi (y1 + y2)), eps = 1/8
 
 The equation is enough; boundary=[(100, 20), (nhpinn.Flux(0), nhpinn.Flux(0))] would be another one on the faces, and
-initial=, a function of x, a problem in time.  `fast` is the same with a few settings that replace ours: fewer epochs for the cell problems.
+initial=, a function of x, a problem in time.  `fast` is the same with a few settings that replace ours: fewer epochs
+for the cell problems.
 """
 
 import autograd.numpy as np
