@@ -91,7 +91,7 @@ def residual(c, axes, grid):
 def balanced(c):
     """The Balance of c: R along the axis for which it is least."""
     count, size = PANELS[len(c.box)].count, residual_size(c)
-    edges, _ = panel_edges(lambda x: residual(c, x.T, False)[None] / size, c.box, PANELS[len(c.box)])
+    edges, _ = panel_edges(lambda *at: residual(c, *at)[None] / size, c.box, PANELS[len(c.box)])
     axes = [panel_points(e, count) for e in edges]
     r = panel_table(residual(c, axes, True)[None], edges, count)
     choices = [integrated(c, r, edges, axis) for axis in range(len(axes)) if has_values(c, axis)]

@@ -170,27 +170,28 @@ def rule_axes(c, finer):
 
 
 def of_size_one(functions, box):
-    """Functions of points (n, d) -> (C, n), each divided by its size in mean square."""
-    size = np.sqrt((functions(scattered(box, SIZES)) ** 2).mean(axis=1)) + np.finfo(float).tiny
-    return lambda x: functions(x) / size[:, None]
+    """Functions of axes, grid -> (C, n), each divided by its size in mean square."""
+    size = np.sqrt((functions(scattered(box, SIZES).T, False) ** 2).mean(axis=1)) + np.finfo(float).tiny
+    return lambda axes, grid: functions(axes, grid) / size[:, None]
 
 
-def slow_functions(c, size, x):
+def slow_functions(c, size, axes, grid):
     """f, a(x, y) at some y, and a share of the second derivatives of u0 beside the size of its gradient, whose
     logarithms in corners are left to the rule, which is dense there: (C, n)."""
-    d, (n, _) = len(c.box), x.shape
-    H = macro_at(c, x.T, False, second=False).slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
+    macro = macro_at(c, axes, grid, second=False)
+    x, (n, d) = macro.x, macro.x.shape
+    H = macro.slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
     y = np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
     a = pairwise_tensors(c.coefficient, np.tile(x, (PLACES, 1)), np.repeat(y, n, axis=0))
     a = a.reshape(PLACES, n, d * d).transpose(0, 2, 1).reshape(-1, n)
     return np.concatenate([checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a])
 
 
-def fast_functions(c, axis, x, y, z):
-    """a and 1 / a at places z (n, 1) of a period of an axis, on lines through (x, y): (C, n)."""
-    lines, n, d = len(x), len(z), len(c.box)
+def fast_functions(c, axis, x, y, places, grid):
+    """a and 1 / a at places of a period of an axis, the only one, on lines through (x, y): (C, n)."""
+    lines, n, d = len(x), len(places[0]), len(c.box)
     y = np.repeat(y, n, axis=0)
-    y[:, axis] = np.tile(z[:, 0], lines) * c.lengths[axis] / c.eps
+    y[:, axis] = np.tile(places[0], lines) * c.lengths[axis] / c.eps
     a = pairwise_tensors(c.coefficient, np.repeat(x, n, axis=0), y)
     parts = [part.reshape(lines, n, d * d).transpose(0, 2, 1).reshape(-1, n) for part in (a, inverse(a))]
     return np.concatenate(parts)

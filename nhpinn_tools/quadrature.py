@@ -22,7 +22,6 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy import sparse
 
-from fem import tensor_grid
 from nhpinn_tools.two_scale import Table
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
@@ -44,14 +43,16 @@ class Panels(NamedTuple):
 
 
 def panel_edges(functions, box, panels):
-    """The ends of panels that resolve functions of size one, points (n, d) -> (C, n): one array an axis, and whether
-    they do."""
+    """The ends of panels that resolve functions of size one: one array an axis, and whether they do.
+
+    functions: axes, grid, as in two_scale.py -> (C, n).
+    """
     d, (start, most, count, tolerance, checks) = len(box), panels
     edges = [np.linspace(*ends, start + 1) for ends in box]
     x = scattered(box, checks)
-    exact = functions(x)
+    exact = functions(x.T, False)
     while True:
-        values = functions(tensor_grid([panel_points(e, count) for e in edges]))
+        values = functions([panel_points(e, count) for e in edges], True)
         steep = [tails(values, edges, axis, count) > tolerance for axis in range(d)]
         if not any(part.any() for part in steep):
             misses = (panel_table(values, edges, count).at(x.T, False, ())[0] - exact) ** 2

@@ -314,6 +314,11 @@ def cell_solutions(a, F, period):
 # --- at points --------------------------------------------------------------------------------------------
 
 
+def points_of(axes, grid):
+    """Points (n, d) of axes."""
+    return tensor_grid(axes) if grid else np.stack(axes, axis=-1)
+
+
 class Macro(NamedTuple):
     """u0 at n points."""
 
@@ -330,7 +335,7 @@ def macro_at(c, axes, grid, second=True):
     """second: whether second derivatives are wanted where they are among the factors D."""
     d = len(axes)
     directions = [(j,) for j in range(d)]
-    x = tensor_grid(axes) if grid else np.stack(axes, axis=-1)
+    x = points_of(axes, grid)
     wanted = [(), *directions, *[(i, j) for i in range(d) for j in range(d)]]
     found = np.array([part[0] for part in c.macro.at(axes, grid, *wanted)])
     u0, D, slope = found[0], found[1 : 1 + d], found[1 + d :].reshape(d, d, -1)
