@@ -6,12 +6,9 @@ so: the argument, what was found, what was expected.  So does a user's function 
 ValueError, with the function's own exception as its cause.  Tolerances are relative to the size of the data.
 """
 
-import sys
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import partial, wraps
+from functools import partial
 from itertools import combinations
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -113,75 +110,12 @@ def value_and_slope(spline, x):
 
 # --- a user's functions, checked, and their derivatives ---------------------------------------------
 
-
 SMALLEST, LARGEST = 1e-100, 1e100  # of a coefficient or a length: products of them stay numbers
-POROUS = (
-    "expected a positive and finite conductivity; an image takes pores of exactly 0; of perfect conductors a factor of "
-    "1e4 of the other phase gives a lower bound, and nothing else"
-)
 
 
 def shown(value):
     """A value on one line, for a sentence."""
     return " ".join(repr(value).split())
-
-
-OURS = {"nhpinn", "nhpinn_networks", "nhpinn_functions", "nhpinn_tools"}
-
-
-def warn(sentence):
-    """A warning that shows the user's line: that of the nearest caller outside of these modules.
-
-    In a worker, where there is no such caller, it is kept for the one who waits, see `keeping_warnings`.
-    """
-    if (kept := KEPT.get()) is not None:
-        kept.append(sentence)
-        return
-    frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(sentence, stacklevel=level)
-
-
-KEPT = ContextVar("KEPT", default=None)  # of this thread: a list of sentences, while it works for another one
-
-
-def keeping_warnings(task, item):
-    """task(item), and the sentences that it has to warn with: for the workers of an executor."""
-    sentences = []
-    token = KEPT.set(sentences)
-    try:
-        return task(item), sentences
-    finally:
-        KEPT.reset(token)
-
-
-def usual_arithmetic(function):
-    """The function, with numpy's own treatment of overflow and so on, whatever np.seterr has made of it: where a wave
-    or a layer underflows to 0, that is the right value."""
-
-    @wraps(function)
-    def protected(*arguments, **options):
-        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
-            return function(*arguments, **options)
-
-    return protected
-
-
-def one_thread(function):
-    """The function, with matrix products by one thread where threadpoolctl is installed: the products are small, and on
-    a busy machine threads that wait for one another take several times as long."""
-
-    @wraps(function)
-    def limited(*arguments, **options):
-        try:
-            from threadpoolctl import threadpool_limits
-        except ImportError:
-            return function(*arguments, **options)
-        with threadpool_limits(1):
-            return function(*arguments, **options)
-
-    return limited
 
 
 def called(name, function, points):
@@ -358,11 +292,8 @@ def check_resolved(field, points, spacing, copies=1):
             )
 
 
-def depends_on_x(coefficient, dim, domain, period, known=None):
-    """Whether a(x, y) differs between points x of the box, at samples whose shape and period are checked as well;
-    `known`, and no check, where that is not None."""
-    if known is not None:
-        return known
+def depends_on_x(coefficient, dim, domain, period):
+    """Whether a(x, y) differs between points x of the box, at samples whose shape and period are checked as well."""
     count = {1: 16, 2: 7, 3: 4}[dim]
     low, high = np.transpose(domain)
     nodes = low + (high - low) * np.random.default_rng(0).uniform(size=(64, dim))
@@ -370,17 +301,6 @@ def depends_on_x(coefficient, dim, domain, period, known=None):
     a = tensor_of(field, points).reshape(len(nodes), -1, dim * dim)
     check_periodic("coefficient", field, dim, period, count, len(nodes))
     return bool(np.any(np.ptp(a, axis=0).max(-1) > 1e-10 * np.abs(a[0]).max(-1)))
-
-
-def on_unit_cell(coefficient, period):
-    """A coefficient of y as one of y / period: with chi_k = period_k * (its corrector), the same equations hold for
-    a_ij / (period_i period_j)."""
-    return lambda y: as_tensor(coefficient(period * y), y.shape) / np.outer(period, period)
-
-
-def field_at(coefficient, period, x):
-    """The coefficient at one x (dim,) as a function on the unit cell."""
-    return on_unit_cell(at_node(coefficient, x), period)
 
 
 # --- the boundary -----------------------------------------------------------------------------------

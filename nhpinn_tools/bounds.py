@@ -18,7 +18,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
 from fem_cells import relative_size
-from nhpinn_functions import CELL_POINTS, midpoints, tensor_of
+from nhpinn_functions import CELL_POINTS, as_tensor, at_node, midpoints, tensor_of
 from nhpinn_tools.spectrum import shifted, slopes_at_midpoints, spectrum_of, values_of, waves, without_gradients
 
 # --- bounds of tensors ------------------------------------------------------------------------------
@@ -47,9 +47,19 @@ class Bounds(NamedTuple):
         return self.gap + self.quadrature
 
 
+def on_unit_cell(coefficient, period):
+    """A coefficient of y as one of y / period: with chi_k = period_k * (its corrector), the same equations hold for
+    a_ij / (period_i period_j)."""
+    return lambda y: as_tensor(coefficient(period * y), y.shape) / np.outer(period, period)
+
+
+def field_at(coefficient, period, x):
+    """The coefficient at one x (dim,) as a function on the unit cell."""
+    return on_unit_cell(at_node(coefficient, x), period)
+
+
 def in_cell(bounds, period):
-    """Bounds for a cell of these periods (dim,), from those for its field on the unit cell, see on_unit_cell in
-    features.py."""
+    """Bounds for a cell of these periods (dim,), from those for its coefficient on the unit cell, see on_unit_cell."""
     lower, tensor, upper = (np.outer(period, period) * part for part in bounds[:3])
     return bounds._replace(lower=lower, tensor=tensor, upper=upper)
 

@@ -26,9 +26,10 @@ from scipy.interpolate import make_interp_spline
 from scipy.special import ive
 
 from fem import takes_time, tensor_grid
-from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, source_of, warn
+from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, source_of
 from nhpinn_networks import MANY, derivatives, operator_jet, values
 from nhpinn_tools import lifts
+from nhpinn_tools.calls import warn
 from nhpinn_tools.features import Features, composed, factorised, least_squares, product_jet, relative
 from nhpinn_tools.lifts import pair_of
 

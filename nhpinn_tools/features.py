@@ -20,9 +20,10 @@ import numpy as np
 from scipy import linalg
 
 from nhpinn import Correctors
-from nhpinn_functions import centre, extreme_eigenvalues, field_at, midpoints, tensor_and_divergence, tensor_of, warn
+from nhpinn_functions import centre, extreme_eigenvalues, midpoints, tensor_and_divergence, tensor_of
 from nhpinn_networks import affine, first_order, operator_jet, tanh_jet
-from nhpinn_tools.bounds import Bounds, closest, means_and_midpoints, tensor_bounds
+from nhpinn_tools.bounds import Bounds, closest, field_at, means_and_midpoints, tensor_bounds
+from nhpinn_tools.calls import warn
 from nhpinn_tools.interpolation import chebyshev_points
 
 # --- random features and their least squares --------------------------------------------------------

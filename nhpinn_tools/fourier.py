@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nhpinn import Correctors
-from nhpinn_functions import extreme_eigenvalues, field_at, midpoints, tensor_of, warn
-from nhpinn_tools.bounds import SHIFT, Bounds, closest, inverse, means_and_midpoints, tensor_bounds
+from nhpinn_functions import extreme_eigenvalues, midpoints, tensor_of
+from nhpinn_tools.bounds import SHIFT, Bounds, closest, field_at, inverse, means_and_midpoints, tensor_bounds
+from nhpinn_tools.calls import warn
 from nhpinn_tools.features import LEAST_GAP, contrast
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.spectrum import Spectrum, gradient, refined, series_of, shifted, spectrum_of, values_of, waves

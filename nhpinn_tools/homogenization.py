@@ -10,20 +10,10 @@ import numpy as np
 
 import fem_cells
 import nhpinn
-from nhpinn_functions import (
-    at_node,
-    cell_quadrature,
-    check_cells,
-    check_periodic,
-    midpoints,
-    on_unit_cell,
-    one_thread,
-    shown,
-    tensor_of,
-    usual_arithmetic,
-    warn,
-)
+from nhpinn_functions import at_node, cell_quadrature, check_cells, check_periodic, midpoints, shown, tensor_of
 from nhpinn_tools import bounds, features, fourier, images, phases, pixels, pores
+from nhpinn_tools.bounds import on_unit_cell
+from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
     as_points,
     call_of,

@@ -8,18 +8,9 @@ from numpy.polynomial import chebyshev
 from scipy import fft
 
 from fem import tensor_grid
-from nhpinn_functions import (
-    Interpolation,
-    at_node,
-    centre,
-    checked_values,
-    depends_on_x,
-    field_at,
-    midpoints,
-    tensor_of,
-    warn,
-)
-from nhpinn_tools.bounds import Unresolved, inverse, means_and_midpoints
+from nhpinn_functions import Interpolation, at_node, centre, checked_values, depends_on_x, midpoints, tensor_of
+from nhpinn_tools.bounds import Unresolved, field_at, inverse, means_and_midpoints
+from nhpinn_tools.calls import warn
 
 # --- coefficients that vary slowly: interpolation in x ----------------------------------------------
 
@@ -62,7 +53,10 @@ def chebyshev_points(problem, tolerance):
     Where that makes more cell problems than MOST_NODES, to the least larger one in reach, with a warning.  Raises
     ValueError where that would be more than COARSE.
     """
-    if not depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period, problem.slow):
+    slow = problem.slow
+    if slow is None:
+        slow = depends_on_x(problem.coefficient, problem.dim, problem.domain, problem.period)
+    if not slow:
         return Chebyshev(tuple(problem.domain), (1,) * problem.dim)
     decays, wanted = [decay(problem, axis) for axis in range(problem.dim)], max(tolerance / 10, 1e-13)
     for level in wanted * 10.0 ** np.arange(15):

@@ -27,19 +27,17 @@ from scipy.stats import qmc
 
 from fem_cells import relative_size
 from nhpinn_functions import (
-    POROUS,
     check_periodic,
     checked_values,
     differentiation,
     grid,
-    on_unit_cell,
     shown,
     tensor_and_divergence,
     tensor_and_slopes,
     tensor_of,
 )
 from nhpinn_networks import operator_jet
-from nhpinn_tools.bounds import Bounds, Unresolved, closest, reuss_voigt
+from nhpinn_tools.bounds import Bounds, Unresolved, closest, on_unit_cell, reuss_voigt
 from nhpinn_tools.features import Features, waves
 from nhpinn_tools.interface_rule import (
     INSTEAD,
@@ -55,6 +53,11 @@ from nhpinn_tools.interface_rule import (
     rule,
 )
 from nhpinn_tools.recipes import progress
+
+POROUS = (
+    "expected a positive and finite conductivity; an image takes pores of exactly 0; of perfect conductors a factor of "
+    "1e4 of the other phase gives a lower bound, and nothing else"
+)
 
 
 class TwoPhase(NamedTuple):

@@ -17,9 +17,10 @@ from nhpinn import (
     solve_cells,
     solve_equation,
 )
-from nhpinn_functions import extreme_eigenvalues, faces_of, keeping_warnings, on_face, source_of, warn
+from nhpinn_functions import extreme_eigenvalues, faces_of, on_face, source_of
 from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, fourier, polynomials
+from nhpinn_tools.calls import keeping_warnings, warn
 
 # --- the three steps, and what long work says -------------------------------------------------------
 

@@ -11,18 +11,10 @@ import numpy as np
 import fem
 import fem_cells
 from nhpinn import Coefficients, Correctors, reconstruct
-from nhpinn_functions import (
-    cell_quadrature,
-    centre,
-    check_integer,
-    checked_values,
-    field_at,
-    one_thread,
-    shown,
-    usual_arithmetic,
-    warn,
-)
+from nhpinn_functions import cell_quadrature, centre, check_integer, checked_values, shown
 from nhpinn_tools import bounds, certificates
+from nhpinn_tools.bounds import field_at
+from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
     as_points,
     check_executor,

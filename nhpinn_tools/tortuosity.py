@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nhpinn_functions import check_period, check_positive, warn
+from nhpinn_functions import check_period, check_positive
 from nhpinn_tools import images, pores
+from nhpinn_tools.calls import warn
 
 
 class Tortuosity(NamedTuple):
