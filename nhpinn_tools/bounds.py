@@ -64,12 +64,16 @@ def in_cell(bounds, period):
     return bounds._replace(lower=lower, tensor=tensor, upper=upper)
 
 
-def closest(attempts, tolerance):
-    """The first of some attempts, one made after the other, whose error meets the tolerance; else the best."""
-    best = None
+def closest(attempts, tolerance, small=0.0, gain=1.0):
+    """The first of some attempts, one made after the other, whose error meets the tolerance; else the best.
+
+    Errors below `small` that two attempts in a row have not divided by `gain` are not worth another one.
+    """
+    best, stalled = None, 0
     for found in attempts:
-        best = found if best is None or found.error < best.error else best
-        if best.error <= tolerance:
+        stalled = stalled + 1 if best and best.error < small and found.error > best.error / gain else 0
+        best = found if best is None or found.error <= best.error else best
+        if best.error <= tolerance or stalled == 2:
             break
     return best
 

@@ -29,6 +29,7 @@ from fem import takes_time, tensor_grid
 from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, source_of
 from nhpinn_networks import MANY, derivatives, operator_jet, values
 from nhpinn_tools import lifts
+from nhpinn_tools.bounds import closest
 from nhpinn_tools.calls import warn
 from nhpinn_tools.features import Features, composed, factorised, least_squares, product_jet, relative
 from nhpinn_tools.lifts import pair_of
@@ -36,7 +37,7 @@ from nhpinn_tools.lifts import pair_of
 # --- equations on a box -----------------------------------------------------------------------------
 
 FEATURES = {1: (40, 80, 160, 320, 640, 1280), 2: (150, 300, 600, 1200, 2400), 3: (300, 600, 1200, 2400)}
-SMALL = 1e-2  # below this error, two doublings of the features in a row that gain less than a factor of 4 are the last
+SMALL = 1e-2  # an error below which attempts that gain little are the last, see closest
 FEATURES_IN_TIME = {1: (40, 80, 160, 320), 2: (150, 300), 3: (300,)}
 CHECKS = {1: 1024, 2: 64, 3: 20}  # midpoints an axis of the box: a bump of width 0.02 is seen in one and two dimensions
 
@@ -117,25 +118,21 @@ def solve_equation(problem, coefficients, tolerance, rng, rho=None):
         domain, faces, coefficients, source_of(problem), problem.initial, problem.final_time, takes_time(problem.source)
     )
     problem = posed if rho is None else divided(posed, rho)
-    blended, best, stalled = lifts.blending(faces, domain), None, 0
+    blended = lifts.blending(faces, domain)
     solve, counts = (solve_stationary, FEATURES) if problem.initial is None else (solve_in_time, FEATURES_IN_TIME)
-    for count in counts[problem.dim]:
-        found = solve(problem, blended, box_features(domain, count, rng))
-        stalled = stalled + 1 if best and best.error < SMALL and found.error > best.error / 4 else 0
-        best = found if best is None or not found.error > best.error else best
-        if best.error <= tolerance:
-            return best
-        if stalled == 2:
-            break
+    attempts = (solve(problem, blended, box_features(domain, count, rng)) for count in counts[problem.dim])
+    best = closest(attempts, tolerance, SMALL, gain=4)
     warn_of_equation(best.error, f"{best.series.shape[2]} random features", tolerance)
     return best
 
 
 def warn_of_equation(error, what, tolerance):
-    warn(
-        f"homogenized equation: the relative error of its solution is about {error:.2g} with {what}, expected at most "
-        f"{tolerance:g}; jumps, kinks, layers and corners in source, coefficient or initial value are followed slowly"
-    )
+    if not error <= tolerance:
+        warn(
+            f"homogenized equation: the relative error of its solution is about {error:.2g} with {what}, expected at "
+            f"most {tolerance:g}; jumps, kinks, layers and corners in source, coefficient or initial value are "
+            "followed slowly"
+        )
 
 
 def divided(problem, rho):

@@ -23,6 +23,7 @@ from fem import tensor_grid
 from nhpinn_functions import faces_of, midpoint_axes
 from nhpinn_networks import MANY, derivatives, values
 from nhpinn_tools import equations, lifts
+from nhpinn_tools.bounds import closest
 from nhpinn_tools.features import relative
 from nhpinn_tools.lifts import pair_of
 
@@ -101,18 +102,15 @@ def solve_equation(problem, coefficients, tolerance):
     blended = lifts.blending(faces, domain)
     smooth, rough = equations.elliptic_lift(problem, blended)
     lift = smooth if rough is None else partial(equations.summed, (smooth, rough))
-    check, best, stalled = checked(problem, blended, lift), None, 0
-    for count in COUNTS[problem.dim]:
+    check = checked(problem, blended, lift)
+
+    def attempt(count):
         lines = tuple(line_of(side, pair_of(faces, axis), count) for axis, side in enumerate(domain))
         found = Polynomial(galerkin(problem, lines, lift), lines, lift, np.inf, rough)
-        found = found._replace(error=check(found))
-        stalled = stalled + 1 if best and best.error < equations.SMALL and found.error > best.error / 2 else 0
-        best = found if best is None or not found.error > best.error else best
-        if best.error <= tolerance:
-            return best
-        if stalled == 2:
-            break
-    equations.warn_of_equation(best.error, f"polynomials of degree {count}", tolerance)
+        return found._replace(error=check(found))
+
+    best = closest(map(attempt, COUNTS[problem.dim]), tolerance, equations.SMALL, gain=2)
+    equations.warn_of_equation(best.error, f"polynomials of degree {len(best.coefficients)}", tolerance)
     return best
 
 
