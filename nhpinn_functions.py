@@ -151,10 +151,21 @@ def source_of(problem):
 
 def tensor_of(field, points):
     """A coefficient at points (n, d) as (n, d, d), checked: shape, finite, symmetric, elliptic."""
-    with np.errstate(invalid="ignore"):  # infinity times the zeros of the identity
-        a = as_tensor(called("coefficient", field, points), points.shape)
+    a = compact_tensor_of(field, points)
+    return a if a.shape[1] == points.shape[1] else a * np.eye(points.shape[1])
+
+
+def compact_tensor_of(field, points):
+    """A coefficient at points (n, d), checked: (n, d, d), or (n, 1, 1) for scalars, which `product` multiplies."""
+    a = called("coefficient", field, points)
+    a = a[:, None, None] if a.shape == points.shape[:1] else as_tensor(a, points.shape)
     check_elliptic(a, points.__getitem__)
     return a
+
+
+def product(a, z):
+    """a z at n points, for a (n, d, d), or (n, 1, 1) for scalars, and z (d, ..., n)."""
+    return a[:, 0, 0] * z if a.shape[1] == 1 else np.einsum("nij,j...n->i...n", a, z)
 
 
 def as_tensor(values, shape):

@@ -62,6 +62,9 @@ def homogenized_flux(c, macro, axes, grid):
 def flux_of_u0(c, macro, axes, grid):
     """a* grad u0 (d, n) and its divergence (n,)."""
     d = len(axes)
+    if c.tensor.values.size == d * d:  # a* is constant
+        a = c.tensor.values.reshape(d, d)
+        return a @ macro.D[:d], np.tensordot(a, macro.slope[:, :d], 2)
     a, *slopes = (part.reshape(d, d, -1) for part in c.tensor.at(axes, grid, (), *[(i,) for i in range(d)]))
     divergence = np.einsum("ijn,ijn->n", a, macro.slope[:, :d])
     divergence += sum(np.einsum("jn,jn->n", slopes[i][i], macro.D[:d]) for i in range(d))

@@ -44,7 +44,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fem import tensor_grid
-from nhpinn_functions import checked_values, constant_at, extreme_eigenvalues, faces_of, on_face, tensor_of
+from nhpinn_functions import (
+    checked_values,
+    compact_tensor_of,
+    constant_at,
+    extreme_eigenvalues,
+    faces_of,
+    on_face,
+    product,
+    tensor_of,
+)
 from nhpinn_tools.balance import Balance, balanced, homogenized_flux
 from nhpinn_tools.bounds import inverse
 from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
@@ -183,23 +192,23 @@ def slow_functions(c, size, axes, grid):
     H = macro.slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
     y = np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
     a = pairwise_tensors(c.coefficient, np.tile(x, (PLACES, 1)), np.repeat(y, n, axis=0))
-    a = a.reshape(PLACES, n, d * d).transpose(0, 2, 1).reshape(-1, n)
+    a = a.reshape(PLACES, n, -1).transpose(0, 2, 1).reshape(-1, n)
     return np.concatenate([checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a])
 
 
 def fast_functions(c, axis, x, y, places, grid):
     """a and 1 / a at places of a period of an axis, the only one, on lines through (x, y): (C, n)."""
-    lines, n, d = len(x), len(places[0]), len(c.box)
+    lines, n = len(x), len(places[0])
     y = np.repeat(y, n, axis=0)
     y[:, axis] = np.tile(places[0], lines) * c.lengths[axis] / c.eps
     a = pairwise_tensors(c.coefficient, np.repeat(x, n, axis=0), y)
-    parts = [part.reshape(lines, n, d * d).transpose(0, 2, 1).reshape(-1, n) for part in (a, inverse(a))]
+    parts = [part.reshape(lines, n, -1).transpose(0, 2, 1).reshape(-1, n) for part in (a, inverse(a))]
     return np.concatenate(parts)
 
 
 def pairwise_tensors(coefficient, x, y):
-    """a(x, y) at pairs of points: (n, d, d)."""
-    return tensor_of(lambda x: coefficient(x, y.copy()), x)
+    """a(x, y) at pairs of points: (n, d, d), or (n, 1, 1)."""
+    return compact_tensor_of(lambda x: coefficient(x, y.copy()), x)
 
 
 def sample(axes, faces):
@@ -246,27 +255,31 @@ class Integrals(NamedTuple):
 def integrals(certificate, count, few, candidate=None):
     """By a rule with count points a piece, and few periods; candidate: points -> grad w, grad t, (n, d) each."""
     c, k = certificate.scales, certificate.balance.axis
-    sums, lines, line_weights, eigenvalues = np.zeros(3), [], [], []
+    sums, lines, line_weights, eigenvalues = 0.0, [], [], []
     for axes, weights in blocks([rule(axis, count, few) for axis in certificate.axes], k):
         x, slope, s, a = fine_fields(c, certificate.balance, axes)
-        w, shape = reduce(np.kron, weights), [len(z) for z in axes]
-        other, trace = (slope, 0 * slope) if candidate is None else (part.T for part in candidate(x))
-        sums += [np.einsum("n,in,nij,jn", w, z, a, z, optimize=True) for z in (slope - other, trace, slope)]
-        back = inverse(a)
-        misses = [s - np.einsum("nij,jn->in", a, z) for z in (slope, other, 0 * slope)]
-        found = [np.einsum("in,nij,jn->n", z, back, z, optimize=True) for z in misses]
-        found += [np.einsum("nj,jn->n", back[:, k], z) for z in misses] + [back[:, k, k]]
-        lines.append((np.moveaxis(np.reshape(found, (7, *shape)), 1 + k, -1) @ weights[k]).reshape(7, -1))
+        w, shape, fields = reduce(np.kron, weights), [len(z) for z in axes], [slope]
+        if candidate:
+            other, trace = (part.T for part in candidate(x))
+            fields += [slope - other, trace]
+        fluxes = [product(a, z) for z in fields]
+        sums += np.array([(z * flux).sum(0) @ w for z, flux in zip(fields, fluxes, strict=True)])
+        misses = [s, s - fluxes[0], *(s - fluxes[0] + flux for flux in fluxes[1:2])]  # of zero, v and w
+        back, along = inverse(a), np.broadcast_to(np.eye(len(axes))[:, k : k + 1], s.shape)
+        turned = [product(back, z) for z in (*misses, along)]
+        found = [(z * each).sum(0) for z, each in zip(misses, turned[:-1], strict=True)] + [each[k] for each in turned]
+        found = np.moveaxis(np.reshape(found, (-1, *shape)), 1 + k, -1) @ weights[k]
+        lines.append(found.reshape(len(found), -1))
         line_weights.append(reduce(np.kron, [z for i, z in enumerate(weights) if i != k], np.ones(1)))
         eigenvalues.append([part(each) for part, each in zip((np.min, np.max), extreme_eigenvalues(a), strict=True)])
     if len(shape) == 1:  # all blocks are of one line
         lines, line_weights = [sum(lines)], [np.ones(1)]
     (*squares, C), w = np.concatenate(lines, axis=1), np.concatenate(line_weights)
-    squares, means = np.array(squares[:3]), np.array(squares[3:])
-    shift = -certificate.balance.free * means[0] / C  # the constants that are best for v
-    own, other, flux = np.maximum((squares + 2 * shift * means + shift**2 * C) @ w, 0)
-    apart, trace, energy = np.maximum(sums, 0)
-    norms = np.sqrt([own, other, apart, trace, energy, flux])
+    squares, means = np.split(np.array(squares), 2)
+    shift = -certificate.balance.free * means[1] / C  # the constants that are best for v
+    flux, own, *other = np.sqrt(np.maximum((squares + 2 * shift * means + shift**2 * C) @ w, 0))
+    energy, *apart_trace = np.sqrt(np.maximum(sums, 0))
+    norms = own, *(other or [own]), *(apart_trace or [0.0, 0.0]), energy, flux
     return Integrals(*norms, np.min(eigenvalues), np.max(eigenvalues), shift)
 
 
@@ -281,11 +294,11 @@ def blocks(rules, k):
 
 
 def fine_fields(c, balance, axes):
-    """On a grid: points (n, d), grad v (d, n), s' but for the constants (d, n), a (n, d, d)."""
+    """On a grid: points (n, d), grad v (d, n), s' but for the constants (d, n), a (n, d, d), or (n, 1, 1)."""
     found = fields_at(c, axes, True)
     s = homogenized_flux(c, found.macro, axes, True)[0] + found.curl
     s[balance.axis] += balance.integral.at(axes, True, ())[0][0]
-    return found.macro.x, found.slope, s, fine_tensor(c, found.macro.x)
+    return found.macro.x, found.slope, s, compact_tensor_of(lambda q: c.coefficient(q, q / c.eps), found.macro.x)
 
 
 def misses_of(certificate, part):

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nhpinn_functions import tensor_of
+from nhpinn_functions import compact_tensor_of, product
 from nhpinn_tools.balance import homogenized_flux
 from nhpinn_tools.quadrature import KNOTS
 from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at, spline_line
@@ -190,12 +190,21 @@ def directions_of(c, faces):
 
 def layer_factors(c, layer, near, cut, along):
     """sum over j, h of C_j D_j F_jkh h: (1 + pairs, kinds, n), gradients (d, ...)."""
-    J, (hat, change) = directions_of(c, layer.faces), hat_products(c, layer.faces, near.x)
-    C = cut[:, J] * near.D[J]
-    dC = along[:, :, J] * near.D[J] + cut[:, J] * near.slope[:, None, J]
-    H, dH = layer.factors @ hat, np.stack([layer.factors @ part for part in change])  # (1 + pairs, J, kinds, n)
-    W = np.einsum("pjn,pjkn->pkn", C, H)
-    return W, np.einsum("ipjn,pjkn->ipkn", dC, H) + np.einsum("pjn,ipjkn->ipkn", C, dH)
+    value, slope = layer_products(c, layer.faces, near, cut, along)
+    rows, _, kinds, _ = layer.factors.shape
+    F = layer.factors.swapaxes(1, 2).reshape(rows, kinds, -1)
+    return F @ value.reshape(rows, F.shape[-1], -1), F @ slope.reshape(len(slope), rows, F.shape[-1], -1)
+
+
+def layer_products(c, faces, near, cut, along):
+    """C_j D_j h: (1 + pairs, directions, hats, n), gradients (d, ...)."""
+    J, (hat, change) = directions_of(c, faces), hat_products(c, faces, near.x)
+    C = (cut[:, J] * near.D[J])[:, :, None]
+    dC = (along[:, :, J] * near.D[J] + cut[:, J] * near.slope[:, None, J])[:, :, :, None]
+    slope = dC * hat
+    for axis in {face.axis for face in faces}:
+        slope[axis] += C * change[axis]
+    return C * hat, slope
 
 
 # --- the factors of the layers ----------------------------------------------------------------------------
@@ -216,16 +225,15 @@ def fitted(c, faces, axes, weights):
     """The Layer of these faces that makes |s - a grad v|_1/a least over the points of a grid."""
     macro, (micro, change) = macro_at(c, axes, True), micro_at(c, axes, True)
     found, (P, _) = fields_of(c, macro, micro, change), homogenized_flux(c, macro, axes, True)
-    a = tensor_of(lambda q: c.coefficient(q, q / c.eps), macro.x)
-    root = np.linalg.cholesky(a)
-    back, root = (np.moveaxis(m, 0, -1) * np.sqrt(reduce(np.kron, weights)) for m in (np.linalg.inv(root), root))
-    rest = np.einsum("ijn,jn->in", back, P + found.curl) - np.einsum("jin,jn->in", root, found.slope)
+    a = compact_tensor_of(lambda q: c.coefficient(q, q / c.eps), macro.x)
+    root, size = np.linalg.cholesky(a), np.sqrt(reduce(np.kron, weights))[:, None, None]
+    back, root = size * np.linalg.inv(root), size * root.swapaxes(1, 2)
+    rest = product(back, P + found.curl) - product(root, found.slope)
     slope = layer_slopes(c, faces, macro, *layer_functions(c, faces, macro, micro, change))
     d, shape, n = len(c.box), slope.shape[1:-1], len(macro.x)  # shape: (1 + pairs, J, kinds, hats)
     slope = slope.reshape(d, shape[0], -1, n)
-    v = -np.einsum("jin,jun->iun", root, slope[:, 0])
-    s = np.einsum("ijn,jpun->ipun", back, curls(slope[:, 1:]))
-    rows = np.concatenate([v[:, None], s], axis=1).reshape(d, -1, n)
+    v, s = -product(root, slope[:, :1]), product(back, curls(slope[:, 1:]))
+    rows = np.concatenate([v, s], axis=1).reshape(d, -1, n)
     size = np.sqrt((rows**2).sum((0, 2))).reshape(shape)
     units = c.lengths.max() / c.eps * np.array([1] + [np.abs(a).max()] * (shape[0] - 1))
     size = without_faint(size, units, c.factors if len(faces) == 1 else shape[1]).ravel()
@@ -236,12 +244,9 @@ def fitted(c, faces, axes, weights):
 
 def layer_slopes(c, faces, near, functions, change):
     """The gradients of all C_j D_j h times the functions: (d, 1 + pairs, J, kinds, hats, n)."""
-    J, (hat, along) = directions_of(c, faces), hat_products(c, faces, near.x)
-    cut, bend = cuts(c, near.x)
-    C = (cut[:, J] * near.D[J])[:, :, None, None]
-    dC = (bend[:, :, J] * near.D[J] + cut[:, J] * near.slope[:, None, J])[:, :, :, None, None]
-    value, slope = functions[:, None, :, None], change[:, :, None, :, None]
-    return C * hat * slope + (dC * hat + C * along[:, None, None, None]) * value
+    value, slope = layer_products(c, faces, near, *cuts(c, near.x))
+    value, slope = value[:, :, None], slope[:, :, :, None]
+    return value * change[:, :, None, :, None] + slope * functions[:, None, :, None]
 
 
 def without_faint(size, units, count):
