@@ -404,7 +404,7 @@ if TYPE_CHECKING:  # for readers and editors; `__getattr__` below is what runs
 
 __version__ = "1.0.0"
 TOOLS = ("Homogenized", "Solution", "Table", "Tortuosity", "TwoPhase", "certify", "homogenize", "homogenize_at",
-         "solve", "table", "tortuosity")  # fmt: skip
+         "load", "solve", "table", "tortuosity")  # fmt: skip
 __all__ = ["Coefficients", "Correctors", "Flux", "State", "Training", "adam", "average_of_flux", "cell_loss",
            "classical_pinn", "equation_loss", "homogenized_coefficients", "multiscale", "nh_pinn", "periodic_pairs",
            "reconstruct", "slow_nodes", "solve_cells", "solve_equation", "train", *TOOLS]  # fmt: skip

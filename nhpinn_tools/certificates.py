@@ -110,13 +110,22 @@ class Certificate(NamedTuple):
     def flux(self, x):
         """At points (n, d): (n, d).  s, which balances the source but for the residual and has the fluxes of the faces;
         in one dimension s', which is a u'."""
-        found = []
-        for part, axes in self._at(x):
-            s = homogenized_flux(self.scales, part.macro, axes, False)[0] + part.curl
-            if len(axes) == 1:
-                s = s + self.balance.integral.at(axes, False, ())[0] + self.constant
-            found.append(s.T)
-        return np.concatenate(found)
+        return np.concatenate([self._flux_of(part, axes, False) for part, axes in self._at(x)])
+
+    def on_grid(self, axes, flux=True):
+        """v (n,), its gradient (n, d) and, if it is wanted, the flux (n, d), on a tensor grid: much faster."""
+        found, slabs = [], np.array_split(axes[0], max(1, np.prod([len(z) for z in axes]) // BLOCK))
+        for slab in (slab for slab in slabs if len(slab)):
+            some = [slab, *axes[1:]]
+            part = fields_at(self.scales, some, True)
+            found.append([part.v, part.slope.T, *([self._flux_of(part, some, True)] if flux else [])])
+        return [np.concatenate(part) for part in zip(*found, strict=True)]
+
+    def _flux_of(self, part, axes, grid):
+        s = homogenized_flux(self.scales, part.macro, axes, grid)[0] + part.curl
+        if len(axes) == 1:
+            s = s + self.balance.integral.at(axes, grid, ())[0] + self.constant
+        return s.T
 
     def _at(self, x):
         """Fields at points, some of them at a time, and their coordinates."""

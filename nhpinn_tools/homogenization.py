@@ -11,7 +11,7 @@ import numpy as np
 import fem_cells
 import nhpinn
 from nhpinn_functions import at_node, cell_quadrature, check_cells, check_periodic, midpoints, shown, tensor_of
-from nhpinn_tools import bounds, features, fourier, images, phases, pixels, pores
+from nhpinn_tools import bounds, features, files, fourier, images, phases, pictures, pixels, pores
 from nhpinn_tools.bounds import on_unit_cell
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
@@ -46,6 +46,7 @@ class Homogenized:
     recipe: str
     percolates: np.ndarray | None = None  # (dim, dim): onto what does, see pores.py; None: there are no pores
     two_point: np.ndarray | None = None  # (dim, dim): below the tensor; of images with pores, see pores.py
+    period: np.ndarray | None = None  # (dim,): of the cell
 
     @property
     def error(self):
@@ -82,6 +83,16 @@ class Homogenized:
         return f"tensor {lines}\n{text}{far}"
 
     __repr__ = __str__
+
+    def save(self, file):
+        """To an .npz of arrays and settings, for nhpinn.load."""
+        files.save(self, file)
+
+    def plot(self, count=None):
+        """A figure of the fields e_j + grad chi_j over the cell, their sizes where they are vectors, `count` points an
+        axis; in three dimensions on the middle plane of the third axis.  Raises ImportError where there is no
+        matplotlib."""
+        return pictures.figure_of_cell(self, count)
 
 
 def blocked(percolates):
@@ -203,7 +214,7 @@ def _scaled_back(found, period, recipe):
     """Homogenized from bounds and correctors on the unit cell, see on_unit_cell."""
     lower, tensor, upper, gap, moved, cells = bounds.in_cell(found, period)
     cells = partial(_scaled_cells, cells, period)  # it can be sent to another process, as a closure cannot
-    return Homogenized(tensor, lower, upper, gap, moved, cells, recipe)
+    return Homogenized(tensor, lower, upper, gap, moved, cells, recipe, period=period)
 
 
 def _scaled_cells(unit, period, y):
@@ -264,14 +275,15 @@ def _by_pixels(image, period, tolerance, seed):
 
 def _of_elements(found):
     cells = partial(element_cells, [found.field])
-    return Homogenized(found.tensor, found.lower, found.upper, found.gap, found.quadrature, cells, "fem")
+    measures, period = (found.gap, found.quadrature), np.ptp(found.field.mesh.bounds, axis=1)
+    return Homogenized(found.tensor, found.lower, found.upper, *measures, cells, "fem", period=period)
 
 
 def _by_pores(sample, image, period, tolerance, seed):
     found = pores.bounds(image, period, tolerance, sample)
     tensor = (found.lower + found.upper) / 2
     measures = found.lower, found.upper, found.gap, 0.0
-    return Homogenized(tensor, *measures, _no_correctors, "fem", found.percolates, found.two_point)
+    return Homogenized(tensor, *measures, _no_correctors, "fem", found.percolates, found.two_point, period)
 
 
 def _no_correctors(y):

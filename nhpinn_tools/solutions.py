@@ -8,11 +8,10 @@ from functools import partial
 
 import numpy as np
 
-import fem
 import fem_cells
 from nhpinn import Coefficients, Correctors, reconstruct
 from nhpinn_functions import cell_quadrature, centre, check_integer, checked_values, shown
-from nhpinn_tools import bounds, certificates
+from nhpinn_tools import bounds, certificates, files, pictures
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
@@ -277,25 +276,27 @@ class Solution:
 
     __repr__ = __str__
 
-    def plot(self, count=200):
-        """A figure of u and of the homogenized solution, `count` points an axis, in three dimensions on a middle plane.
+    def save(self, file):
+        """To an .npz of arrays and settings, for nhpinn.load: what is loaded evaluates, without its equation."""
+        files.save(self, file)
 
-        Raises ImportError where there is no matplotlib.
+    @usual_arithmetic
+    def to_vtk(self, file, count=None, window=None, t=None):
+        """u, homogenized, gradient and flux on a uniform grid, as a file of VTK, whose name ends with .vti.
+
+        count: points an axis; None: 16 a period, at most 1,000 in two dimensions, 100 in three.  window: ((low, high),
+        ...) inside the box; None: all of it.
         """
-        import matplotlib.pyplot as plt
+        pictures.write_vtk(self, file, count, window, t)
 
-        axes = [np.linspace(*pair, count) for pair in self.problem.domain[:2]]
-        x = fem.tensor_grid(axes + [[np.mean(pair)] for pair in self.problem.domain[2:]])
-        figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-        for panel, name, function in zip(panels, ("u", "homogenized"), (self, self.homogenized), strict=True):
-            if len(axes) == 1:
-                panel.plot(axes[0], function(x))
-            else:
-                picture = panel.pcolormesh(*axes, function(x).reshape(count, count).T, shading="gouraud")
-                figure.colorbar(picture, ax=panel)
-                panel.set_aspect("equal")
-            panel.set_title(name)
-        return figure
+    @usual_arithmetic
+    def plot(self, count=None, t=None):
+        """A figure of u, of its difference from the homogenized solution, of the size of the flux, and of the size of
+        the gradient in a few periods; in three dimensions on the middle plane of the third axis.
+
+        count: points an axis.  Raises ImportError where there is no matplotlib.
+        """
+        return pictures.figure_of_solution(self, count, t)
 
 
 @says_what_it_takes
