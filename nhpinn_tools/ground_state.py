@@ -1,0 +1,336 @@
+"""Reactions by the ground state of their cell, in one dimension.
+
+    u_t - (a u_x)_x + r(x/eps) u / eps = f  in an interval,   u = 0 at both ends,   u = g at t = 0
+
+The ground state is the positive periodic solution phi(y), mu of the least eigenvalue problem on the cell
+
+    -(a phi')' + eps r phi = eps^2 mu phi,   mean(phi) = 1.                                                         (1)
+
+Then u = phi(x/eps) exp(-mu t) W, and W satisfies a heat equation without a reaction, exactly:
+
+    phi^2 W_t - (a phi^2 W_x)_x = exp(mu t) phi f,     W = g / phi at t = 0;                                         (2)
+
+without time  -(a phi^2 W')' + mu phi^2 W = phi f  (Vanninathan 1981; Allaire and Capdeboscq 2000).  The paper expands
+in eps r instead, appendix A, which is right for weak reactions and short times.  Homogenization of (2) needs no such
+smallness: with rho* = mean(phi^2), 1 / a* = mean(1 / (a phi^2)) and the corrector (a phi^2 (1 + chi'))' = 0 it is
+
+    rho* W0_t - a* W0_xx = exp(mu t) f,    W0 = g / rho* at t = 0,    W = W0 + eps chi W0_x + ...                    (3)
+
+W0 is a sum of sines S_k, whose data are tested with phi (S_k + eps chi S_k') in the place of S_k, which makes them right
+to first order in eps.  For the same reason they vanish where x + eps chi(x / eps) = end, not at the ends themselves.
+Here a and r are functions of y alone; the mean of r need not be zero.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from fem import gauss
+from nhpinn_functions import checked_values, tensor_of
+from nhpinn_tools.parabolic import (
+    Line,
+    LineBound,
+    Products,
+    bound,
+    cardinal,
+    chebyshev_nodes,
+    corrected,
+    of_second_order,
+    with_ends,
+)
+
+POINTS = (33, 65, 129, 257, 513)  # of the cell, odd, one attempt after the other
+SINES, PANELS = 512, 8  # of the homogenized solution; panels a period in the integrals of their data
+
+
+class Waves(NamedTuple):
+    """Periodic functions of y by their Fourier coefficients."""
+
+    coefficients: np.ndarray  # (m, ...): as numpy.fft.fft orders them, divided by m
+    period: float
+
+    def __call__(self, y, order=0):
+        """The functions or a derivative, at y (n,): (n, ...)."""
+        k = wave_numbers(len(self.coefficients), self.period)
+        return np.tensordot(np.exp(np.outer(y, k)) * k**order, self.coefficients, 1).real
+
+
+def wave_numbers(count, period):
+    return 2j * np.pi / period * np.fft.fftfreq(count, 1 / count)
+
+
+def through(values, period):
+    """The periodic functions through values (m, ...) at y_j = period j / m."""
+    return Waves(np.fft.fft(values, axis=0) / len(values), period)
+
+
+def antiderivative(values, period):
+    """That of periodic values (m,) less their mean, with mean zero."""
+    k = wave_numbers(len(values), period)
+    return np.fft.ifft(np.append(0, np.fft.fft(values)[1:] / k[1:])).real
+
+
+def flux_free(source, a, period):
+    """c with (a c')' = source less its mean, periodic, mean zero, from values (m,) on the cell: values (m,)."""
+    q = antiderivative(source, period)
+    return antiderivative((q - np.mean(q / a) / np.mean(1 / a)) / a, period)
+
+
+class GroundState(NamedTuple):
+    """phi and mu of (1), and the cell problems of (2)."""
+
+    mu: float
+    phi: Waves
+    corrector: Waves  # chi, with mean(phi^2 chi) = 0
+    second: Waves  # (m, 3): of W0_xx, of W0_t and of the source, see `cell_functions`
+    tensor: float  # a*
+    weight: float  # rho*
+    rates: np.ndarray  # (m,): (a phi^2 psi')' = -rate phi^2 psi
+    modes: Waves  # (m, m): psi
+    layer: np.ndarray  # (m,): 1 / phi - 1 / rho*, what W is in the beginning beside W0, by these modes
+    residual: float  # |-(a phi')' + eps r phi - eps^2 mu phi| / (eps^2 phi) at most: as if mu were wrong by so much
+
+
+def ground_state(coefficient, reaction, period, eps):
+    """coefficient(y), reaction(y) of points (n, 1): a GroundState, by as few points as leave rounding in (1) alone."""
+    best = None
+    for count in POINTS:
+        found = ground_state_at(coefficient, reaction, period, eps, count)
+        if best is not None and not found.residual < best.residual / 10:
+            break
+        best = found
+    return best
+
+
+def sampled(coefficient, reaction, y):
+    return tensor_of(coefficient, y[:, None])[:, 0, 0], checked_values("reaction", reaction, y[:, None])
+
+
+def ground_state_at(coefficient, reaction, period, eps, count):
+    """By count points of the cell."""
+    y, k = period * np.arange(count) / count, wave_numbers(count, period)
+    a, r = sampled(coefficient, reaction, y)
+    derivative = np.fft.ifft(k[:, None] * np.fft.fft(np.eye(count), axis=0), axis=0).real
+    values, vectors = linalg.eigh(derivative.T @ (a[:, None] * derivative) + eps * np.diag(r), subset_by_index=(0, 0))
+    phi, mu = vectors[:, 0] / vectors[:, 0].mean(), values[0] / eps**2
+    A, rho = a * phi**2, phi**2
+    tensor, weight = 1 / np.mean(1 / A), np.mean(rho)
+    chi = antiderivative(tensor / A, period)
+    chi -= np.mean(rho * chi) / weight
+    rates, modes = linalg.eigh(derivative.T @ (A[:, None] * derivative), np.diag(rho))
+    second = cell_functions(A, rho, phi, chi, period)
+    phi_waves = through(phi, period)
+    return GroundState(
+        mu, phi_waves, through(chi, period), through(second, period), tensor, weight, np.maximum(rates, 0.0),
+        through(modes, period), ((1 / phi - 1 / weight) * rho) @ modes,
+        residual_of(phi_waves, mu, coefficient, reaction, eps),
+    )  # fmt: skip
+
+
+def cell_functions(A, rho, source, chi, period):
+    """The second order, eps^2 (c_1 W0_xx + c_2 W0_t + c_3 f): values (m, 3).
+
+    (A (c_1' + chi))' = 0,    (A c_2')' = rho - rho*,    (A c_3')' = -(source - mean(source)).
+    """
+    mean = np.mean(chi) / np.mean(1 / A)
+    return np.stack(
+        [antiderivative(mean / A - chi, period), flux_free(rho, A, period), -flux_free(source, A, period)], axis=1
+    )
+
+
+def residual_of(phi, mu, coefficient, reaction, eps):
+    """That of (1), on four times as many points as phi has."""
+    count = 4 * len(phi.coefficients) + 1
+    y = phi.period * np.arange(count) / count
+    a, r = sampled(coefficient, reaction, y)
+    values = phi(y)
+    if values.min() <= 0:
+        return np.inf
+    flux = through(a * phi(y, 1), phi.period)
+    return float(np.abs((eps * r * values - flux(y, 1)) / values - eps**2 * mu).max() / eps**2)
+
+
+class Sines(NamedTuple):
+    """W0 of (3), sum_k c_k(t) S_k(x), with c_k' = -rate_k c_k + load_k exp(mu t)."""
+
+    low: float
+    length: float
+    initial: np.ndarray | None  # (K,); None without time
+    load: np.ndarray  # (K,)
+    rates: np.ndarray  # (K,)
+    mu: float
+
+    def at(self, x, t=None, order=0):
+        """W0 or a derivative in time, at all x (n,) and t (m,): (m, n); without time (1, n)."""
+        modes = np.sin(np.outer(x - self.low, np.arange(1, len(self.rates) + 1) * np.pi / self.length))
+        if self.initial is None:
+            return (self.load / (self.rates + self.mu))[None] @ modes.T
+        return self.series(np.asarray(t, float)[:, None], order) @ modes.T
+
+    def series(self, t, order):
+        if order:
+            growing = self.load * self.mu ** (order - 1) * np.exp(self.mu * t)
+            return growing - self.rates * self.series(t, order - 1)
+        return np.exp(-self.rates * t) * self.initial + self.load * growth(self.mu, self.rates, t)
+
+
+def growth(mu, rates, t):
+    """(exp(mu t) - exp(-rate t)) / (mu + rate), the integral of exp(mu s - rate (t - s)) over s in (0, t)."""
+    total = mu + rates
+    z = total * t
+    near = np.abs(z) < 1e-3
+    series = t * np.exp(-rates * t) * (1 + z / 2 + z**2 / 6 + z**3 / 24)
+    return np.where(near, series, (np.exp(mu * t) - np.exp(-rates * t)) / np.where(total == 0, 1.0, total))
+
+
+def homogenized_by_sines(state, source, initial, domain, eps):
+    """W0 of (3): Sines.  source, initial: functions of points (n, 1); initial None: without time.
+
+    Waves that are as short as the cells would follow them: their data are those of the mean.
+    """
+    ((low, high),) = domain
+    ends = np.array([low, high])
+    first, last = ends + eps * state.corrector(ends / eps)
+    period, number = eps * state.phi.period, np.arange(1, SINES + 1)
+    k = number * np.pi / (last - first)
+    slow = k < np.pi / period
+    x, w = gauss(np.linspace(low, high, 1 + max(SINES, int(np.ceil(PANELS * (high - low) / period)))), 4)
+    load, start = np.zeros(SINES), np.zeros(SINES)
+    for part in np.array_split(np.arange(len(x)), 1 + len(x) // 4096):
+        z, weights = x[part], w[part]
+        angle, y = np.outer(z - first, k), z / eps
+        tests = np.sin(angle)
+        tests[:, slow] += eps * state.corrector(y)[:, None] * np.cos(angle[:, slow]) * k[slow]
+        tests[:, slow] *= state.phi(y)[:, None]
+        load += (weights * checked_values("source", source, z[:, None])) @ tests
+        if initial:  # short waves of the interval itself, at whose ends g vanishes
+            tests[:, ~slow] = np.sin(np.outer(z - low, number[~slow] * np.pi / (high - low)))
+            start += (weights * checked_values("initial", initial, z[:, None])) @ tests
+    load, start = (2 / (last - first) / state.weight * part for part in (load, start))
+    return Sines(first, last - first, start if initial else None, load, k**2 * state.tensor / state.weight, state.mu)
+
+
+# --- the solution and its bound -----------------------------------------------------------------------
+
+
+class ReactionSolution(NamedTuple):
+    """v = phi exp(-mu t) V, with a guaranteed bound of its error in L2, at the final time where there is time."""
+
+    state: GroundState
+    homogenized: Sines  # W0
+    V: Products
+    bound: LineBound  # |phi (W - V)|, which is exp(mu t) |u - v|
+    eps: float
+    timed: bool
+
+    @property
+    def error(self):
+        """Guaranteed bound of |u - v| / |u| in L2; inf where it is not below one."""
+        if self.bound.error == 0:
+            return 0.0
+        rest = self.bound.size - self.bound.error
+        return self.bound.error / rest if rest > 0 else np.inf
+
+    def reconstruction(self, points):
+        """v (n,) and its gradient (n, 1) at points (n, 1), or (n, 2) with time last."""
+        x, t = points[:, 0], points[:, 1] if self.timed else np.zeros(len(points))
+        V, V_x = self.V.at(x, t)
+        phi, slope = (self.state.phi(x / self.eps, order) for order in (0, 1))
+        growth = np.exp(-self.state.mu * t) if self.timed else 1.0
+        return growth * phi * V, (growth * (slope / self.eps * V + phi * V_x))[:, None]
+
+    def mean(self, points):
+        """exp(-mu t) W0, the solution without the oscillations of the cells: (n,)"""
+        x, t = points[:, 0], points[:, 1] if self.timed else np.zeros(len(points))
+        times, where = np.unique(t, return_inverse=True)
+        out = np.zeros(len(points))
+        for k, time in enumerate(times):
+            out[where == k] = self.homogenized.at(x[where == k], np.array([time]))[0] * np.exp(-self.state.mu * time)
+        return out
+
+
+def solve_reaction(problem):
+    """A ReactionSolution of a problem in one dimension with u = 0 at both ends and functions a and r of y alone.
+
+    Raises ValueError where exp(-mu T) is no number.
+    """
+    ((low, high),), eps, timed = problem.domain, problem.eps, problem.initial is not None
+    (period,) = np.broadcast_to(np.asarray(problem.period, float), 1)
+    middle = (low + high) / 2
+    state = ground_state(lambda y: problem.coefficient(0 * y + middle, y), problem.reaction, period, eps)
+    if timed and abs(state.mu) * problem.final_time > 600:
+        raise ValueError(
+            f"final_time: found {problem.final_time:g}, expected at most {600 / abs(state.mu):.3g}: by its reaction the "
+            f"solution changes as exp({-state.mu:.6g} t)"
+        )
+    W0 = homogenized_by_sines(state, problem.source, problem.initial, problem.domain, eps)
+    line = line_of(problem, state, period)
+    columns = steady_columns(problem, state)
+    V = with_ends(Products(columns.space, partial(columns.time, W0)), line, lambda x: 0 * x + state.tensor, (0.0, 0.0))
+    return ReactionSolution(state, W0, V, bound(line, V), eps, timed)
+
+
+def line_of(problem, state, period):
+    """(2) as an equation of nhpinn_tools/parabolic.py."""
+    eps, (middle,) = problem.eps, np.mean(problem.domain, axis=1)
+
+    def coefficient(x):
+        y = x[:, None] / eps
+        return tensor_of(lambda p: problem.coefficient(0 * p + middle, p), y)[:, 0, 0] * state.phi(x / eps) ** 2
+
+    def source(x, t):
+        growing = np.exp(state.mu * t) if problem.initial else np.ones(len(t))
+        return growing[:, None] * state.phi(x / eps) * checked_values("source", problem.source, x[:, None])
+
+    def initial(x):
+        return checked_values("initial", problem.initial, x[:, None]) / state.phi(x / eps)
+
+    return Line(
+        coefficient, lambda x: state.phi(x / eps) ** 2, source, initial if problem.initial else None, problem.domain[0],
+        (None, None), eps * period, problem.final_time, state.mu, state.residual,
+    )  # fmt: skip
+
+
+class Columns(NamedTuple):
+    """The products of V: W0 corrected to second order, and with time a layer g psi(y) at t = 0, which fades within
+    eps^2."""
+
+    state: GroundState
+    domain: tuple
+    eps: float
+    nodes: np.ndarray
+    source: np.ndarray  # f at the nodes
+    initial: np.ndarray | None  # g at the nodes
+    fading: np.ndarray  # which modes of the layer are there
+
+    def space(self, x):
+        state, eps, y, L = self.state, self.eps, x / self.eps, cardinal(self.domain, x)
+        first = corrected(L, eps, (state.corrector(y), state.corrector(y, 1), 0 * y))
+        c, slopes = state.second(y), state.second(y, 1)
+        of_xx, of_t, of_f = (
+            of_second_order(L, eps, (c[:, i], slopes[:, i]), order) for i, order in ((0, 2), (1, 0), (2, 0))
+        )
+        pairs = [[u + v for u, v in zip(first, of_xx, strict=True)], [part @ self.source[:, None] for part in of_f]]
+        if self.initial is not None:
+            g, slope = ((part @ self.initial)[:, None] for part in L[:2])
+            psi, psi_y = (state.modes(y, order)[:, self.fading] for order in (0, 1))
+            pairs += [of_t, (g * psi, slope * psi + g * psi_y / eps)]
+        return tuple(np.hstack(part) for part in zip(*pairs, strict=True))
+
+    def time(self, W0, t, order):
+        if self.initial is None:
+            return np.hstack([W0.at(self.nodes), np.ones((1, 1))])
+        growing = self.state.mu**order * np.exp(self.state.mu * t)
+        rates = -self.state.rates[self.fading] / self.eps**2
+        layer = self.state.layer[self.fading] * rates**order * np.exp(np.outer(t, rates))
+        return np.hstack([W0.at(self.nodes, t, order), growing[:, None], W0.at(self.nodes, t, order + 1), layer])
+
+
+def steady_columns(problem, state):
+    nodes = chebyshev_nodes(problem.domain[0])
+    f = checked_values("source", problem.source, nodes[:, None])
+    g = checked_values("initial", problem.initial, nodes[:, None]) if problem.initial else None
+    fading = np.abs(state.layer) > 1e-12 * np.abs(state.layer).max(initial=1e-300)
+    return Columns(state, problem.domain[0], problem.eps, nodes, f, g, fading)

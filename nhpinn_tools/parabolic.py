@@ -1,0 +1,251 @@
+"""Certificates in L2 of solutions that depend on time, or have a reaction, in one dimension.
+
+    rho u_t - (a u_x)_x = f in an interval,    u = g or n a u_x = h at its ends,    u = u_I at t = 0,
+
+with a(x, x/eps) and rho(x, x/eps).  For any V(x, t) that has the values g, and any flux s with  -s_x = f - rho V_t
+and the fluxes h, E = u - V solves the same equation with the load m_x, m = s - a V_x.  With S(t) the solution operator,
+self-adjoint in |.|, the norm of L2 with the weight rho, with rates of decay of at least lam,
+
+    |S(t) (m_x / rho)| <= k(t) |m|_1/a,    k(t) = sup over l >= lam of l^(1/2) exp(-l t),    |m|_1/a^2 = int m^2 / a,
+
+so that a part m that is large for a short time, or oscillates, counts little.  At the final time T
+
+    |E(T)|  <=  k(T) |m_0|_1/a  +  int_0^T k(T - t) |m(t)|_1/a dt,     m_0,x = rho E(0),                            (1)
+
+where exp(-lam T) |E(0)| may take the place of the first term.  lam is the least of a over the largest of rho times
+(pi / L)^2, with one flux (pi / 2L)^2.  In one dimension s and m_0 are integrals along the line, with the best constant
+at every t where no flux is known, so that the balance holds exactly.
+
+Without time, for  -(a u_x)_x + mu rho u = f  and  -s_x = f - mu rho V:   |E| <= sup over l >= lam of
+l^(1/2) / (l + mu) times |m|_1/a.                                                                                 (2)
+
+V is a sum of products, V = sum_k X_k(x) T_k(t).  The homogenized solution u0 is interpolated at Chebyshev points x_k,
+with the cardinal polynomials L_k, and corrected to second order,
+
+    X_k = L_k + eps chi L_k' + eps^2 c_1 L_k'',   T_k = u0(x_k, t);     X_k = eps^2 c_2 L_k,   T_k = u0_t(x_k, t),
+
+with (a (c_1' + chi))' = 0 and (a c_2')' = rho - mean(rho) in y where the coefficients do not depend on x, and with
+c_1 = c_2 = 0 where they do.  What V then misses of g at the ends is taken off by combinations of its own columns that stand for 1 and
+z, (a* z')' = 0.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import chebyshev, legendre
+from scipy import integrate
+
+from fem import gauss
+
+NODES = 65  # Chebyshev points of u0
+PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
+FIRST, A_DECADE, TIMES = (
+    1e-8,
+    7,
+    (3, 4),
+)  # the first interval of time, relative; intervals a decade; Gauss points in each
+LATE = 4  # decades of intervals that shrink towards the final time, where k is singular
+BLOCK = 10**6  # numbers in an array
+
+
+class Line(NamedTuple):
+    """The equation, as functions of arrays of coordinates x (n,) and times t (m,)."""
+
+    coefficient: Callable  # x -> a(x, x / eps)
+    weight: Callable  # x -> rho(x, x / eps)
+    source: Callable  # x, t -> f (m, n)
+    initial: Callable | None  # x -> u_I; None: without time
+    domain: tuple  # (low, high)
+    fluxes: tuple  # of both ends: h, or None where the value is known
+    period: float  # in x
+    final_time: float = 0.0
+    mu: float = 0.0  # of the reaction, without time
+    doubt: float = 0.0  # a reaction of at most this size is left out of the equation: of the computed ground state
+
+
+class Products(NamedTuple):
+    """sum_k X_k(x) T_k(t)."""
+
+    space: Callable  # x (n,) -> X (n, K), X' (n, K)
+    time: Callable  # t (m,), order 0 or 1 -> T (m, K) or its derivative
+
+    def at(self, x, t):
+        """Values and slopes in x at points (x_i, t_i): (n,), (n,)."""
+        times, where = np.unique(t, return_inverse=True)
+        values, slopes, T = np.zeros(len(x)), np.zeros(len(x)), self.time(times, 0)
+        for part in np.array_split(np.arange(len(x)), 1 + len(x) * T.shape[1] // BLOCK):
+            X, slope = self.space(x[part])
+            values[part] = np.einsum("nk,nk->n", X, T[where[part]])
+            slopes[part] = np.einsum("nk,nk->n", slope, T[where[part]])
+        return values, slopes
+
+
+# --- V ------------------------------------------------------------------------------------------------
+
+
+def chebyshev_nodes(domain):
+    low, high = domain
+    return low + (high - low) * (chebyshev.chebpts2(NODES) + 1) / 2
+
+
+def cardinal(domain, x):
+    """The polynomials that are 1 at one Chebyshev point and 0 at the others, and three derivatives: four of (n, K)."""
+    low, high = domain
+    back = np.linalg.inv(chebyshev.chebvander(chebyshev.chebpts2(NODES), NODES - 1))
+    V = chebyshev.chebvander(2 * (x - low) / (high - low) - 1, NODES - 1)
+    return [V[:, : NODES - m] @ chebyshev.chebder(back, m) * (2 / (high - low)) ** m for m in range(4)]
+
+
+def corrected(L, eps, chi):
+    """u0 + eps chi u0': X, X' (n, K).  L: of `cardinal`; chi: values, slopes in y and in x, at (x, x / eps)."""
+    value, chi_y, chi_x = (part[:, None] for part in chi)
+    return L[0] + eps * value * L[1], (1 + chi_y + eps * chi_x) * L[1] + eps * value * L[2]
+
+
+def of_second_order(L, eps, c, order=0):
+    """eps^2 c times a derivative of the interpolant: X, X' (n, K).  c: values and slopes in y of a function of y."""
+    value, slope = (part[:, None] for part in c)
+    return eps**2 * value * L[order], eps * slope * L[order] + eps**2 * value * L[order + 1]
+
+
+def with_ends(products, line, tensor, values):
+    """V with the values g at those ends where no flux is known; the first columns are those of `corrected`.
+
+    tensor: x -> a*; values: g at both ends, not used where there is a flux.
+    """
+    nodes, known = chebyshev_nodes(line.domain), [side for side in (0, 1) if line.fluxes[side] is None]
+    ends, g = np.array(line.domain)[known], np.array([values[side] for side in known])
+    fine = np.linspace(*line.domain, 4001)
+    z = np.interp(nodes, fine, integrate.cumulative_simpson(1 / tensor(fine), x=fine, initial=0.0))
+    rows = products.space(ends)[0]
+    extra = np.zeros((rows.shape[1], len(known)))
+    extra[: len(nodes)] = np.stack([np.ones_like(z), z], axis=1)[:, : len(known)]
+    project = extra @ np.linalg.inv(rows @ extra)
+
+    def time(t, order):
+        T = products.time(t, order)
+        return T + ((g if order == 0 else 0.0) - T @ rows.T) @ project.T
+
+    return Products(products.space, time)
+
+
+# --- the bounds ---------------------------------------------------------------------------------------
+
+
+class LineBound(NamedTuple):
+    """What is guaranteed, in L2 with the weight rho, at the final time where there is time."""
+
+    error: float  # |u - V| is at most this
+    quadrature: float  # by which other rules moved it: in it
+    size: float  # |V|
+    spread: float  # the largest of rho over the least, root: what L2 without the weight has in addition, relative
+
+
+def bound(line, V, breaks=()):
+    """The bound (1) or (2) of V, by two rules in space and time: their difference is added.
+
+    breaks: times at which V has kinks.
+    """
+    by_rule = bound_in_time if line.initial else bound_without_time
+    coarse, fine = (by_rule(line, V, *rule, breaks) for rule in zip(POINTS, TIMES, strict=True))
+    change = abs(fine.size - coarse.size) + (abs(fine.error - coarse.error) if np.isfinite(fine.error) else 0.0)
+    return fine._replace(error=fine.error + change, quadrature=change)
+
+
+class Rule(NamedTuple):
+    """Gauss points of a line, and what is known on them."""
+
+    x: np.ndarray
+    w: np.ndarray
+    count: int  # a panel
+    a: np.ndarray
+    rho: np.ndarray
+    X: np.ndarray  # (n, K)
+    slopes: np.ndarray  # (n, K)
+    lam: float
+
+
+def rule_of(line, V, count):
+    (low, high) = line.domain
+    x, w = gauss(np.linspace(low, high, 1 + max(64, int(np.ceil(PANELS * (high - low) / line.period)))), count)
+    a, rho = line.coefficient(x), line.weight(x)
+    quarter = 1 if all(h is None for h in line.fluxes) else 2
+    return Rule(x, w, count, a, rho, *V.space(x), a.min() / rho.max() * (np.pi / (high - low) / quarter) ** 2)
+
+
+def size_of(line, rule, s, fluxes):
+    """|m|_1/a of m (k, n), less the best constant where no flux is known."""
+    inverse = rule.w / rule.a
+    if all(h is None for h in line.fluxes):
+        s = s - (s @ inverse / inverse.sum())[:, None]
+    return np.sqrt(s**2 @ inverse)
+
+
+def bound_in_time(line, V, points, times, breaks):
+    rule, T = rule_of(line, V, points), line.final_time
+    lam, none = rule.lam, tuple(None if h is None else 0.0 for h in line.fluxes)
+    start = rule.X @ V.time(np.zeros(1), 0)[0] - line.initial(rule.x)
+    first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none), none)[0]
+    total = min(kernel(lam, T) * first, np.exp(-lam * T) * np.sqrt(np.sum(rule.w * rule.rho * start**2)))
+    t, weights = gauss(time_breaks(T, breaks), times)
+    largest = 0.0
+    for part in np.array_split(np.arange(len(t)), 1 + len(t) * len(rule.x) // BLOCK):
+        now = V.time(t[part], 0)
+        balance = (V.time(t[part], 1) @ rule.X.T) * rule.rho - line.source(rule.x, t[part])
+        s = along_line(balance, rule, line.fluxes)
+        total += (weights[part] * kernel(lam, T - t[part])) @ size_of(
+            line, rule, s - now @ rule.slopes.T * rule.a, none
+        )
+        largest = max(largest, np.sqrt((now @ rule.X.T) ** 2 @ (rule.w * rule.rho)).max())
+    final = rule.X @ V.time(np.array([T]), 0)[0]
+    total = np.exp(line.doubt * T) * (total + line.doubt * T * largest)
+    return summary(rule, total, final)
+
+
+def bound_without_time(line, V, points, *_):
+    rule, lam, rate = rule_of(line, V, points), None, line.mu - line.doubt
+    lam, now = rule.lam, V.time(np.zeros(1), 0)
+    v = now @ rule.X.T
+    s = along_line(line.mu * rule.rho * v - line.source(rule.x, np.zeros(1)), rule, line.fluxes)
+    miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a, line.fluxes)[0]
+    final = summary(rule, 0.0, v[0])
+    if lam + rate <= 0:
+        return final._replace(error=np.inf)
+    factor = np.sqrt(lam) / (lam + rate) if lam >= rate else 0.5 / np.sqrt(rate)
+    return final._replace(error=factor * miss + line.doubt * final.size / (lam + rate))
+
+
+def summary(rule, error, v):
+    size = np.sqrt(np.sum(rule.w * rule.rho * v**2))
+    return LineBound(float(error), 0.0, float(size), float(np.sqrt(rule.rho.max() / rule.rho.min())))
+
+
+def kernel(lam, t):
+    """sup over l >= lam of l^(1/2) exp(-l t)."""
+    with np.errstate(under="ignore"):
+        return np.where(2 * lam * t < 1, 1 / np.sqrt(2 * np.e * t), np.sqrt(lam) * np.exp(-lam * t))
+
+
+def time_breaks(final, breaks=()):
+    """Intervals that grow geometrically from 0, where solutions are rough, and shrink towards the end."""
+    decades = round(-np.log10(FIRST))
+    early = final * np.logspace(-decades, 0, A_DECADE * decades)
+    late = final * (1 - np.logspace(-LATE, -1, 2 * LATE))
+    inner = [t for t in breaks if 0 < t < final]
+    return np.unique(np.concatenate([[0.0], early, late, inner]))
+
+
+def along_line(balance, rule, fluxes):
+    """s with s_x = balance (m, n) at Gauss points, and the known fluxes; some s where none is."""
+    nodes, powers = legendre.leggauss(rule.count)[0], None
+    powers = legendre.legvander(nodes, rule.count)
+    inner = powers @ legendre.legint(np.linalg.inv(powers[:, : rule.count]), lbnd=-1)
+    panels, width = balance.reshape(len(balance), -1, rule.count), rule.w.reshape(-1, rule.count)
+    ends = np.cumsum(np.sum(panels * width, axis=2), axis=1)
+    before = np.concatenate([np.zeros((len(balance), 1)), ends[:, :-1]], axis=1)
+    s = (before[:, :, None] + panels @ inner.T * width.sum(1)[:, None] / 2).reshape(balance.shape)
+    low, high = fluxes
+    if low is not None:
+        return s - low  # n = -1 there
+    return s if high is None else s + high - ends[:, -1:]
