@@ -16,8 +16,8 @@ smallness: with rho* = mean(phi^2), 1 / a* = mean(1 / (a phi^2)) and the correct
 
     rho* W0_t - a* W0_xx = exp(mu t) f,    W0 = g / rho* at t = 0,    W = W0 + eps chi W0_x + ...                    (3)
 
-W0 is a sum of sines S_k, whose data are tested with phi (S_k + eps chi S_k') in the place of S_k, which makes them right
-to first order in eps.  For the same reason they vanish where x + eps chi(x / eps) = end, not at the ends themselves.
+W0 is a sum of sines S_k, whose data are tested with phi (S_k + eps chi S_k') in the place of S_k, which makes them
+right to first order in eps.  For the same reason they vanish where x = end + eps chi(end / eps), not at the ends.
 Here a and r are functions of y alone; the mean of r need not be zero.
 """
 
@@ -33,43 +33,21 @@ from nhpinn_tools.parabolic import (
     Line,
     LineBound,
     Products,
+    Waves,
+    antiderivative,
     bound,
     cardinal,
     chebyshev_nodes,
     corrected,
     of_second_order,
+    relative_to,
+    through,
+    wave_numbers,
     with_ends,
 )
 
 POINTS = (33, 65, 129, 257, 513)  # of the cell, odd, one attempt after the other
 SINES, PANELS = 512, 8  # of the homogenized solution; panels a period in the integrals of their data
-
-
-class Waves(NamedTuple):
-    """Periodic functions of y by their Fourier coefficients."""
-
-    coefficients: np.ndarray  # (m, ...): as numpy.fft.fft orders them, divided by m
-    period: float
-
-    def __call__(self, y, order=0):
-        """The functions or a derivative, at y (n,): (n, ...)."""
-        k = wave_numbers(len(self.coefficients), self.period)
-        return np.tensordot(np.exp(np.outer(y, k)) * k**order, self.coefficients, 1).real
-
-
-def wave_numbers(count, period):
-    return 2j * np.pi / period * np.fft.fftfreq(count, 1 / count)
-
-
-def through(values, period):
-    """The periodic functions through values (m, ...) at y_j = period j / m."""
-    return Waves(np.fft.fft(values, axis=0) / len(values), period)
-
-
-def antiderivative(values, period):
-    """That of periodic values (m,) less their mean, with mean zero."""
-    k = wave_numbers(len(values), period)
-    return np.fft.ifft(np.append(0, np.fft.fft(values)[1:] / k[1:])).real
 
 
 def flux_free(source, a, period):
@@ -228,10 +206,7 @@ class ReactionSolution(NamedTuple):
     @property
     def error(self):
         """Guaranteed bound of |u - v| / |u| in L2; inf where it is not below one."""
-        if self.bound.error == 0:
-            return 0.0
-        rest = self.bound.size - self.bound.error
-        return self.bound.error / rest if rest > 0 else np.inf
+        return relative_to(self.bound)
 
     def reconstruction(self, points):
         """v (n,) and its gradient (n, 1) at points (n, 1), or (n, 2) with time last."""
@@ -262,8 +237,8 @@ def solve_reaction(problem):
     state = ground_state(lambda y: problem.coefficient(0 * y + middle, y), problem.reaction, period, eps)
     if timed and abs(state.mu) * problem.final_time > 600:
         raise ValueError(
-            f"final_time: found {problem.final_time:g}, expected at most {600 / abs(state.mu):.3g}: by its reaction the "
-            f"solution changes as exp({-state.mu:.6g} t)"
+            f"final_time: found {problem.final_time:g}, expected at most {600 / abs(state.mu):.3g}: by its reaction "
+            f"the solution changes as exp({-state.mu:.6g} t)"
         )
     W0 = homogenized_by_sines(state, problem.source, problem.initial, problem.domain, eps)
     line = line_of(problem, state, period)

@@ -25,8 +25,8 @@ with the cardinal polynomials L_k, and corrected to second order,
     X_k = L_k + eps chi L_k' + eps^2 c_1 L_k'',   T_k = u0(x_k, t);     X_k = eps^2 c_2 L_k,   T_k = u0_t(x_k, t),
 
 with (a (c_1' + chi))' = 0 and (a c_2')' = rho - mean(rho) in y where the coefficients do not depend on x, and with
-c_1 = c_2 = 0 where they do.  What V then misses of g at the ends is taken off by combinations of its own columns that stand for 1 and
-z, (a* z')' = 0.
+c_1 = c_2 = 0 where they do.  What V then misses of g at the ends is taken off by combinations of its own columns that
+stand for 1 and z, (a* z')' = 0.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,8 @@ import numpy as np
 from numpy.polynomial import chebyshev, legendre
 from scipy import integrate
 
-from fem import gauss
+from fem import gauss, tensor_grid
+from nhpinn_functions import at_node, checked_values, tensor_of
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
@@ -46,6 +47,7 @@ FIRST, A_DECADE, TIMES = (
     (3, 4),
 )  # the first interval of time, relative; intervals a decade; Gauss points in each
 LATE = 4  # decades of intervals that shrink towards the final time, where k is singular
+CELL = 257  # points of a cell, of the second corrector
 BLOCK = 10**6  # numbers in an array
 
 
@@ -79,6 +81,36 @@ class Products(NamedTuple):
             values[part] = np.einsum("nk,nk->n", X, T[where[part]])
             slopes[part] = np.einsum("nk,nk->n", slope, T[where[part]])
         return values, slopes
+
+
+# --- periodic functions -------------------------------------------------------------------------------
+
+
+class Waves(NamedTuple):
+    """Periodic functions of y by their Fourier coefficients."""
+
+    coefficients: np.ndarray  # (m, ...): as numpy.fft.fft orders them, divided by m
+    period: float
+
+    def __call__(self, y, order=0):
+        """The functions or a derivative, at y (n,): (n, ...)."""
+        k = wave_numbers(len(self.coefficients), self.period)
+        return np.tensordot(np.exp(np.outer(y, k)) * k**order, self.coefficients, 1).real
+
+
+def wave_numbers(count, period):
+    return 2j * np.pi / period * np.fft.fftfreq(count, 1 / count)
+
+
+def through(values, period):
+    """The periodic functions through values (m, ...) at y_j = period j / m."""
+    return Waves(np.fft.fft(values, axis=0) / len(values), period)
+
+
+def antiderivative(values, period):
+    """That of periodic values (m,) less their mean, with mean zero."""
+    k = wave_numbers(len(values), period)
+    return np.fft.ifft(np.append(0, np.fft.fft(values)[1:] / k[1:])).real
 
 
 # --- V ------------------------------------------------------------------------------------------------
@@ -249,3 +281,78 @@ def along_line(balance, rule, fluxes):
     if low is not None:
         return s - low  # n = -1 there
     return s if high is None else s + high - ends[:, -1:]
+
+
+# --- diffusion ----------------------------------------------------------------------------------------
+
+
+class HeatSolution(NamedTuple):
+    """V for an equation without a reaction, with a guaranteed bound of its error in L2 at the final time."""
+
+    V: Products
+    bound: LineBound
+    line: Line
+
+    @property
+    def error(self):
+        """Guaranteed bound of |u - V| / |u| in L2 with the weight rho; inf where it is not below one."""
+        return relative_to(self.bound)
+
+    def reconstruction(self, points):
+        """V (n,) and its gradient (n, 1) at points (n, 2), with time last."""
+        value, slope = self.V.at(*points.T)
+        return value, slope[:, None]
+
+
+def relative_to(found):
+    """The bound of |u - V| / |u| from those of |u - V| and |V|."""
+    if found.error == 0:
+        return 0.0
+    rest = found.size - found.error
+    return found.error / rest if rest > 0 else np.inf
+
+
+def solve_heat(problem, correctors, coefficients, u0, faces):
+    """HeatSolution of a problem in one dimension from what the three steps have found.
+
+    u0: points (n, 2), time last -> value, gradient, second derivatives.  faces: of `faces_of`.
+    """
+    (domain,), eps = problem.domain, problem.eps
+    ends = [float(face.data(np.array([[face.at]]))[0]) for face in faces]
+    source = problem.source
+
+    def coefficient(x):
+        return tensor_of(lambda p: problem.coefficient(p, p / eps), x[:, None])[:, 0, 0]
+
+    line = Line(
+        coefficient, np.ones_like, lambda x, t: checked_values("source", source, x[:, None]) + 0 * t[:, None],
+        lambda x: checked_values("initial", problem.initial, x[:, None]), domain,
+        tuple(end if face.flux else None for end, face in zip(ends, faces, strict=True)),
+        eps * float(np.max(correctors.period)), problem.final_time,
+    )  # fmt: skip
+    second = second_corrector(problem, correctors) if len(correctors.nodes) == 1 else None
+    nodes = chebyshev_nodes(domain)
+
+    def space(x):
+        L, (chi, chi_y, chi_x) = cardinal(domain, x), correctors.expansion(x[:, None], x[:, None] / eps)
+        X, slopes = corrected(L, eps, (chi[0], chi_y[0, :, 0], chi_x[0, :, 0]))
+        if second is None:
+            return X, slopes
+        more = of_second_order(L, eps, (second(x / eps), second(x / eps, 1)), 2)
+        return X + more[0], slopes + more[1]
+
+    def time(t, order):
+        value, slope, _ = u0(tensor_grid([t, nodes])[:, ::-1])
+        return (slope[:, 1] if order else value).reshape(len(t), -1)
+
+    V = with_ends(Products(space, time), line, lambda x: coefficients.tensor(x[:, None])[:, 0, 0], ends)
+    return HeatSolution(V, bound(line, V, getattr(u0, "times", ())), line)
+
+
+def second_corrector(problem, correctors):
+    """c_1 of the head, (a (c_1' + chi))' = 0, of a coefficient of y alone."""
+    period = float(np.max(correctors.period))
+    y = period * np.arange(CELL) / CELL
+    chi = correctors.cells(y[:, None])[0][0, 0]
+    a = tensor_of(at_node(problem.coefficient, correctors.nodes[0]), y[:, None])[:, 0, 0]
+    return through(antiderivative(np.mean(chi) / np.mean(1 / a) / a - chi, period), period)

@@ -1,0 +1,180 @@
+"""Bars in L2 of solutions in time and of reactions, in one dimension: above the truth, which other methods find."""
+
+from types import SimpleNamespace
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+
+import fem
+import nhpinn
+from nhpinn_functions import faces_of
+from nhpinn_tools import ground_state, parabolic
+
+TAU = 2 * np.pi
+seeds = st.integers(0, 2**32 - 1)
+NO_SHRINKING = (Phase.explicit, Phase.generate)
+
+
+def problem(reaction, *, diffusion=None, source=None, initial=None, box=(-1.0, 1.3), eps=1 / 20, final=0.2):
+    return SimpleNamespace(
+        domain=(box,), dim=1, eps=eps, period=1.0, reaction=reaction, final_time=final, initial=initial,
+        coefficient=diffusion or (lambda x, y: 1 + 0 * y[:, 0]), source=source or (lambda x: np.exp(x[:, 0])),
+    )  # fmt: skip
+
+
+def arch(x):
+    return (x[:, 0] + 1) * (1.3 - x[:, 0])
+
+
+def by_sines(p, x, count=700):
+    """The solution at the final time, or without time, at x (n,): a Galerkin method with sines, exact in time."""
+    ((low, high),) = p.domain
+    length, k = high - low, np.arange(1, count + 1) * np.pi / (high - low)
+    q, w = fem.gauss(np.linspace(low, high, 701), 6)
+    q, y = q[:, None], q[:, None] / p.eps
+    S, C = (wave(np.outer(q[:, 0] - low, k)) * np.sqrt(2 / length) for wave in (np.sin, np.cos))
+    a, r = p.coefficient(q, y), p.reaction(y) / p.eps
+    A = (C * k).T @ ((w * a)[:, None] * C * k) + S.T @ ((w * r)[:, None] * S)
+    rates, modes = np.linalg.eigh(A)
+    load = modes.T @ (S.T @ (w * p.source(q)))
+    if p.initial:
+        decay = np.exp(-rates * p.final_time)
+        c = modes.T @ (S.T @ (w * p.initial(q))) * decay - load * np.expm1(-rates * p.final_time) / rates
+    else:
+        c = load / rates
+    return np.sin(np.outer(x - low, k)) * np.sqrt(2 / length) @ (modes @ c)
+
+
+def true_error(p, found):
+    (low, high), t = p.domain[0], p.final_time
+    x = low + (high - low) * (np.arange(2000) + 0.5) / 2000
+    points = np.stack([x, 0 * x + t], axis=1) if p.initial else x[:, None]
+    exact = by_sines(p, x)
+    return np.linalg.norm(found.reconstruction(points)[0] - exact) / np.linalg.norm(exact)
+
+
+def random_wave(rng, size):
+    amplitude, phase = rng.normal(size=3) * size / np.arange(1, 4), rng.uniform(0, TAU, 3)
+    return lambda y: sum(
+        A * anp.cos(TAU * k * y[:, 0] + p) for k, A, p in zip((1, 2, 3), amplitude, phase, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("strength", "mean", "eps", "final", "most"),
+    [
+        (1, 0, 1 / 20, 1.0, 5e-3),
+        (200, 0, 1 / 40, 0.1, 2e-3),
+        (2000, 0, 1 / 40, 0.01, 3e-2),
+        (300, 2, 1 / 40, 0.1, 5e-3),
+    ],
+)
+def test_reactions_strong_and_weak(strength, mean, eps, final, most):
+    p = problem(lambda y: strength * np.cos(TAU * y[:, 0]) + mean, initial=arch, eps=eps, final=final)
+    found = ground_state.solve_reaction(p)
+    assert true_error(p, found) <= found.error <= most
+
+
+@given(seeds, st.booleans())
+@settings(phases=NO_SHRINKING, max_examples=6)
+@example(7, True)
+def test_the_bar_of_a_random_reaction_is_above_the_truth(seed, timed):
+    """Diffusion and reaction oscillate, the mean of the reaction is not zero, the box cuts periods."""
+    rng = np.random.default_rng(seed)
+    a, r, f = random_wave(rng, 0.2), random_wave(rng, rng.choice([1, 20, 200])), random_wave(rng, 1)
+    p = problem(
+        r, diffusion=lambda x, y: anp.exp(a(y)), source=lambda x: 1 + f(x / 3), initial=arch if timed else None,
+        eps=1 / rng.uniform(8, 30), final=rng.choice([0.01, 0.2]),
+    )  # fmt: skip
+    found = ground_state.solve_reaction(p)
+    assert true_error(p, found) <= found.error
+
+
+def test_the_ground_state_solves_its_cell_and_shifts_with_the_mean():
+    reaction = lambda y: 30 * np.cos(TAU * y[:, 0]) + 10 * np.sin(2 * TAU * y[:, 0] + 1)  # noqa: E731
+    one = lambda y: 1 + 0 * y[:, 0]  # noqa: E731
+    state = ground_state.ground_state(one, reaction, 1.0, 0.1)
+    y = np.linspace(0, 1, 50)[:, None]
+    equation = -state.phi(y[:, 0], 2) + (0.1 * reaction(y) - 0.01 * state.mu) * state.phi(y[:, 0])
+    np.testing.assert_allclose(equation, 0, atol=1e-8)
+    assert np.all(state.phi(y[:, 0]) > 0) and state.residual < 1e-4
+    more = ground_state.ground_state(one, lambda y: reaction(y) + 5, 1.0, 0.1)
+    assert more.mu == pytest.approx(state.mu + 50) and more.tensor == pytest.approx(state.tensor)
+
+
+def test_weak_reactions_have_the_rate_of_the_paper():
+    """r* = mean(r N) = -1 / (2 D) for cos on the period 2 pi, appendix A; mu tends to it."""
+    state = ground_state.ground_state(lambda y: 2 + 0 * y[:, 0], lambda y: np.cos(y[:, 0]), TAU, 1e-3)
+    assert state.mu == pytest.approx(-1 / 4, rel=1e-4)
+
+
+def test_an_unstable_problem_without_time_has_no_bar():
+    p = problem(lambda y: 200 * np.cos(TAU * y[:, 0]), eps=1 / 20)
+    assert ground_state.solve_reaction(p).error == np.inf
+
+
+def test_a_growth_beyond_all_numbers_is_refused():
+    p = problem(lambda y: 2000 * np.cos(TAU * y[:, 0]), initial=arch, final=10.0)
+    with pytest.raises(ValueError, match="final_time: found 10, expected at most .* changes as exp"):
+        ground_state.solve_reaction(p)
+
+
+# --- diffusion ----------------------------------------------------------------------------------------
+
+
+def slow(x, y):
+    return 2 + 1.5 * anp.sin(TAU * y[:, 0]) + x[:, 0]
+
+
+def waves(x, y):
+    return 2 + 1.5 * anp.sin(TAU * y[:, 0])
+
+
+@pytest.mark.parametrize(("coefficient", "most"), [(waves, 20), (slow, 30)])
+@pytest.mark.parametrize("final", [0.02, 0.2])
+def test_diffusion_in_time_has_a_bar(coefficient, most, final):
+    eps, source, initial = 1 / 8, lambda x: 1 + x[:, 0], lambda x: np.sin(np.pi * x[:, 0])
+    u = nhpinn.solve(coefficient, source, [(0, 1)], eps, initial=initial, final_time=final)
+    found = parabolic.solve_heat(u.problem, u.correctors, u.coefficients, u.u0, faces_of(0.0, u.problem.domain))
+    fine = fem.solve_parabolic(
+        lambda x: coefficient(x, x / eps), source, initial, final, 800, fem.Mesh(((0, 1),), 64, 4)
+    )
+    x = np.linspace(0, 1, 1001)
+    exact = fine.on_grid(x)
+    true = fem.relative_error(found.reconstruction(np.stack([x, 0 * x + final], axis=1))[0], exact)
+    assert true <= found.error <= most * true
+
+
+def test_the_bound_of_an_exact_solution_is_that_of_its_quadrature():
+    """u = exp(-pi^2 t) sin(pi x): V is exact, and what is left is rounding."""
+    line = parabolic.Line(
+        np.ones_like, np.ones_like, lambda x, t: np.zeros((len(t), len(x))), lambda x: np.sin(np.pi * x), (0.0, 1.0),
+        (None, None), 0.1, 0.3,
+    )  # fmt: skip
+    exact = parabolic.Products(
+        lambda x: (np.sin(np.pi * x)[:, None], np.pi * np.cos(np.pi * x)[:, None]),
+        lambda t, order: ((-(np.pi**2)) ** order * np.exp(-(np.pi**2) * t))[:, None],
+    )
+    assert parabolic.relative_to(parabolic.bound(line, exact)) < 1e-8
+
+
+@given(st.floats(0.05, 2), st.floats(0.1, 3), st.floats(0.01, 0.5))
+def test_the_bound_of_a_wrong_solution_is_above_its_error(share, rate, final):
+    """V = (1 + share (1 - exp(-rate t))) u for the same u, whose error is known."""
+    line = parabolic.Line(
+        np.ones_like, np.ones_like, lambda x, t: np.zeros((len(t), len(x))), lambda x: np.sin(np.pi * x), (0.0, 1.0),
+        (None, None), 0.1, final,
+    )  # fmt: skip
+    decay = np.pi**2
+
+    def time(t, order):
+        parts = np.exp(-decay * t) * (1 + share), -share * np.exp(-(decay + rate) * t)
+        return sum(part * s**order for part, s in zip(parts, (-decay, -decay - rate), strict=True))[:, None]
+
+    space = lambda x: (np.sin(np.pi * x)[:, None], np.pi * np.cos(np.pi * x)[:, None])  # noqa: E731
+    found = parabolic.bound(line, parabolic.Products(space, time))
+    true = share * (1 - np.exp(-rate * final)) * np.exp(-decay * final) * np.sqrt(0.5)
+    assert true <= found.error <= 3 * true
