@@ -96,6 +96,7 @@ class Certificate(NamedTuple):
     axes: tuple  # of quadrature.Axis
     trace: float  # tau, for a coefficient whose largest eigenvalue is 1
     constant: float = 0.0  # of s' in one dimension
+    norm_of_error = "the energy norm"
 
     @property
     def residual(self):

@@ -26,6 +26,7 @@ from nhpinn_functions import (
     shown,
     tensor_of,
 )
+from nhpinn_tools.ground_state import has_ground_state
 
 
 def says_what_it_takes(function):
@@ -144,11 +145,24 @@ def check_solve(problem, recipe, tolerance, seed):
     for name, arguments in (*named, ("rho", "x, y")):
         if callable(function := getattr(problem, name)):
             check_arguments(name, function, arguments)
-    slow = check_problem(problem)
+    slow = check_equation(problem, recipe)
     check_rho(problem, recipe)
     check_cells_fit(problem)
     edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
+    return slow
+
+
+def check_equation(problem, recipe):
+    """check_problem; for a reaction that `solve` takes by its ground state what that asks for.  -> as check_problem"""
+    if recipe is not None or problem.reaction is None or problem.dim > 1 or not callable(problem.reaction):
+        return check_problem(problem)
+    slow = check_problem(problem._replace(reaction=None))
+    if not has_ground_state(problem):
+        return check_problem(problem)
+    if slow:
+        raise ValueError("coefficient: depends on x, expected a function of y alone beside a reaction")
+    check_periodic("reaction", problem.reaction, 1, problem.period)
     return slow
 
 

@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from fem import gauss
-from nhpinn_functions import checked_values, tensor_of
+from fem import gauss, takes_time
+from nhpinn_functions import checked_values, tensor_of, zero_on_faces
 from nhpinn_tools.parabolic import (
     Line,
     LineBound,
@@ -38,7 +38,7 @@ from nhpinn_tools.parabolic import (
     bound,
     cardinal,
     chebyshev_nodes,
-    corrected,
+    of_first_order,
     of_second_order,
     relative_to,
     through,
@@ -68,6 +68,8 @@ class GroundState(NamedTuple):
     rates: np.ndarray  # (m,): (a phi^2 psi')' = -rate phi^2 psi
     modes: Waves  # (m, m): psi
     layer: np.ndarray  # (m,): 1 / phi - 1 / rho*, what W is in the beginning beside W0, by these modes
+    first_order: float  # r* of the paper, mean(r N), eq. (A.3), and mean(r) / eps: what mu is for weak reactions
+    N: Waves  # of the paper, eq. (A.2)
     residual: float  # |-(a phi')' + eps r phi - eps^2 mu phi| / (eps^2 phi) at most: as if mu were wrong by so much
 
 
@@ -99,11 +101,11 @@ def ground_state_at(coefficient, reaction, period, eps, count):
     chi -= np.mean(rho * chi) / weight
     rates, modes = linalg.eigh(derivative.T @ (A[:, None] * derivative), np.diag(rho))
     second = cell_functions(A, rho, phi, chi, period)
-    phi_waves = through(phi, period)
+    phi_waves, N = through(phi, period), flux_free(r, a, period)
     return GroundState(
         mu, phi_waves, through(chi, period), through(second, period), tensor, weight, np.maximum(rates, 0.0),
         through(modes, period), ((1 / phi - 1 / weight) * rho) @ modes,
-        residual_of(phi_waves, mu, coefficient, reaction, eps),
+        np.mean(r * N) + np.mean(r) / eps, through(N, period), residual_of(phi_waves, mu, coefficient, reaction, eps),
     )  # fmt: skip
 
 
@@ -200,8 +202,8 @@ class ReactionSolution(NamedTuple):
     homogenized: Sines  # W0
     V: Products
     bound: LineBound  # |phi (W - V)|, which is exp(mu t) |u - v|
-    eps: float
-    timed: bool
+    problem: object
+    norm_of_error = "L2"  # the norm, as printed
 
     @property
     def error(self):
@@ -210,20 +212,36 @@ class ReactionSolution(NamedTuple):
 
     def reconstruction(self, points):
         """v (n,) and its gradient (n, 1) at points (n, 1), or (n, 2) with time last."""
-        x, t = points[:, 0], points[:, 1] if self.timed else np.zeros(len(points))
+        x, t, growth = self._coordinates(points)
         V, V_x = self.V.at(x, t)
-        phi, slope = (self.state.phi(x / self.eps, order) for order in (0, 1))
-        growth = np.exp(-self.state.mu * t) if self.timed else 1.0
-        return growth * phi * V, (growth * (slope / self.eps * V + phi * V_x))[:, None]
+        phi, slope = (self.state.phi(x / self.problem.eps, order) for order in (0, 1))
+        return growth * phi * V, (growth * (slope / self.problem.eps * V + phi * V_x))[:, None]
 
-    def mean(self, points):
+    def flux(self, points):
+        """a v_x: (n, 1)"""
+        a = tensor_of(lambda x: self.problem.coefficient(x, x / self.problem.eps), points[:, :1])
+        return a[:, 0] * self.reconstruction(points)[1]
+
+    def value(self, points):
         """exp(-mu t) W0, the solution without the oscillations of the cells: (n,)"""
-        x, t = points[:, 0], points[:, 1] if self.timed else np.zeros(len(points))
+        x, t, growth = self._coordinates(points)
         times, where = np.unique(t, return_inverse=True)
         out = np.zeros(len(points))
         for k, time in enumerate(times):
-            out[where == k] = self.homogenized.at(x[where == k], np.array([time]))[0] * np.exp(-self.state.mu * time)
-        return out
+            out[where == k] = self.homogenized.at(x[where == k], np.array([time]))[0]
+        return growth * out
+
+    def _coordinates(self, points):
+        """x, t and exp(-mu t)."""
+        if self.problem.initial is None:
+            return points[:, 0], np.zeros(len(points)), np.ones(len(points))
+        return points[:, 0], points[:, 1], np.exp(-self.state.mu * points[:, 1])
+
+
+def has_ground_state(problem):
+    """Whether `solve_reaction` is for a problem: one dimension, u = 0 at both ends, a source that stands still."""
+    moving = problem.initial is not None and takes_time(problem.source)
+    return problem.reaction is not None and problem.dim == 1 and zero_on_faces(problem) and not moving
 
 
 def solve_reaction(problem):
@@ -244,7 +262,7 @@ def solve_reaction(problem):
     line = line_of(problem, state, period)
     columns = steady_columns(problem, state)
     V = with_ends(Products(columns.space, partial(columns.time, W0)), line, lambda x: 0 * x + state.tensor, (0.0, 0.0))
-    return ReactionSolution(state, W0, V, bound(line, V), eps, timed)
+    return ReactionSolution(state, W0, V, bound(line, V), problem)
 
 
 def line_of(problem, state, period):
@@ -282,12 +300,13 @@ class Columns(NamedTuple):
 
     def space(self, x):
         state, eps, y, L = self.state, self.eps, x / self.eps, cardinal(self.domain, x)
-        first = corrected(L, eps, (state.corrector(y), state.corrector(y, 1), 0 * y))
+        first = of_first_order(L, eps, (state.corrector(y), state.corrector(y, 1), 0 * y))
         c, slopes = state.second(y), state.second(y, 1)
         of_xx, of_t, of_f = (
             of_second_order(L, eps, (c[:, i], slopes[:, i]), order) for i, order in ((0, 2), (1, 0), (2, 0))
         )
-        pairs = [[u + v for u, v in zip(first, of_xx, strict=True)], [part @ self.source[:, None] for part in of_f]]
+        corrected = [u + v for u, v in zip(first, of_xx, strict=True)]
+        pairs = [L[:2], corrected, [part @ self.source[:, None] for part in of_f]]
         if self.initial is not None:
             g, slope = ((part @ self.initial)[:, None] for part in L[:2])
             psi, psi_y = (state.modes(y, order)[:, self.fading] for order in (0, 1))
@@ -296,11 +315,12 @@ class Columns(NamedTuple):
 
     def time(self, W0, t, order):
         if self.initial is None:
-            return np.hstack([W0.at(self.nodes), np.ones((1, 1))])
+            return np.hstack([W0.at(self.nodes), W0.at(self.nodes), np.ones((1, 1))])
         growing = self.state.mu**order * np.exp(self.state.mu * t)
         rates = -self.state.rates[self.fading] / self.eps**2
         layer = self.state.layer[self.fading] * rates**order * np.exp(np.outer(t, rates))
-        return np.hstack([W0.at(self.nodes, t, order), growing[:, None], W0.at(self.nodes, t, order + 1), layer])
+        now, rate = W0.at(self.nodes, t, order), W0.at(self.nodes, t, order + 1)
+        return np.hstack([now, now, growing[:, None], rate, layer])
 
 
 def steady_columns(problem, state):

@@ -25,8 +25,8 @@ with the cardinal polynomials L_k, and corrected to second order,
     X_k = L_k + eps chi L_k' + eps^2 c_1 L_k'',   T_k = u0(x_k, t);     X_k = eps^2 c_2 L_k,   T_k = u0_t(x_k, t),
 
 with (a (c_1' + chi))' = 0 and (a c_2')' = rho - mean(rho) in y where the coefficients do not depend on x, and with
-c_1 = c_2 = 0 where they do.  What V then misses of g at the ends is taken off by combinations of its own columns that
-stand for 1 and z, (a* z')' = 0.
+c_1 = c_2 = 0 where they do.  In `solve_heat` all but L_k fades in while correctors form.  What V then misses of g at the
+ends is taken off by combinations of its own columns that stand for 1 and z, (a* z')' = 0.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ import numpy as np
 from numpy.polynomial import chebyshev, legendre
 from scipy import integrate
 
-from fem import gauss, tensor_grid
-from nhpinn_functions import at_node, checked_values, tensor_of
+from fem import gauss, takes_time, tensor_grid
+from nhpinn_functions import at_node, checked_values, source_of, tensor_of
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
@@ -129,10 +129,10 @@ def cardinal(domain, x):
     return [V[:, : NODES - m] @ chebyshev.chebder(back, m) * (2 / (high - low)) ** m for m in range(4)]
 
 
-def corrected(L, eps, chi):
-    """u0 + eps chi u0': X, X' (n, K).  L: of `cardinal`; chi: values, slopes in y and in x, at (x, x / eps)."""
+def of_first_order(L, eps, chi):
+    """eps chi u0': X, X' (n, K).  L: of `cardinal`; chi: values, slopes in y and in x, at (x, x / eps)."""
     value, chi_y, chi_x = (part[:, None] for part in chi)
-    return L[0] + eps * value * L[1], (1 + chi_y + eps * chi_x) * L[1] + eps * value * L[2]
+    return eps * value * L[1], (chi_y + eps * chi_x) * L[1] + eps * value * L[2]
 
 
 def of_second_order(L, eps, c, order=0):
@@ -142,7 +142,7 @@ def of_second_order(L, eps, c, order=0):
 
 
 def with_ends(products, line, tensor, values):
-    """V with the values g at those ends where no flux is known; the first columns are those of `corrected`.
+    """V with the values g at those ends where no flux is known; the first columns are L_k, the next their correctors.
 
     tensor: x -> a*; values: g at both ends, not used where there is a flux.
     """
@@ -153,6 +153,7 @@ def with_ends(products, line, tensor, values):
     rows = products.space(ends)[0]
     extra = np.zeros((rows.shape[1], len(known)))
     extra[: len(nodes)] = np.stack([np.ones_like(z), z], axis=1)[:, : len(known)]
+    extra[len(nodes) : 2 * len(nodes)] = extra[: len(nodes)]  # and their correctors
     project = extra @ np.linalg.inv(rows @ extra)
 
     def time(t, order):
@@ -292,6 +293,7 @@ class HeatSolution(NamedTuple):
     V: Products
     bound: LineBound
     line: Line
+    norm_of_error = "L2, with the weight rho where there is one, at the final time"
 
     @property
     def error(self):
@@ -302,6 +304,10 @@ class HeatSolution(NamedTuple):
         """V (n,) and its gradient (n, 1) at points (n, 2), with time last."""
         value, slope = self.V.at(*points.T)
         return value, slope[:, None]
+
+    def flux(self, points):
+        """a V_x: (n, 1)"""
+        return self.line.coefficient(points[:, 0])[:, None] * self.reconstruction(points)[1]
 
 
 def relative_to(found):
@@ -319,13 +325,20 @@ def solve_heat(problem, correctors, coefficients, u0, faces):
     """
     (domain,), eps = problem.domain, problem.eps
     ends = [float(face.data(np.array([[face.at]]))[0]) for face in faces]
-    source = problem.source
+    source, moving = source_of(problem), takes_time(problem.source)
 
     def coefficient(x):
         return tensor_of(lambda p: problem.coefficient(p, p / eps), x[:, None])[:, 0, 0]
 
+    def weight(x):
+        return checked_values("rho", lambda p: problem.rho(p, p / eps), x[:, None]) if problem.rho else np.ones_like(x)
+
+    def load(x, t):
+        points = tensor_grid([t if moving else t[:1], x])[:, ::-1]
+        return checked_values("source", source, points).reshape(-1, len(x)) + 0 * t[:, None]
+
     line = Line(
-        coefficient, np.ones_like, lambda x, t: checked_values("source", source, x[:, None]) + 0 * t[:, None],
+        coefficient, weight, load,
         lambda x: checked_values("initial", problem.initial, x[:, None]), domain,
         tuple(end if face.flux else None for end, face in zip(ends, faces, strict=True)),
         eps * float(np.max(correctors.period)), problem.final_time,
@@ -333,20 +346,39 @@ def solve_heat(problem, correctors, coefficients, u0, faces):
     second = second_corrector(problem, correctors) if len(correctors.nodes) == 1 else None
     nodes = chebyshev_nodes(domain)
 
+    def tensor(x):
+        return coefficients.tensor(x[:, None])[:, 0, 0]
+
     def space(x):
         L, (chi, chi_y, chi_x) = cardinal(domain, x), correctors.expansion(x[:, None], x[:, None] / eps)
-        X, slopes = corrected(L, eps, (chi[0], chi_y[0, :, 0], chi_x[0, :, 0]))
-        if second is None:
-            return X, slopes
-        more = of_second_order(L, eps, (second(x / eps), second(x / eps, 1)), 2)
-        return X + more[0], slopes + more[1]
+        parts = [of_first_order(L, eps, (chi[0], chi_y[0, :, 0], chi_x[0, :, 0]))]
+        if second:
+            parts.append(of_second_order(L, eps, (second(x / eps), second(x / eps, 1)), 2))
+        X, slopes = (sum(part) for part in zip(*parts, strict=True))
+        return np.hstack([L[0], X]), np.hstack([L[1], slopes])
+
+    forming = line.period**2 / tensor(nodes).max()  # a time in which correctors form
+    if fits(line, ends):
+        forming /= 4 * np.pi**2  # the slowest wave of a cell fades by a factor of e; else u0 is rough for longer
 
     def time(t, order):
         value, slope, _ = u0(tensor_grid([t, nodes])[:, ::-1])
-        return (slope[:, 1] if order else value).reshape(len(t), -1)
+        value, rate, s = value.reshape(len(t), -1), slope[:, 1].reshape(len(t), -1), (t / forming)[:, None]
+        with np.errstate(under="ignore"):
+            bell = np.exp(-(s**2))
+        if order == 0:
+            return np.hstack([value, (1 - bell) * value])
+        return np.hstack([rate, (1 - bell) * rate + 2 * s / forming * bell * value])
 
-    V = with_ends(Products(space, time), line, lambda x: coefficients.tensor(x[:, None])[:, 0, 0], ends)
+    V = with_ends(Products(space, time), line, tensor, ends)
     return HeatSolution(V, bound(line, V, getattr(u0, "times", ())), line)
+
+
+def fits(line, values):
+    """Whether the initial value is g at the ends where no flux is known."""
+    known = [side for side in (0, 1) if line.fluxes[side] is None]
+    initial, g = line.initial(np.array(line.domain)[known]), np.array(values)[known]
+    return np.abs(initial - g).max() <= 1e-6 * np.abs(np.append(initial, g)).max()
 
 
 def second_corrector(problem, correctors):

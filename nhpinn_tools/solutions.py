@@ -10,8 +10,17 @@ import numpy as np
 
 import fem_cells
 from nhpinn import Coefficients, Correctors, reconstruct
-from nhpinn_functions import cell_quadrature, centre, check_integer, checked_values, shown
-from nhpinn_tools import bounds, certificates, files, pictures
+from nhpinn_functions import (
+    cell_quadrature,
+    centre,
+    check_integer,
+    checked_values,
+    faces_of,
+    midpoints,
+    one_node,
+    shown,
+)
+from nhpinn_tools import bounds, certificates, files, pictures, spectrum
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
@@ -24,8 +33,10 @@ from nhpinn_tools.checks import (
     says_what_it_takes,
 )
 from nhpinn_tools.flow import flow
+from nhpinn_tools.ground_state import ReactionSolution, has_ground_state, solve_reaction
 from nhpinn_tools.homogenization import lines_of
 from nhpinn_tools.interpolation import cell_mean
+from nhpinn_tools.parabolic import HeatSolution, solve_heat
 from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
 from nhpinn_tools.unsteady import warn_of_time
 
@@ -48,7 +59,8 @@ def solve(
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
-    ((low, high), ...); reaction(y), with a constant coefficient; initial(x): u at t = 0, without which there is no u_t.
+    ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0, without which
+    there is no u_t.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
     value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
@@ -60,7 +72,9 @@ def solve(
     with and without (adam trains them together, and needs none).
 
     Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
-    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.
+    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.  In one dimension
+    it bounds |u - v| / |u| in L2, at the final time, with time, and, by the default recipe, with a reaction: then
+    coefficient and reaction are any functions of y, u = 0 at both ends, and the head of ground_state.py says how.
     Raises ValueError or TypeError, before any work, for arguments that cannot be meant.
 
         import autograd.numpy as np
@@ -78,6 +92,8 @@ def solve(
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
     problem = problem._replace(domain=domain, eps=float(eps), period=period, slow=slow)
+    if recipe is None and has_ground_state(problem):
+        return by_ground_state(problem, start)
     recipe = recipe or "fourier"
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
@@ -97,23 +113,43 @@ def solve(
         if initial is None:
             finer = max(1, midpoints_an_axis // bounds.COARSEST[dim])  # in y nowhere coarser than what was looked at
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
+        elif dim == 1:
+            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(boundary, domain))
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
     solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
-    if initial is not None:
+    if initial is not None and not (certificate and certificate.error < 1):
         warn_of_time(problem, correctors, coefficients, solution)
     return solution
+
+
+def by_ground_state(problem, start):
+    """The Solution of a reaction in one dimension, see ground_state.py.  start: when the clock began."""
+    smooth_field(problem)
+    smooth_field(problem._replace(reaction=None))
+    progress("ground state of the cell")
+    found = solve_reaction(problem)
+    state, x = found.state, centre(problem.domain)[None]
+    y = midpoints(1, problem.period, bounds.CELLS[1])
+    N = spectrum.series_of(state.N(y[:, 0])[None, None], np.array(problem.period))
+    correctors = Correctors(N, one_node(1), x, problem.period)
+    tensor = np.full((1, 1, 1), state.tensor / state.weight)
+    coefficients = Coefficients(tensor, one_node(1), state.first_order)
+    progress()
+    warn_of_large(problem, correctors, found)
+    seconds = time.perf_counter() - start
+    return Solution(problem, correctors, coefficients, found, found, None, "ground state", seconds)
 
 
 def warn_of_large(problem, correctors, certificate):
     """Warns where the expansion in eps has not begun to help."""
     if certificate and certificate.error >= 1:
-        warn(
-            f"error: found a bound of {certificate.error:.3g}, expected one below 1, the error of zero: eps is not "
-            "small against the waves of source and coefficient, or the homogenized equation is not resolved"
-        )
-    if problem.reaction is not None:
+        why = "eps is not small against the waves of source and coefficient, or u_0 is not resolved"
+        if isinstance(certificate, ReactionSolution) and certificate.bound.error == np.inf:
+            why = f"the reaction, mu = {certificate.state.mu:.6g}, outweighs diffusion, and no energy bounds the error"
+        warn(f"error: found a bound of {certificate.error:.3g}, expected one below 1, the error of zero: {why}")
+    if problem.reaction is not None and certificate is None:
         N = correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
         if (size := problem.eps * np.abs(N).max()) > 0.1:
             warn(
@@ -164,14 +200,15 @@ class Solution:
     correctors: Correctors
     coefficients: Coefficients
     u0: Callable  # as in Recipe: points, with time last -> value, gradient, second derivatives
-    certificate: certificates.Certificate | None
+    certificate: certificates.Certificate | HeatSolution | ReactionSolution | None
     bounds: bounds.Bounds | None  # of the homogenized tensor at the centre of the box
     recipe: str
     seconds: float
 
     @property
     def error(self):
-        """Guaranteed bound of the relative error in the energy norm; None where there is time or a reaction."""
+        """Guaranteed bound of the relative error: in the energy norm; in L2, at the final time, with time or a reaction
+        in one dimension; None with them in two and three."""
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
@@ -207,8 +244,8 @@ class Solution:
         As close as the square of the bar between two faces with a number each, where no heat comes from elsewhere; in
         general as the bar; (-inf, inf) for a face that meets another one where u is known.
         """
-        if self.certificate is None:
-            raise ValueError("flow: found a solution with time or a reaction, expected one that has a certificate")
+        if not isinstance(self.certificate, certificates.Certificate):
+            raise ValueError("flow: found a solution with time or a reaction, expected an elliptic one without")
         check_integer("axis", axis, 0, self.problem.dim - 1)
         check_integer("side", side, 0, 1)
         return flow(self.certificate, axis, side)
@@ -268,11 +305,18 @@ class Solution:
             text += f"\nits bounds      {self.bounds.error:.2g} apart, relative, quadrature included"
         if p.reaction is not None:
             text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
+        if isinstance(c, ReactionSolution):
+            text += f"\nreaction mu     {c.state.mu:.8g}, of the ground state, to which r* is the first order in eps"
         if c is None:
-            why = "time" if p.initial is not None else "a reaction"
-            return text + f"\nrelative error  unknown: the certificate is one of elliptic problems, and here is {why}"
-        text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
-        return text + f"\nrelative error  at most {c.error:.3g} in the energy norm"
+            why, where = (
+                "time" if p.initial is not None else "a reaction",
+                "in this recipe" if p.dim == 1 else "in boxes",
+            )
+            return text + f"\nrelative error  unknown: there is no certificate of {why} {where}"
+        if isinstance(c, certificates.Certificate):
+            text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
+        final = ", at the final time" if isinstance(c, ReactionSolution) and p.initial else ""
+        return text + f"\nrelative error  at most {c.error:.3g} in {c.norm_of_error}{final}"
 
     __repr__ = __str__
 
@@ -311,8 +355,8 @@ def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[fl
     """
     if not isinstance(solution, Solution):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
-    if solution.certificate is None:
-        raise ValueError("solution: found one with time or a reaction, expected one that has a certificate")
+    if not isinstance(solution.certificate, certificates.Certificate):
+        raise ValueError("solution: found one with time or a reaction, expected an elliptic one without")
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
