@@ -25,11 +25,12 @@ with the cardinal polynomials L_k, and corrected to second order,
     X_k = L_k + eps chi L_k' + eps^2 c_1 L_k'',   T_k = u0(x_k, t);     X_k = eps^2 c_2 L_k,   T_k = u0_t(x_k, t),
 
 with (a (c_1' + chi))' = 0 and (a c_2')' = rho - mean(rho) in y where the coefficients do not depend on x, and with
-c_1 = c_2 = 0 where they do.  In `solve_heat` all but L_k fades in while correctors form.  What V then misses of g at the
-ends is taken off by combinations of its own columns that stand for 1 and z, (a* z')' = 0.
+c_1 = c_2 = 0 where they do.  In `solve_heat` c_2 = 0, and all but L_k fades in while correctors form.  What V then
+misses of g at the ends is taken off by combinations of its own columns that stand for 1 and z, (a* z')' = 0.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -155,12 +156,13 @@ def with_ends(products, line, tensor, values):
     extra[: len(nodes)] = np.stack([np.ones_like(z), z], axis=1)[:, : len(known)]
     extra[len(nodes) : 2 * len(nodes)] = extra[: len(nodes)]  # and their correctors
     project = extra @ np.linalg.inv(rows @ extra)
+    return Products(products.space, partial(less_ends, products.time, rows, project, g))
 
-    def time(t, order):
-        T = products.time(t, order)
-        return T + ((g if order == 0 else 0.0) - T @ rows.T) @ project.T
 
-    return Products(products.space, time)
+def less_ends(time, rows, project, g, t, order):
+    """T less what it misses of g at the ends."""
+    T = time(t, order)
+    return T + ((g if order == 0 else 0.0) - T @ rows.T) @ project.T
 
 
 # --- the bounds ---------------------------------------------------------------------------------------
@@ -292,7 +294,7 @@ class HeatSolution(NamedTuple):
 
     V: Products
     bound: LineBound
-    line: Line
+    problem: object
     norm_of_error = "L2, with the weight rho where there is one, at the final time"
 
     @property
@@ -307,7 +309,7 @@ class HeatSolution(NamedTuple):
 
     def flux(self, points):
         """a V_x: (n, 1)"""
-        return self.line.coefficient(points[:, 0])[:, None] * self.reconstruction(points)[1]
+        return fine_coefficient(self.problem, points[:, 0])[:, None] * self.reconstruction(points)[1]
 
 
 def relative_to(found):
@@ -323,62 +325,72 @@ def solve_heat(problem, correctors, coefficients, u0, faces):
 
     u0: points (n, 2), time last -> value, gradient, second derivatives.  faces: of `faces_of`.
     """
-    (domain,), eps = problem.domain, problem.eps
     ends = [float(face.data(np.array([[face.at]]))[0]) for face in faces]
+    line = heat_line(problem, [end if face.flux else None for end, face in zip(ends, faces, strict=True)])
+    second = second_corrector(problem, correctors) if len(correctors.nodes) == 1 else None
+    nodes = chebyshev_nodes(line.domain)
+    forming = line.period**2 / coefficients.tensor(nodes[:, None]).max()  # a time in which correctors form
+    if fits(line, ends):
+        forming /= 4 * np.pi**2  # the slowest wave of a cell fades by a factor of e; else u0 is rough for longer
+    products = Products(partial(heat_space, problem, correctors, second), partial(heat_time, u0, nodes, forming))
+    V = with_ends(products, line, lambda x: coefficients.tensor(x[:, None])[:, 0, 0], ends)
+    return HeatSolution(V, bound(line, V, getattr(u0, "times", ())), problem)
+
+
+def heat_line(problem, fluxes):
+    """The equation of a problem as a Line."""
+    ((low, high),), (period,) = problem.domain, problem.period
     source, moving = source_of(problem), takes_time(problem.source)
 
-    def coefficient(x):
-        return tensor_of(lambda p: problem.coefficient(p, p / eps), x[:, None])[:, 0, 0]
-
     def weight(x):
-        return checked_values("rho", lambda p: problem.rho(p, p / eps), x[:, None]) if problem.rho else np.ones_like(x)
+        points = x[:, None]
+        return checked_values("rho", lambda p: problem.rho(p, p / problem.eps), points) if problem.rho else 0 * x + 1
 
     def load(x, t):
         points = tensor_grid([t if moving else t[:1], x])[:, ::-1]
         return checked_values("source", source, points).reshape(-1, len(x)) + 0 * t[:, None]
 
-    line = Line(
-        coefficient, weight, load,
-        lambda x: checked_values("initial", problem.initial, x[:, None]), domain,
-        tuple(end if face.flux else None for end, face in zip(ends, faces, strict=True)),
-        eps * float(np.max(correctors.period)), problem.final_time,
-    )  # fmt: skip
-    second = second_corrector(problem, correctors) if len(correctors.nodes) == 1 else None
-    nodes = chebyshev_nodes(domain)
+    def initial(x):
+        return checked_values("initial", problem.initial, x[:, None])
 
-    def tensor(x):
-        return coefficients.tensor(x[:, None])[:, 0, 0]
+    coefficient = partial(fine_coefficient, problem)
+    return Line(
+        coefficient, weight, load, initial, (low, high), tuple(fluxes), problem.eps * period, problem.final_time
+    )
 
-    def space(x):
-        L, (chi, chi_y, chi_x) = cardinal(domain, x), correctors.expansion(x[:, None], x[:, None] / eps)
-        parts = [of_first_order(L, eps, (chi[0], chi_y[0, :, 0], chi_x[0, :, 0]))]
-        if second:
-            parts.append(of_second_order(L, eps, (second(x / eps), second(x / eps, 1)), 2))
-        X, slopes = (sum(part) for part in zip(*parts, strict=True))
-        return np.hstack([L[0], X]), np.hstack([L[1], slopes])
 
-    forming = line.period**2 / tensor(nodes).max()  # a time in which correctors form
-    if fits(line, ends):
-        forming /= 4 * np.pi**2  # the slowest wave of a cell fades by a factor of e; else u0 is rough for longer
+def fine_coefficient(problem, x):
+    """a(x, x / eps): (n,)"""
+    return tensor_of(lambda p: problem.coefficient(p, p / problem.eps), x[:, None])[:, 0, 0]
 
-    def time(t, order):
-        value, slope, _ = u0(tensor_grid([t, nodes])[:, ::-1])
-        value, rate, s = value.reshape(len(t), -1), slope[:, 1].reshape(len(t), -1), (t / forming)[:, None]
-        with np.errstate(under="ignore"):
-            bell = np.exp(-(s**2))
-        if order == 0:
-            return np.hstack([value, (1 - bell) * value])
-        return np.hstack([rate, (1 - bell) * rate + 2 * s / forming * bell * value])
 
-    V = with_ends(Products(space, time), line, tensor, ends)
-    return HeatSolution(V, bound(line, V, getattr(u0, "times", ())), line)
+def heat_space(problem, correctors, second, x):
+    """X of L_k, and of its correctors."""
+    eps, L, y = problem.eps, cardinal(problem.domain[0], x), x / problem.eps
+    chi, chi_y, chi_x = correctors.expansion(x[:, None], y[:, None])
+    parts = [of_first_order(L, eps, (chi[0], chi_y[0, :, 0], chi_x[0, :, 0]))]
+    if second:
+        parts.append(of_second_order(L, eps, (second(y), second(y, 1)), 2))
+    X, slopes = (sum(part) for part in zip(*parts, strict=True))
+    return np.hstack([L[0], X]), np.hstack([L[1], slopes])
+
+
+def heat_time(u0, nodes, forming, t, order):
+    """T of L_k, u0 at the nodes, and of its correctors, which fade in."""
+    value, slope, _ = u0(tensor_grid([t, nodes])[:, ::-1])
+    value, rate, s = value.reshape(len(t), -1), slope[:, 1].reshape(len(t), -1), (t / forming)[:, None]
+    with np.errstate(under="ignore"):
+        bell = np.exp(-(s**2))
+    if order == 0:
+        return np.hstack([value, (1 - bell) * value])
+    return np.hstack([rate, (1 - bell) * rate + 2 * s / forming * bell * value])
 
 
 def fits(line, values):
     """Whether the initial value is g at the ends where no flux is known."""
     known = [side for side in (0, 1) if line.fluxes[side] is None]
-    initial, g = line.initial(np.array(line.domain)[known]), np.array(values)[known]
-    return np.abs(initial - g).max() <= 1e-6 * np.abs(np.append(initial, g)).max()
+    inside, ends = line.initial(chebyshev_nodes(line.domain)), line.initial(np.array(line.domain)[known])
+    return np.abs(ends - np.array(values)[known]).max() <= 1e-6 * np.abs(inside).max()
 
 
 def second_corrector(problem, correctors):

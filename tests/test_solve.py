@@ -166,7 +166,8 @@ def error_on_a_line(coefficient, F, breaks, eps, u):
     ("said", "arguments"),
     [
         ("error: found a bound of", {"source": lambda x: np.sin(400 * x[:, 0])}),
-        ("reaction: eps N", {"coefficient": constant, "reaction": lambda y: 60 * wave(y)}),
+        ("reaction: eps N", {"coefficient": constant, "reaction": lambda y: 60 * wave(y), "recipe": "fourier"}),
+        ("outweighs diffusion", {"coefficient": constant, "reaction": lambda y: 60 * wave(y)}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:homogenized equation")
@@ -200,7 +201,7 @@ def test_errors_are_those_of_the_laboratory(name, e4):
     )
     fine = experiments.derivatives_of(experiments.fine_solution(p, 0.5)[0], axes)
     options = {"period": p.period, "reaction": p.reaction, "initial": p.initial, "final_time": p.final_time}
-    u = solved(p.coefficient, p.source, p.domain, p.eps, **options)
+    u = solved(p.coefficient, p.source, p.domain, p.eps, **options, recipe="fourier")
     e1 = fem.relative_error(u.homogenized(x), fine[0])
     value, slope, second = u.u0(inputs)
     homogenized = value, slope[:, : p.dim], second[:, : p.dim, : p.dim]
@@ -224,7 +225,7 @@ def test_a_reaction_at_two_times():
         assert fem.relative_error(u(axis[:, None], time), fine.on_grid(axis)) < 2e-3
         assert fem.relative_error(u.gradient(axis[:, None], time)[:, 0], fine.on_grid(axis, along=(0,))) < 3e-2
     np.testing.assert_allclose(u(axis[:, None], np.full(101, 0.25)), u(axis[:, None], 0.25))
-    assert u.error is None and "unknown" in str(u) and "time" in str(u)
+    assert fem.relative_error(u(axis[:, None]), fine.on_grid(axis)) < u.error < 5e-4 and "ground state" in str(u)
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -559,7 +560,7 @@ def test_a_bar_with_time_values_fluxes_a_source_and_storage_approaches_the_fine_
             lambda x, eps=eps: waves(x, x / eps), source, initial, 0.1, 200, fem.Mesh(((0.0, 1.0),), round(4 / eps), 4),
             faces=nhpinn_functions.faces_of(boundary, ((0.0, 1.0),)), rho=lambda x, eps=eps: rising(x, x / eps),
         )  # fmt: skip
-        assert u.error is None and "unknown" in str(u)
+        assert fem.relative_error(u(axis[:, None]), fine.on_grid(axis)) < u.error < 0.1 and "in L2" in str(u)
         errors.append(fem.relative_error(u(axis[:, None]) - 20, fine.on_grid(axis) - 20))
     assert errors[-1] < 2e-3 and errors[2] < 0.7 * errors[1] < 0.5 * errors[0]
 
