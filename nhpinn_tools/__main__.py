@@ -1,0 +1,80 @@
+"""The homogenized tensor of a picture, from the command line:
+
+    python -m nhpinn_tools image.png --values 0=1 255=10
+
+image: what Pillow reads, grey or with a palette, or a numpy file .npy of two or three axes; labels are its numbers.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nhpinn_tools.homogenization import homogenize
+
+
+def read(path):
+    """The labels of a picture: whole numbers on two axes, or three of a volume."""
+    if path.suffix == ".npy":
+        return np.load(path)
+    from PIL import Image  # comes with matplotlib
+
+    labels = np.asarray(Image.open(path))
+    if labels.ndim == 3 and np.ptp(labels[..., :3], axis=-1).max() == 0:
+        labels = labels[..., 0]  # grey, as red, green and blue
+    if labels.ndim != 2:
+        raise ValueError(f"image: found colours in {path}, expected a label in every pixel, such as a grey level")
+    return labels
+
+
+def pair(text):
+    label, value = text.split("=")
+    return int(label), float(value)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m nhpinn_tools", description=__doc__.split("\n")[0])
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--values", type=pair, nargs="+", metavar="LABEL=CONDUCTIVITY", help="of every label in it")
+    parser.add_argument("--tolerance", type=float, help="of the gap between the bounds, relative; 0.01 at best")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of the labels and of a field")
+    chosen = parser.parse_args(arguments)
+    try:
+        image = read(chosen.image)
+        labels, counts = np.unique(image, return_counts=True)
+        if not chosen.values:
+            shares = "  ".join(
+                f"{label}: {100 * n / image.size:.3g} %" for label, n in zip(labels[:9], counts, strict=False)
+            )
+            raise ValueError(
+                f"values: found none for {len(labels)} labels ({shares}), expected --values LABEL=CONDUCTIVITY"
+            )
+        found = homogenize(image, image.ndim, values=dict(chosen.values), tolerance=chosen.tolerance)
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    print(found, f"lower\n{found.lower}", f"upper\n{found.upper}", sep="\n")
+    if chosen.plot:
+        draw(image, found, chosen.plot)
+
+
+def draw(image, found, path):
+    import matplotlib.pyplot as plt
+
+    plane = image if image.ndim == 2 else image[..., image.shape[2] // 2]
+    axes = [(np.arange(n) + 0.5) / n for n in image.shape]
+    y = np.stack(np.meshgrid(*axes[:2], *([[0.5]] if image.ndim == 3 else []), indexing="ij"), -1).reshape(
+        -1, image.ndim
+    )
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    field = (1 + found.gradient(y)[:, 0, 0]).reshape(plane.shape)
+    for panel, values, title in zip(
+        panels, (plane, field), ("labels", "field along axis 0, its mean is 1"), strict=True
+    ):
+        figure.colorbar(panel.imshow(values, extent=(0, 1, 1, 0)), ax=panel)
+        panel.set(title=title, xlabel="axis 1", ylabel="axis 0")
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The command line for pictures: labels are checked, and what is printed is what homogenize finds."""
+
+import numpy as np
+import pytest
+
+import nhpinn
+from nhpinn_tools.__main__ import main
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "labels.npy"
+    np.save(path, np.kron([[0, 255], [255, 0]], np.ones((2, 2), dtype=np.uint8)))
+    return path
+
+
+def test_a_picture_has_a_tensor_with_bounds(image, capsys):
+    main([str(image), "--values", "0=1", "255=10", "--tolerance", "0.1"])
+    printed, found = (
+        capsys.readouterr().out,
+        nhpinn.homogenize(np.load(image), 2, values={0: 1, 255: 10}, tolerance=0.1),
+    )
+    assert str(found) in printed and "lower" in printed and "upper" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "values: found none for 2 labels .*0: 50 %  255: 50 %.* expected --values LABEL=CONDUCTIVITY"),
+        (["--values", "0=1"], "values: found none for the label 255"),
+        (["--values", "0=1", "255=-3"], "coefficient: "),
+    ],
+)
+def test_what_is_missing_is_one_sentence(image, arguments, sentence):
+    with pytest.raises(SystemExit, match=sentence):
+        main([str(image), *arguments])
+
+
+def test_a_picture_is_read_and_drawn(tmp_path):
+    pillow, _ = pytest.importorskip("PIL.Image"), pytest.importorskip("matplotlib")
+    grey = np.kron([[0, 9], [9, 0]], np.ones((2, 2), dtype=np.uint8))
+    pillow.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "grey.png")
+    main([str(tmp_path / "grey.png"), "--values", "0=1", "9=2", "--plot", str(tmp_path / "field.png")])
+    assert (tmp_path / "field.png").stat().st_size > 1000
+    pillow.fromarray(np.stack([grey, grey, 0 * grey], axis=-1)).save(tmp_path / "colours.png")
+    with pytest.raises(SystemExit, match="image: found colours"):
+        main([str(tmp_path / "colours.png")])
