@@ -10,7 +10,7 @@ from nhpinn_tools.__main__ import main
 @pytest.fixture
 def image(tmp_path):
     path = tmp_path / "labels.npy"
-    np.save(path, np.kron([[0, 255], [255, 0]], np.ones((2, 2), dtype=np.uint8)))
+    np.save(path, np.kron([[0, 255], [255, 0]], np.ones((2, 2))).astype(np.uint8))
     return path
 
 
@@ -38,7 +38,7 @@ def test_what_is_missing_is_one_sentence(image, arguments, sentence):
 
 def test_a_picture_is_read_and_drawn(tmp_path):
     pillow, _ = pytest.importorskip("PIL.Image"), pytest.importorskip("matplotlib")
-    grey = np.kron([[0, 9], [9, 0]], np.ones((2, 2), dtype=np.uint8))
+    grey = np.kron([[0, 9], [9, 0]], np.ones((2, 2))).astype(np.uint8)
     pillow.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "grey.png")
     main([str(tmp_path / "grey.png"), "--values", "0=1", "9=2", "--plot", str(tmp_path / "field.png")])
     assert (tmp_path / "field.png").stat().st_size > 1000
