@@ -39,6 +39,7 @@ from nhpinn_functions import (
 )
 from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
+from nhpinn_tools.ground_state import has_ground_state, solve_reaction
 from nhpinn_tools.interpolation import chebyshev_points
 
 # --- References ------------------------------------------------------------------------------------
@@ -315,6 +316,8 @@ def run_sharp(setup, checkpoints=no_checkpoints):
     u0 = recipe.equation(problem, coefficients, equation_rng)  # step 3
     w = homogenized_values(setup.experiment, coefficients)
     result = of_steps(setup.experiment, correctors, coefficients, w, u0)
+    if has_ground_state(problem):  # another way to the same equation, with a bar
+        result["quantities"]["guaranteed"] = solve_reaction(problem).error
     settings = {"sharp": {"tolerance": tolerance}}
     return {"recipe": "sharp", **result, "seconds_by_part": seconds, "settings": settings}
 
@@ -409,5 +412,8 @@ def run_classical(setup, checkpoints=no_checkpoints):
         known = nhpinn.solve(*equation, **more)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
+    if has_ground_state(problem):
+        bounds = solve_reaction(problem).certify(lambda x: network(params, x))
+        quantities |= zip(("classical_guaranteed_lower", "classical_guaranteed_upper"), bounds, strict=True)
     fields = {"solution": network(params, error_inputs(experiment)), "reference": u}
     return of_trainings({"classical": (settings, options)}, histories, quantities=quantities, fields=fields)

@@ -231,6 +231,21 @@ class ReactionSolution(NamedTuple):
             out[where == k] = self.homogenized.at(x[where == k], np.array([time]))[0]
         return growth * out
 
+    def certify(self, value):
+        """Bounds of |u - w| / |u| of a candidate w in L2, at the final time: lower, upper.
+
+        value: points as above -> w (n,).  By |v - w| and the bar; w is taken to be resolved by the points of the bar.
+        """
+        (low, high), final = self.problem.domain[0], self.problem.final_time
+        panels = max(SINES, int(np.ceil(PANELS * (high - low) / (self.problem.eps * self.state.phi.period))))
+        x, weights = gauss(np.linspace(low, high, panels + 1), 4)
+        points = x[:, None] if self.problem.initial is None else np.stack([x, 0 * x + final], axis=1)
+        v = self.reconstruction(points)[0]
+        apart, size = (np.sqrt(np.sum(weights * z**2)) for z in (v - value(points), v))
+        bar = self.bound.error * np.exp(-self.state.mu * final if self.problem.initial else 0.0)
+        lower = max(apart - bar, 0.0) / (size + bar)
+        return float(lower), float((apart + bar) / (size - bar)) if size > bar else np.inf
+
     def _coordinates(self, points):
         """x, t and exp(-mu t)."""
         if self.problem.initial is None:

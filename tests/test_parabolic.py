@@ -110,6 +110,14 @@ def test_weak_reactions_have_the_rate_of_the_paper():
     assert state.mu == pytest.approx(-1 / 4, rel=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.9])
+def test_other_candidates_lie_between_their_bounds(share):
+    """w = share of the sines' solution, whose error is 1 - share."""
+    p = problem(lambda y: 200 * np.cos(TAU * y[:, 0]), initial=arch, eps=1 / 30)
+    low, high = ground_state.solve_reaction(p).certify(lambda x: share * by_sines(p, x[:, 0]))
+    assert low <= 1 - share <= high and high - low < 0.01
+
+
 def test_an_unstable_problem_without_time_has_no_bar():
     p = problem(lambda y: 200 * np.cos(TAU * y[:, 0]), eps=1 / 20)
     assert ground_state.solve_reaction(p).error == np.inf
