@@ -119,7 +119,7 @@ def figure_of_solution(solution, count, t):
         draw(panels[2], whole, {label(r"a \nabla u", p.dim): size(fields["flux"])}, what + "flux")
     else:
         panels[2].set_axis_off()
-    draw(panels[3], near, {label(r"\nabla u", p.dim): size(detail["gradient"])}, f"{what}gradient, {PERIODS} periods")
+    draw(panels[3], near, {label(r"\nabla u", p.dim): size(detail["gradient"])}, what + "gradient, a few periods")
     return figure
 
 
