@@ -35,8 +35,8 @@ def load(file):
     """The Solution or Homogenized of a file that its `save` has written.
 
     Values, gradients, tensor, bounds and error are those of the saved one, to the last bit.  What takes a function of
-    the equation raises ValueError: `certify`, `flow`, the flux where there is no certificate or a flux on a face is a
-    function, and the correctors of a TwoPhase, whose level set says which phase is where.
+    the equation raises ValueError: `certify`, `flow`, the flux with time, a reaction or a function as a flux on a face,
+    and the correctors of a TwoPhase, whose level set says which phase is where.
     Files hold arrays and names of this project's records, no pickles.  Raises ValueError for any other file.
     """
     try:
