@@ -88,8 +88,8 @@ class Table(NamedTuple):
             if orders not in parts:
                 before, along = derivative(orders[:-1]), row(len(orders) - 1, orders[-1])
                 if grid or len(orders) == 1:
-                    product = along @ before.reshape(len(before), -1)
-                    parts[orders] = np.moveaxis(product.reshape(-1, *before.shape[1:]), 0, -1)
+                    product = before.reshape(len(before), -1).T @ along.T
+                    parts[orders] = product.reshape(*before.shape[1:], -1)
                 else:
                     along = along.toarray() if sparse.issparse(along) else along
                     parts[orders] = np.einsum("a...n,na->...n", before, along)
