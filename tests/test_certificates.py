@@ -1,5 +1,6 @@
 """Certificates: fluxes in balance, traces that vanish, bounds above the truth and near it, for any candidate."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import autograd.numpy as anp
@@ -254,3 +255,33 @@ def test_a_solution_that_is_zero_has_no_relative_errors():
     u = nhpinn.solve(lambda x, y: 2 + anp.sin(TAU * y[:, 0]), lambda x: 0 * x[:, 0], [(0, 1)], 1 / 4)
     with pytest.raises(ValueError, match="solution: found one that is zero"):
         nhpinn.certify(u, lambda x: x[:, 0] * (1 - x[:, 0]), lambda x: 1 - 2 * x)
+
+
+def evaluations(dim, eps):
+    """At how many points, in all, `solve` evaluates the coefficient of a plate."""
+    counts = []
+
+    def coefficient(x, y):
+        counts.append(len(y))
+        return 2 + anp.sin(TAU * y[:, 0]) * anp.cos(TAU * y[:, -1])
+
+    boundary = [(100, 20), (nhpinn.Flux(0), nhpinn.Flux(0))][:dim]
+    nhpinn.solve(coefficient, lambda x: 0 * x[:, 0] + 1, [(0, 1)] * dim, eps, boundary=boundary)
+    return sum(counts)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_evaluations_of_the_coefficient_do_not_grow_with_the_number_of_periods(dim):
+    few, many = evaluations(dim, 1 / 64), evaluations(dim, 1 / 1024)
+    assert many < {1: 1.01, 2: 1.1}[dim] * few  # at 1 / 64 some of the periods that stand for all coincide
+
+
+def test_a_million_periods_need_no_more_memory_than_a_few():
+    evaluations(1, 1 / 8)  # what is imported, and kept, at first
+    peaks = []
+    for eps in (1 / 64, 1e-6):
+        tracemalloc.start()
+        evaluations(1, eps)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.05 * peaks[0]
