@@ -211,14 +211,13 @@ def sum_rule(count, few):
         return np.arange(count), np.ones(count)
     t = (1 - np.cos(np.pi * (np.arange(few) + 0.5) / few)) / 2
     index = np.unique(np.clip(np.round(t * count - 0.5), 0, count - 1).astype(int))
-    z, every = (2 * index + 1) / count - 1, (2 * np.arange(count) + 1) / count - 1
     k = min(len(index), few * 4 // 5)
-    V, moments = legendre.legvander(z, k - 1), legendre_sums(every, k)
+    V, moments = legendre.legvander((2 * index + 1) / count - 1, k - 1), legendre_sums(count, k)
     start = np.full(len(index), count / len(index))
     return index, start + np.linalg.lstsq(V.T, moments - V.T @ start, rcond=None)[0]
 
 
-def legendre_sums(z, k):
-    """Sums of the first k Legendre polynomials over points z."""
-    parts = np.array_split(z, max(1, len(z) // 10**5))
-    return sum(legendre.legvander(part, k - 1).sum(0) for part in parts)
+def legendre_sums(count, k):
+    """Sums of the first k Legendre polynomials over the middles of `count` equal parts of (-1, 1), some at a time."""
+    parts = (np.arange(start, min(start + 10**4, count)) for start in range(0, count, 10**4))
+    return sum(legendre.legvander((2 * part + 1) / count - 1, k - 1).sum(0) for part in parts)
