@@ -35,7 +35,7 @@ def flow(certificate, axis, side):
     if not face.flux and any(not other.flux for other in faces if other.axis != axis):
         return -np.inf, np.inf
     coarse, fine = (bounds_by(certificate, face, opposite, *each) for each in RULES[len(certificate.axes)])
-    change = np.abs(np.subtract(coarse, fine)) + 1e-12 * np.abs(fine)
+    change = np.abs(np.subtract(coarse, fine)) + (1e-12 + certificate.unseen**2) * np.abs(fine)
     return float(fine[0] - change[0]), float(fine[1] + change[1])
 
 

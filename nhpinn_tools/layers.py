@@ -29,6 +29,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import linalg
 
 from nhpinn_functions import compact_tensor_of, product
 from nhpinn_tools.balance import homogenized_flux
@@ -239,7 +240,8 @@ def fitted(c, faces, axes, weights):
     size = without_faint(size, units, c.factors if len(faces) == 1 else shape[1]).ravel()
     rows /= size[:, None]
     G, rhs = sum(z @ z.T for z in rows), -sum(z @ y for z, y in zip(rows, rest, strict=True))
-    return Layer(faces, (np.linalg.lstsq(G, rhs, rcond=CLOSE)[0] / size).reshape(shape))
+    factors = linalg.lstsq(G, rhs, cond=CLOSE, lapack_driver="gelsy")[0]  # that of singular values may not converge
+    return Layer(faces, (factors / size).reshape(shape))
 
 
 def layer_slopes(c, faces, near, functions, change):

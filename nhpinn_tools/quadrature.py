@@ -55,7 +55,7 @@ def panel_edges(functions, box, panels):
         values = functions([panel_points(e, count) for e in edges], True)
         steep = [tails(values, edges, axis, count) > tolerance for axis in range(d)]
         if not any(part.any() for part in steep):
-            misses = (panel_table(values, edges, count).at(x.T, False, ())[0] - exact) ** 2
+            misses = (at_points(values, edges, count, x) - exact) ** 2
             places = [np.clip(np.searchsorted(e, z) - 1, 0, len(e) - 2) for e, z in zip(edges, x.T, strict=True)]
             steep = [
                 np.max([np.bincount(k, miss, len(e) - 1) for miss in misses], axis=0) > checks * (3 * tolerance) ** 2
@@ -96,6 +96,17 @@ def panel_table(values, edges, count):
     """The Table of values (C, n) on the grid of the Gauss points of panels."""
     lines = [partial(panel_line, e, count) for e in edges]
     return Table(lines, np.moveaxis(values.reshape(-1, *[(len(e) - 1) * count for e in edges]), 0, -1))
+
+
+def at_points(values, edges, count, x):
+    """The interpolant of values (C, n) on the grid of the Gauss points of panels, at points x (n, d): (C, n)."""
+    index, weights = np.zeros((len(x), 1), dtype=int), np.ones((len(x), 1))
+    for e, z in zip(edges, x.T, strict=True):
+        line = panel_line(e, count, z)
+        columns, along = line.indices.reshape(-1, 1, count), line.data.reshape(-1, 1, count)
+        index = (index[:, :, None] * line.shape[1] + columns).reshape(len(x), -1)
+        weights = (weights[:, :, None] * along).reshape(len(x), -1)
+    return np.einsum("cnk,nk->cn", values[:, index], weights)
 
 
 def panel_points(edges, count):
@@ -153,6 +164,15 @@ class Axis(NamedTuple):
 
 def rule(axis, count, few):
     """Points and weights of an axis: count Gauss points a piece; few: how many periods of a panel stand for all."""
+    pieces = weighted_pieces(axis, few)
+    return (
+        np.concatenate([panel_points(ends, count) for ends, _ in pieces]),
+        np.concatenate([weight * panel_weights(ends, count) for ends, weight in pieces]),
+    )
+
+
+def weighted_pieces(axis, few):
+    """The ends of the pieces of the layers and of some periods, and the weights of each of these."""
     (low, high), layer = axis.ends, axis.layer
     inner = low + layer
     periods = max(0, int(np.floor((high - layer - inner) / axis.length + 1e-9)))
@@ -163,11 +183,7 @@ def rule(axis, count, few):
     if high - layer - left > 1e-9 * axis.length:
         rest = period_pieces(axis, left)
         pieces.append((np.append(rest[rest < high - layer - 1e-9 * axis.length], high - layer), 1.0))
-    pieces = [(cut_at(ends, axis.edges), weight) for ends, weight in pieces]
-    return (
-        np.concatenate([panel_points(ends, count) for ends, _ in pieces]),
-        np.concatenate([weight * panel_weights(ends, count) for ends, weight in pieces]),
-    )
+    return [(cut_at(ends, axis.edges), weight) for ends, weight in pieces]
 
 
 def cut_at(ends, edges):
@@ -186,6 +202,34 @@ def period_pieces(axis, start):
         breaks = np.unique(np.concatenate([[0.0, 1.0], (breaks - start / axis.length) % 1]))
         breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST)]
     return start + axis.length * breaks
+
+
+def piece_around(axis, x):
+    """Both ends of the piece of the rule around every point x (n,), but for the knots of layers, which only cut it."""
+    start = 0.0 if np.ptp(np.diff(axis.breaks)) > NARROWEST else axis.ends[0]
+    ends = panel_around(axis.breaks, (x - start) / axis.length % 1) - (x - start) / axis.length % 1
+    panel = panel_around(axis.edges, x)
+    panel[:, np.diff(panel, axis=0)[0] >= axis.length * np.diff(axis.breaks).min()] = axis.ends[:, None]
+    low, high = x + axis.length * ends
+    return np.maximum(low, panel[0]), np.minimum(high, panel[1])
+
+
+def panel_around(edges, x):
+    """Both ends of the panel around every point x (n,): (2, n)."""
+    k = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    return np.stack([edges[k], edges[k + 1]])
+
+
+def missed_along(functions, ends, count, axis, x):
+    """How far functions of points (n, d) -> (C, n) are at x (n, d) from their polynomials through count Gauss points
+    along an axis, between ends (low, high) around each x: (C, n)."""
+    low, high = ends
+    nodes, t = legendre.leggauss(count)[0], 2 * (x[:, axis] - low) / (high - low) - 1
+    weights = legendre.legvander(t, count - 1) @ np.linalg.inv(legendre.legvander(nodes, count - 1))
+    points = np.repeat(x[:, None], count, axis=1)
+    points[:, :, axis] = low[:, None] + (high - low)[:, None] * (nodes + 1) / 2
+    values = functions(points.reshape(-1, x.shape[1])).reshape(-1, len(x), count)
+    return np.abs(np.einsum("cnk,nk->cn", values, weights) - functions(x))
 
 
 def layer_pieces(axis, at, sign):

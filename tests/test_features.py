@@ -104,6 +104,31 @@ def test_what_is_thin_in_one_dimension_is_in_the_error(place, width, mass, smoot
     assert abs(found.tensor[0, 0] * (1 + mass) - 1) <= found.error < 1e-5
 
 
+@given(seeds, st.floats(-6, -2))
+@settings(max_examples=30)
+def test_corners_in_one_dimension_are_in_the_gap(seed, tolerance):
+    """Some hats of 1 / a, anywhere: there two rules may agree by chance where both are wrong."""
+    rng = np.random.default_rng(seed)
+    count = rng.integers(1, 5)
+    place, width, mass = (
+        rng.uniform(0.05, 0.95, count),
+        10 ** rng.uniform(-4, -1.5, count),
+        10 ** rng.uniform(-2, 2, count),
+    )
+
+    def field(y):
+        return 1 / (1 + np.maximum(1 - np.abs(y - place) / width, 0) @ (mass / width))
+
+    found = bounds.harmonic_mean(field, 10**tolerance)
+    assert found.lower[0, 0] <= 1 / (1 + mass.sum()) <= found.upper[0, 0] and found.gap < 2 * 10**tolerance + 1e-6
+
+
+def test_a_corner_of_one_dimension_at_which_two_rules_agree_is_in_the_gap():
+    field = lambda y: 1 / (1 + 31 / 2.5e-4 * np.maximum(1 - np.abs(y[:, 0] - 0.30001) / 2.5e-4, 0))  # noqa: E731
+    found = bounds.harmonic_mean(field, 1e-3)
+    assert found.lower[0, 0] <= 1 / 32 <= found.upper[0, 0] and found.gap < 1e-8
+
+
 def test_what_points_of_one_dimension_have_not_seen_is_in_quadrature():
     assert nhpinn.homogenize(lambda y: np.where(np.abs(y[:, 0] % 1 - 0.30001) < 5e-6, 1e-5 / 3, 1.0), 1).error < 1e-6
     films = lambda y: np.where(50 * y[:, 0] % 1 < 1e-4, 1e-4 / 3, 1.0)  # noqa: E731  2e-6 of the period, each
