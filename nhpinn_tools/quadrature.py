@@ -106,7 +106,8 @@ def at_points(values, edges, count, x):
         columns, along = line.indices.reshape(-1, 1, count), line.data.reshape(-1, 1, count)
         index = (index[:, :, None] * line.shape[1] + columns).reshape(len(x), -1)
         weights = (weights[:, :, None] * along).reshape(len(x), -1)
-    return np.einsum("cnk,nk->cn", values[:, index], weights)
+    rows = np.arange(len(x) + 1) * weights.shape[1]
+    return (sparse.csr_array((weights.ravel(), index.ravel(), rows), (len(x), values.shape[1])) @ values.T).T
 
 
 def panel_points(edges, count):
