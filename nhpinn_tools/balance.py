@@ -26,8 +26,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fem import tensor_grid
-from nhpinn_functions import checked_values, midpoint_axes, warn
+from nhpinn_functions import checked_values, midpoint_axes
 from nhpinn_tools import bounds
+from nhpinn_tools.calls import warn
 from nhpinn_tools.quadrature import (
     Panels,
     at_points,

@@ -42,8 +42,8 @@ in x / eps with x, and in x alone.  The parts m and m' of mean a and mean 1/a th
 
 add u^2 max(|v|_a, |s'|_1/a)^2 to E^2: there s' and a grad v may have nothing in common, and be larger than elsewhere.
 So what the panels have left unresolved, for they may be too many, or have not seen, is in the bound, with a warning.
-f: see balance.py.  What none of these points sees is not in the bound: peaks narrower than about 1e-5 of the box in f
-and 3e-5 of box or period in a, in one dimension, or in two and three of a part of that size.
+f: see balance.py.  What none of these points meets is not in the bound: it is narrower than about 3e-5 of the box in
+one dimension, .006 in two, .03 in three.
 """
 
 from functools import partial, reduce
@@ -61,11 +61,11 @@ from nhpinn_functions import (
     on_face,
     product,
     tensor_of,
-    warn,
 )
 from nhpinn_tools import bounds
 from nhpinn_tools.balance import Balance, balanced, homogenized_flux
 from nhpinn_tools.bounds import inverse
+from nhpinn_tools.calls import warn
 from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
 from nhpinn_tools.quadrature import (
     Axis,
