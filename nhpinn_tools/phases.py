@@ -23,7 +23,6 @@ from typing import NamedTuple
 import autograd.numpy as anp
 import numpy as np
 from scipy.linalg import qr, solve_triangular
-from scipy.stats import qmc
 
 from fem_cells import relative_size
 from nhpinn_functions import (
@@ -37,7 +36,7 @@ from nhpinn_functions import (
     tensor_of,
 )
 from nhpinn_networks import operator_jet
-from nhpinn_tools.bounds import Bounds, Unresolved, closest, on_unit_cell, reuss_voigt
+from nhpinn_tools.bounds import Bounds, Unresolved, closest, on_unit_cell, reuss_voigt, scattered
 from nhpinn_tools.features import Features, waves
 from nhpinn_tools.interface_rule import (
     INSTEAD,
@@ -237,7 +236,7 @@ def check_smooth(cell, dim):
     On short segments at 2^16 scattered points, those that stay in a phase, its change must be the integral of its
     slope.
     """
-    start = qmc.Sobol(dim, seed=0).random_base2(16)
+    start = scattered(dim)[: 2**16]
     towards = np.random.default_rng(0).standard_normal(start.shape)
     towards *= STEP[dim] / np.linalg.norm(towards, axis=1)[:, None]
     points = [start + t * towards for t in (0, 0.5, 1)]
