@@ -121,8 +121,8 @@ def cell_functions(A, rho, source, chi, period):
 
 
 def residual_of(phi, mu, coefficient, reaction, eps):
-    """That of (1), on four times as many points as phi has."""
-    count = 4 * len(phi.coefficients) + 1
+    """That of (1), on four times as many points as phi can have: those of few points see no narrow peaks."""
+    count = 4 * POINTS[-1] + 1
     y = phi.period * np.arange(count) / count
     a, r = sampled(coefficient, reaction, y)
     values = phi(y)
@@ -289,8 +289,9 @@ def line_of(problem, state, period):
         return tensor_of(lambda p: problem.coefficient(0 * p + middle, p), y)[:, 0, 0] * state.phi(x / eps) ** 2
 
     def source(x, t):
-        growing = np.exp(state.mu * t) if problem.initial else np.ones(len(t))
-        return growing[:, None] * state.phi(x / eps) * checked_values("source", problem.source, x[:, None])
+        each = x.ravel()
+        f = state.phi(each / eps) * checked_values("source", problem.source, each[:, None])
+        return (np.exp(state.mu * t) if problem.initial else 1.0) * f.reshape(x.shape)
 
     def initial(x):
         return checked_values("initial", problem.initial, x[:, None]) / state.phi(x / eps)

@@ -50,6 +50,7 @@ FIRST, A_DECADE, TIMES = (
 LATE = 4  # decades of intervals that shrink towards the final time, where k is singular
 CELL = 257  # points of a cell, of the second corrector
 BLOCK = 10**6  # numbers in an array
+SCATTERED = 2**15  # points that look for what the rules do not see
 
 
 class Line(NamedTuple):
@@ -57,7 +58,7 @@ class Line(NamedTuple):
 
     coefficient: Callable  # x -> a(x, x / eps)
     weight: Callable  # x -> rho(x, x / eps)
-    source: Callable  # x, t -> f (m, n)
+    source: Callable  # x, t, arrays of shapes that broadcast -> f
     initial: Callable | None  # x -> u_I; None: without time
     domain: tuple  # (low, high)
     fluxes: tuple  # of both ends: h, or None where the value is known
@@ -183,7 +184,9 @@ def bound(line, V, breaks=()):
     breaks: times at which V has kinks.
     """
     by_rule = bound_in_time if line.initial else bound_without_time
-    coarse, fine = (by_rule(line, V, *rule, breaks) for rule in zip(POINTS, TIMES, strict=True))
+    intervals = time_breaks(line.final_time, breaks)
+    hidden = unseen(line, intervals)
+    coarse, fine = (by_rule(line, V, *rule, intervals, hidden) for rule in zip(POINTS, TIMES, strict=True))
     change = abs(fine.size - coarse.size) + (abs(fine.error - coarse.error) if np.isfinite(fine.error) else 0.0)
     return fine._replace(error=fine.error + change, quadrature=change)
 
@@ -203,10 +206,50 @@ class Rule(NamedTuple):
 
 def rule_of(line, V, count):
     (low, high) = line.domain
-    x, w = gauss(np.linspace(low, high, 1 + max(64, int(np.ceil(PANELS * (high - low) / line.period)))), count)
+    x, w = gauss(panels_of(line), count)
     a, rho = line.coefficient(x), line.weight(x)
     quarter = 1 if all(h is None for h in line.fluxes) else 2
     return Rule(x, w, count, a, rho, *V.space(x), a.min() / rho.max() * (np.pi / (high - low) / quarter) ** 2)
+
+
+def panels_of(line):
+    (low, high) = line.domain
+    return np.linspace(low, high, 1 + max(64, int(np.ceil(PANELS * (high - low) / line.period))))
+
+
+def unseen(line, intervals):
+    """What the finer rule does not see of source and initial value, |f / rho| in L2 in space and time, and |u_I|.
+
+    A pulse between its points would be in no residual.  Scattered points see it, as what the polynomials through the
+    points of a panel and an interval differ by from f.
+    """
+    (low, high), number = line.domain, np.arange(1, SCATTERED + 1)
+    x = low + (high - low) * (number * 0.7548776662466927 % 1)  # x and t both fill their intervals evenly
+    t = intervals[-1] * (number * 0.5698402909980532 % 1)
+    (nodes, in_space), rho = gauss_interpolation(panels_of(line), POINTS[-1], x), line.weight(x)
+    if line.initial is None:
+        moments, in_time = np.zeros((SCATTERED, 1)), np.ones((SCATTERED, 1))
+    else:
+        moments, in_time = gauss_interpolation(intervals, TIMES[-1], t)
+    f = line.source(nodes[:, :, None], moments[:, None, :])
+    source = line.source(x, t) - np.einsum("nij,ni,nj->n", f, in_space, in_time)
+    volume = (high - low) * (intervals[-1] if line.initial else 1.0)
+    size = np.sqrt(volume * np.mean(source**2 / rho))
+    if line.initial is None:
+        return size, 0.0
+    initial = line.initial(x) - np.sum(line.initial(nodes.ravel()).reshape(nodes.shape) * in_space, axis=1)
+    return size, np.sqrt((high - low) * np.mean(initial**2 * rho))
+
+
+def gauss_interpolation(edges, count, z):
+    """The Gauss points of the panels that z (n,) lie in, and the weights of their values in that at z: (n, count)."""
+    panel = np.clip(np.searchsorted(edges, z) - 1, 0, len(edges) - 2)
+    low, width = edges[panel], np.diff(edges)[panel]
+    nodes = legendre.leggauss(count)[0]
+    weights = legendre.legvander(2 * (z - low) / width - 1, count - 1) @ np.linalg.inv(
+        legendre.legvander(nodes, count - 1)
+    )
+    return low[:, None] + width[:, None] * (nodes + 1) / 2, weights
 
 
 def size_of(line, rule, s, fluxes):
@@ -217,17 +260,17 @@ def size_of(line, rule, s, fluxes):
     return np.sqrt(s**2 @ inverse)
 
 
-def bound_in_time(line, V, points, times, breaks):
+def bound_in_time(line, V, points, times, intervals, hidden):
     rule, T = rule_of(line, V, points), line.final_time
     lam, none = rule.lam, tuple(None if h is None else 0.0 for h in line.fluxes)
     start = rule.X @ V.time(np.zeros(1), 0)[0] - line.initial(rule.x)
     first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none), none)[0]
     total = min(kernel(lam, T) * first, np.exp(-lam * T) * np.sqrt(np.sum(rule.w * rule.rho * start**2)))
-    t, weights = gauss(time_breaks(T, breaks), times)
-    largest = 0.0
+    (t, weights), largest, (source, initial) = gauss(intervals, times), 0.0, hidden
+    total += np.sqrt(-np.expm1(-2 * lam * T) / (2 * lam)) * source + np.exp(-lam * T) * initial
     for part in np.array_split(np.arange(len(t)), 1 + len(t) * len(rule.x) // BLOCK):
         now = V.time(t[part], 0)
-        balance = (V.time(t[part], 1) @ rule.X.T) * rule.rho - line.source(rule.x, t[part])
+        balance = (V.time(t[part], 1) @ rule.X.T) * rule.rho - line.source(rule.x, t[part][:, None])
         s = along_line(balance, rule, line.fluxes)
         total += (weights[part] * kernel(lam, T - t[part])) @ size_of(
             line, rule, s - now @ rule.slopes.T * rule.a, none
@@ -238,17 +281,18 @@ def bound_in_time(line, V, points, times, breaks):
     return summary(rule, total, final)
 
 
-def bound_without_time(line, V, points, *_):
-    rule, lam, rate = rule_of(line, V, points), None, line.mu - line.doubt
+def bound_without_time(line, V, points, _times, _intervals, hidden):
+    rule, rate = rule_of(line, V, points), line.mu - line.doubt
     lam, now = rule.lam, V.time(np.zeros(1), 0)
     v = now @ rule.X.T
-    s = along_line(line.mu * rule.rho * v - line.source(rule.x, np.zeros(1)), rule, line.fluxes)
+    s = along_line(line.mu * rule.rho * v - line.source(rule.x[None], np.zeros((1, 1))), rule, line.fluxes)
     miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a, line.fluxes)[0]
     final = summary(rule, 0.0, v[0])
     if lam + rate <= 0:
         return final._replace(error=np.inf)
     factor = np.sqrt(lam) / (lam + rate) if lam >= rate else 0.5 / np.sqrt(rate)
-    return final._replace(error=factor * miss + line.doubt * final.size / (lam + rate))
+    rest = hidden[0] + line.doubt * final.size
+    return final._replace(error=factor * miss + rest / (lam + rate))
 
 
 def summary(rule, error, v):
@@ -347,8 +391,9 @@ def heat_line(problem, fluxes):
         return checked_values("rho", lambda p: problem.rho(p, p / problem.eps), points) if problem.rho else 0 * x + 1
 
     def load(x, t):
-        points = tensor_grid([t if moving else t[:1], x])[:, ::-1]
-        return checked_values("source", source, points).reshape(-1, len(x)) + 0 * t[:, None]
+        each, moments = np.broadcast_arrays(x, t) if moving else (x, 0 * x)
+        points = np.stack([each.ravel(), moments.ravel()], axis=1)
+        return checked_values("source", source, points).reshape(each.shape) + 0 * t
 
     def initial(x):
         return checked_values("initial", problem.initial, x[:, None])

@@ -156,7 +156,7 @@ def test_diffusion_in_time_has_a_bar(coefficient, most, final):
 def test_the_bound_of_an_exact_solution_is_that_of_its_quadrature():
     """u = exp(-pi^2 t) sin(pi x): V is exact, and what is left is rounding."""
     line = parabolic.Line(
-        np.ones_like, np.ones_like, lambda x, t: np.zeros((len(t), len(x))), lambda x: np.sin(np.pi * x), (0.0, 1.0),
+        np.ones_like, np.ones_like, lambda x, t: 0 * x * t, lambda x: np.sin(np.pi * x), (0.0, 1.0),
         (None, None), 0.1, 0.3,
     )  # fmt: skip
     exact = parabolic.Products(
@@ -166,11 +166,43 @@ def test_the_bound_of_an_exact_solution_is_that_of_its_quadrature():
     assert parabolic.relative_to(parabolic.bound(line, exact)) < 1e-8
 
 
+@pytest.mark.parametrize("width", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("where", ["time", "space", "initial"])
+def test_a_pulse_between_the_points_of_the_bound_is_in_it(where, width):
+    """V = exp(-pi^2 t) sin(pi x) knows nothing of it; the first sine alone makes an error of this size."""
+    final, decay, x0, t0 = 0.3, np.pi**2, 0.50371, 0.2
+    pulse = lambda z: np.exp(-((z / width) ** 2)) / width / np.sqrt(np.pi)  # noqa: E731
+    source = {
+        "time": lambda x, t: np.sin(np.pi * x) * pulse(t - t0), "space": lambda x, t: pulse(x - x0) + 0 * t,
+        "initial": lambda x, t: 0 * x * t,
+    }[where]  # fmt: skip
+    initial = lambda x: np.sin(np.pi * x) + (pulse(x - x0) if where == "initial" else 0)  # noqa: E731
+    line = parabolic.Line(np.ones_like, np.ones_like, source, initial, (0.0, 1.0), (None, None), 0.1, final)
+    V = parabolic.Products(
+        lambda x: (np.sin(np.pi * x)[:, None], np.pi * np.cos(np.pi * x)[:, None]),
+        lambda t, order: ((-decay) ** order * np.exp(-decay * t))[:, None],
+    )
+    share = {
+        "time": np.exp(-decay * (final - t0)), "space": -2 * np.expm1(-decay * final) / decay,
+        "initial": 2 * np.exp(-decay * final),
+    }[where]  # fmt: skip
+    assert 0.99 * share * np.sqrt(0.5) <= parabolic.bound(line, V).error
+
+
+@pytest.mark.parametrize("place", [0.3797, 0.50371])
+def test_a_peak_between_the_points_of_the_ground_state_is_in_its_residual(place):
+    """The mean of phi^2 r alone, at phi = 1, says by how much mu would be wrong."""
+    width, size = 1e-3, 1e3
+    peak = lambda y: size * np.exp(-(((y[:, 0] - place) / width) ** 2))  # noqa: E731
+    state = ground_state.ground_state(lambda y: 1 + 0 * y[:, 0], peak, 1.0, 0.1)
+    assert abs(state.mu - size * width * np.sqrt(np.pi) / 0.1) <= 2 + state.residual
+
+
 @given(st.floats(0.05, 2), st.floats(0.1, 3), st.floats(0.01, 0.5))
 def test_the_bound_of_a_wrong_solution_is_above_its_error(share, rate, final):
     """V = (1 + share (1 - exp(-rate t))) u for the same u, whose error is known."""
     line = parabolic.Line(
-        np.ones_like, np.ones_like, lambda x, t: np.zeros((len(t), len(x))), lambda x: np.sin(np.pi * x), (0.0, 1.0),
+        np.ones_like, np.ones_like, lambda x, t: 0 * x * t, lambda x: np.sin(np.pi * x), (0.0, 1.0),
         (None, None), 0.1, final,
     )  # fmt: skip
     decay = np.pi**2
