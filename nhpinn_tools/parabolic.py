@@ -252,7 +252,7 @@ def gauss_interpolation(edges, count, z):
     return low[:, None] + width[:, None] * (nodes + 1) / 2, weights
 
 
-def size_of(line, rule, s, fluxes):
+def size_of(line, rule, s):
     """|m|_1/a of m (k, n), less the best constant where no flux is known."""
     inverse = rule.w / rule.a
     if all(h is None for h in line.fluxes):
@@ -264,7 +264,7 @@ def bound_in_time(line, V, points, times, intervals, hidden):
     rule, T = rule_of(line, V, points), line.final_time
     lam, none = rule.lam, tuple(None if h is None else 0.0 for h in line.fluxes)
     start = rule.X @ V.time(np.zeros(1), 0)[0] - line.initial(rule.x)
-    first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none), none)[0]
+    first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none))[0]
     total = min(kernel(lam, T) * first, np.exp(-lam * T) * np.sqrt(np.sum(rule.w * rule.rho * start**2)))
     (t, weights), largest, (source, initial) = gauss(intervals, times), 0.0, hidden
     total += np.sqrt(-np.expm1(-2 * lam * T) / (2 * lam)) * source + np.exp(-lam * T) * initial
@@ -272,9 +272,8 @@ def bound_in_time(line, V, points, times, intervals, hidden):
         now = V.time(t[part], 0)
         balance = (V.time(t[part], 1) @ rule.X.T) * rule.rho - line.source(rule.x, t[part][:, None])
         s = along_line(balance, rule, line.fluxes)
-        total += (weights[part] * kernel(lam, T - t[part])) @ size_of(
-            line, rule, s - now @ rule.slopes.T * rule.a, none
-        )
+        miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)
+        total += (weights[part] * kernel(lam, T - t[part])) @ miss
         largest = max(largest, np.sqrt((now @ rule.X.T) ** 2 @ (rule.w * rule.rho)).max())
     final = rule.X @ V.time(np.array([T]), 0)[0]
     total = np.exp(line.doubt * T) * (total + line.doubt * T * largest)
@@ -286,7 +285,7 @@ def bound_without_time(line, V, points, _times, _intervals, hidden):
     lam, now = rule.lam, V.time(np.zeros(1), 0)
     v = now @ rule.X.T
     s = along_line(line.mu * rule.rho * v - line.source(rule.x[None], np.zeros((1, 1))), rule, line.fluxes)
-    miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a, line.fluxes)[0]
+    miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)[0]
     final = summary(rule, 0.0, v[0])
     if lam + rate <= 0:
         return final._replace(error=np.inf)
@@ -317,8 +316,7 @@ def time_breaks(final, breaks=()):
 
 def along_line(balance, rule, fluxes):
     """s with s_x = balance (m, n) at Gauss points, and the known fluxes; some s where none is."""
-    nodes, powers = legendre.leggauss(rule.count)[0], None
-    powers = legendre.legvander(nodes, rule.count)
+    powers = legendre.legvander(legendre.leggauss(rule.count)[0], rule.count)
     inner = powers @ legendre.legint(np.linalg.inv(powers[:, : rule.count]), lbnd=-1)
     panels, width = balance.reshape(len(balance), -1, rule.count), rule.w.reshape(-1, rule.count)
     ends = np.cumsum(np.sum(panels * width, axis=2), axis=1)

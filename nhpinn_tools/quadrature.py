@@ -25,7 +25,6 @@ from scipy import sparse
 from nhpinn_tools.two_scale import Table
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
-QUARTERS = np.linspace(0, 1, 5)
 NARROWEST = 1e-9  # panel, of the interval
 
 
