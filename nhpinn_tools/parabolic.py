@@ -175,7 +175,6 @@ class LineBound(NamedTuple):
     error: float  # |u - V| is at most this
     quadrature: float  # by which other rules moved it: in it
     size: float  # |V|
-    spread: float  # the largest of rho over the least, root: what L2 without the weight has in addition, relative
 
 
 def bound(line, V, breaks=()):
@@ -296,7 +295,7 @@ def bound_without_time(line, V, points, _times, _intervals, hidden):
 
 def summary(rule, error, v):
     size = np.sqrt(np.sum(rule.w * rule.rho * v**2))
-    return LineBound(float(error), 0.0, float(size), float(np.sqrt(rule.rho.max() / rule.rho.min())))
+    return LineBound(float(error), 0.0, float(size))
 
 
 def kernel(lam, t):
