@@ -215,20 +215,6 @@ def checked_coefficient(a, shape, where="at a quadrature point"):
     return a
 
 
-def check_period_of_mesh(name, function, mesh):
-    """Raises ValueError where function(y) differs from function(y + period) at the centres of the elements."""
-    dim = range(len(mesh.bounds))
-    centres = tensor_grid([gauss(breaks_of(mesh._replace(cuts=(0.0, 1.0)), axis), 1)[0] for axis in dim])
-    values = np.asarray(function(centres))
-    for axis, (low, high) in enumerate(mesh.bounds):
-        jump = np.abs(function(centres + (high - low) * np.eye(len(dim))[axis]) - values).max()
-        if not jump <= 1e-8 * np.abs(values).max():
-            raise ValueError(
-                f"{name}: not periodic, it changes by {jump:.3g} over the period {high - low:g} of axis {axis}, "
-                "expected the period of the mesh"
-            )
-
-
 def mass(space, c=1.0):
     """B^T diag(w c) B for c (Q,) or a number."""
     return space.B.T @ sparse.diags_array(space.weights * c) @ space.B

@@ -1,10 +1,10 @@
-"""Cell problems by finite elements without a matrix, and two-sided bounds of the homogenized tensor.
+"""Cell problems by finite elements without a matrix.
 
     cell        -d_i( a_ij (d_j chi_k + delta_jk) ) = 0            periodic, mean zero; eqs. (9), (10)
     tensor      a*_ij = mean( a_ij + a_ik d_k chi_j )
 
 The elements are those of fem.py, periodic.  Functions given by the user take points (n, dim) and return (n,) or, for a
-coefficient, (n, dim, dim).
+coefficient, (n, dim, dim).  Two-sided bounds by the same elements are in nhpinn_tools/element_bounds.py.
 """
 
 import os
@@ -21,7 +21,6 @@ from fem import (
     Mesh,
     breaks_of,
     check_mesh,
-    check_period_of_mesh,
     checked_coefficient,
     counts,
     gauss,
@@ -32,11 +31,11 @@ from fem import (
 
 def cell_mesh(dim: int, elements, period=1.0, order: int = 4) -> Mesh:
     """period: one number, or one an axis."""
-    _check_dim(dim)
+    check_dim(dim)
     return Mesh(tuple((0.0, float(p)) for p in np.broadcast_to(period, dim)), elements, order, periodic=True)
 
 
-def _check_dim(dim):
+def check_dim(dim):
     if dim not in (1, 2, 3):
         raise ValueError(f"dim: found {dim!r}, expected 1, 2 or 3")
 
@@ -46,27 +45,27 @@ def correctors(coefficient, mesh: Mesh) -> tuple[Field, np.ndarray]:
 
     coefficient: y (n, dim) -> (n,) or (n, dim, dim), periodic with the period of the mesh.
     """
-    _check_cell(mesh)
-    form = _form(_sampled(coefficient, mesh), mesh)
+    check_cell(mesh)
+    form = form_of(at_gauss_points(coefficient, mesh), mesh)
     check_period_of_mesh("coefficient", coefficient, mesh)
-    (fields,) = _minimisers([form], 1e-22, least=1e-23)
-    return Field(mesh, _nodal(fields)), _energies(form, fields)
+    (fields,) = least_fields([form], 1e-22, least=1e-23)
+    return Field(mesh, nodal_values(fields)), energies(form, fields)
 
 
 def homogenized_tensor(coefficient, dim: int, n: int, *, period=1.0, order: int = 4) -> np.ndarray:
     """a* of a periodic coefficient, with n elements per axis: (dim, dim), symmetric positive definite.
 
-    Warns where a second quadrature rule disagrees, as it does for a coefficient that jumps: see `bounds`.
+    Warns where a second quadrature rule disagrees, as it does for a coefficient that jumps: see nhpinn.homogenize.
     """
     mesh = cell_mesh(dim, n, period, order)
     chi, tensor = correctors(coefficient, mesh)
     finer = mesh._replace(gauss=order + 3)
     fields = [_kinds(column, mesh)[None] for column in chi.nodal.T]
-    other = _energies(_form(_sampled(coefficient, finer), finer), fields)
-    if (doubt := _distance(other, tensor)) > 1e-3:
+    other = energies(form_of(at_gauss_points(coefficient, finer), finer), fields)
+    if (doubt := distance(other, tensor)) > 1e-3:
         warnings.warn(
             f"coefficient: two quadrature rules differ by {doubt:.1e} of the tensor, as where it jumps inside the "
-            "elements; bounds gives bounds, exact ones of an image",
+            "elements; nhpinn.homogenize gives bounds, exact ones of an image",
             stacklevel=2,
         )
     return tensor
@@ -81,7 +80,7 @@ def reaction_corrector(reaction, diffusion: float, mesh: Mesh) -> tuple[Field, f
     if not abs(mean) <= 1e-6 * np.abs(r).max():
         raise ValueError(f"reaction: its mean over the cell is {mean:.6g}; (A.2) has a solution only if it is 0")
     load = -_kinds(s.B.T @ (s.weights * r), mesh) / diffusion
-    N = _nodal([_inverse(_lines(mesh), counts(mesh), np.ones(len(mesh.bounds)))(load[None])])[:, 0]
+    N = nodal_values([_inverse(_lines(mesh), counts(mesh), np.ones(len(mesh.bounds)))(load[None])])[:, 0]
     return Field(mesh, N), float(s.weights @ (r * (s.B @ N)) / s.weights.sum())
 
 
@@ -125,7 +124,7 @@ def _lines(mesh):
     return lines
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """mean( (xi + L u) . s (xi + L u) ) for fields u of a mesh, L u = grad u or u itself."""
 
     terms: list  # of (s_ij, right, left, in, out): left (s_ij (right u_in)) is added to the force on u_out
@@ -138,7 +137,7 @@ class _Form(NamedTuple):
     inverse: object  # force -> field, for a constant s
 
 
-def _form(s, mesh, fluxes=False):
+def form_of(s, mesh, fluxes=False):
     """s (Q, n_1, ...) or (dim, dim, Q, n_1, ...) at the points of every element; Q = 1: constant in each."""
     lines, n = _lines(mesh), counts(mesh)
     dim, P = len(lines), lines[0].W.shape[1]
@@ -157,7 +156,7 @@ def _form(s, mesh, fluxes=False):
     roots = [np.sqrt(line.weights)[:, None] for line in lines]
     rooted = [[root * g for root, g in zip(roots, part, strict=True)] for part in parts]
     pairs, inverse = list(zip(rooted, where, strict=True)), _inverse(lines, n, scale, fluxes)
-    return _Form(terms, constants, _shared(dim, fluxes), shape, volume, s, pairs, inverse)
+    return Form(terms, constants, _shared(dim, fluxes), shape, volume, s, pairs, inverse)
 
 
 def _shared(dim, fluxes):
@@ -170,7 +169,7 @@ def _dense(factors):
 
 
 def _terms(s, parts, where, weights):
-    """The force sum_ij L_i^T w s_ij L_j in terms as those of _Form.
+    """The force sum_ij L_i^T w s_ij L_j in terms as those of Form.
 
     Where s is constant in an element, L_i^T w L_j is one matrix; of one component and one number s, their sum is.
     """
@@ -334,7 +333,7 @@ def _along(matrices, X, i):
     return np.moveaxis(Y, (0, 1), (dim + i, i))
 
 
-def _minimisers(forms, delta, starts=None, least=1e-15):
+def least_fields(forms, delta, starts=None, least=1e-15):
     """For every form the fields of least energy for every e_j, until four steps lower an energy by less than delta."""
     tasks = [(form, constant) for form in forms for constant in form.constants.T]
     starts = [u for fields in starts for u in fields] if starts else [np.zeros(form.shape) for form, _ in tasks]
@@ -370,7 +369,7 @@ def _descend(form, constant, u, delta, least):
     return u
 
 
-def _energies(form, fields):
+def energies(form, fields):
     """mean( (e_j + L u_j) . s (e_k + L u_k) ) (dim, dim), of whatever fields.
 
     As products of the fields R (e_j + L u_j), R^T R = s: fields times forces are sums of numbers of both signs, in
@@ -406,14 +405,14 @@ def _kinds(nodal, mesh):
     return np.ascontiguousarray(pairs.transpose(*range(1, 2 * dim, 2), *range(0, 2 * dim, 2)))
 
 
-def _nodal(fields):
+def nodal_values(fields):
     """The transpose of that, for several fields of one component: (nodes, J)."""
     dim = (fields[0].ndim - 1) // 2
     order = [k for i in range(dim) for k in (dim + i, i)]
     return np.stack([u[0].transpose(order).ravel() for u in fields], -1)
 
 
-def _sampled(coefficient, mesh):
+def at_gauss_points(coefficient, mesh):
     """A function at the Gauss points of every element: (Q, n_1, ...) or (dim, dim, Q, n_1, ...)."""
     n, dim = counts(mesh), len(mesh.bounds)
     axes = [gauss(breaks_of(mesh, axis), mesh.gauss or mesh.order + 1)[0] for axis in range(dim)]
@@ -425,6 +424,20 @@ def _sampled(coefficient, mesh):
     return a.reshape(*a.shape[: -2 * dim], -1, *n)
 
 
+def check_period_of_mesh(name, function, mesh):
+    """Raises ValueError where function(y) differs from function(y + period) at the centres of the elements."""
+    dim = range(len(mesh.bounds))
+    centres = tensor_grid([gauss(breaks_of(mesh._replace(cuts=(0.0, 1.0)), axis), 1)[0] for axis in dim])
+    values = np.asarray(function(centres))
+    for axis, (low, high) in enumerate(mesh.bounds):
+        jump = np.abs(function(centres + (high - low) * np.eye(len(dim))[axis]) - values).max()
+        if not jump <= 1e-8 * np.abs(values).max():
+            raise ValueError(
+                f"{name}: not periodic, it changes by {jump:.3g} over the period {high - low:g} of axis {axis}, "
+                "expected the period of the mesh"
+            )
+
+
 def relative_size(difference, tensor):
     """The largest |xi . difference xi| / (xi . tensor xi) over all directions xi; inf if tensor is not positive."""
     try:
@@ -433,12 +446,12 @@ def relative_size(difference, tensor):
         return np.inf
 
 
-def _distance(A, B):
+def distance(A, B):
     """The relative size of A - B, beside their mean."""
     return relative_size(A - B, (A + B) / 2)
 
 
-def _check_cell(mesh, components=1, sampled=True):
+def check_cell(mesh, components=1, sampled=True):
     """Raises where the arrays of a cell problem would not fit the memory: fields, and values at the Gauss points."""
     check_mesh(mesh)
     if not mesh.periodic:
@@ -455,132 +468,3 @@ def check_memory(what, need):
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else np.inf
     if need > 0.9 * have:
         raise ValueError(f"{what} {need / 2**30:.1f} GiB, expected at most {0.9 * have / 2**30:.1f} of this machine")
-
-
-class ElementBounds(NamedTuple):
-    """lower <= a* <= upper, as symmetric matrices."""
-
-    lower: np.ndarray  # (dim, dim)
-    tensor: np.ndarray  # (dim, dim) between them: the best guess
-    upper: np.ndarray  # (dim, dim)
-    gap: float  # between lower and upper, relative to their mean, in the direction where it is largest
-    quadrature: float  # what a finer rule changes in them, likewise; 0 for an image, whose integrals are exact
-    field: Field  # the correctors, periodic, mean zero
-
-
-# Order, and cuts of a voxel beside its sides, at whose corners fields are singular; each level lies within the next.
-LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (5, (0.05,)), (6, (0.003, 0.05)))
-MOST_LOCAL = 5000  # functions of a voxel: their matrix has 200 MB
-
-
-def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tolerance=1e-2, size=600_000):
-    """Two-sided bounds of the homogenized tensor: ElementBounds.
-
-    coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
-    refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
-    there would be more than `size` unknowns.
-    Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements per axis of this order, 4 if it is None: bounds
-    for what the Gauss points, order + 1 an axis or `gauss` of them, see of it; `quadrature` says how far two rules
-    differ.
-    """
-    _check_dim(dim)
-    if callable(coefficient):
-        if n is None:
-            raise ValueError("n: found None, expected the number of elements per axis for a function")
-        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order or 4)._replace(gauss=gauss))
-    for name, value in (("n", n), ("order", order), ("gauss", gauss)):
-        if value is not None:
-            raise ValueError(f"{name}: found {value!r}, expected None for an image, whose elements follow its voxels")
-    image = _checked_image(coefficient, dim)
-    s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
-    found, gaps = None, [np.inf]
-    for level, cuts in LEVELS:
-        mesh = cell_mesh(dim, image.shape[:dim], period, level)
-        mesh = mesh._replace(cuts=(0.0, *cuts, *(1 - x for x in cuts[::-1]), 1.0))
-        local = (level * (2 * len(cuts) + 1)) ** dim
-        large = local * np.prod(image.shape[:dim]) > size or local > MOST_LOCAL
-        if found and (large or gaps[-1] <= tolerance or gaps[-1] > 0.95 * gaps[-2]):
-            break
-        _check_cell(mesh, dim if dim == 3 else 1, sampled=False)
-        upper, lower, fields = _sandwich(s, mesh)
-        gaps.append(_distance(upper, lower))
-        found = ElementBounds(lower, _between(upper, lower), upper, gaps[-1], 0.0, Field(mesh, _nodal(fields[0])))
-    return found
-
-
-def _checked_image(coefficient, dim):
-    image = np.asarray(coefficient, dtype=float)
-    if not image.size or (image.ndim != dim and (image.ndim != dim + 2 or image.shape[dim:] != (dim, dim))):
-        raise ValueError(
-            f"coefficient: found shape {image.shape}, expected {dim} axes of an image, and (dim, dim) or none"
-        )
-    pixels = image.reshape(-1, *image.shape[dim:])
-    checked_coefficient(pixels, (len(pixels), dim), "in a pixel")
-    return image
-
-
-def _bounds_of_function(coefficient, mesh):
-    _check_cell(mesh, len(mesh.bounds))
-    s = _sampled(coefficient, mesh)
-    check_period_of_mesh("coefficient", coefficient, mesh)
-    *rough, fields = _sandwich(s, mesh)
-    finer = mesh._replace(gauss=max(mesh.order + 3, (mesh.gauss or 0) + 1))
-    upper, lower = _both(_forms(_sampled(coefficient, finer), finer), fields, finer)
-    doubt = max(_distance(upper, rough[0]), _distance(lower, rough[1]))
-    field = Field(mesh, _nodal(fields[0]))
-    return ElementBounds(lower, _between(upper, lower), upper, _distance(upper, lower), doubt, field)
-
-
-def _between(upper, lower):
-    """The geometric mean of two tensors, which lies between them and whose inverse is that of their inverses."""
-    root = linalg.sqrtm(upper).real
-    back = np.linalg.inv(root)
-    return root @ linalg.sqrtm(back @ lower @ back).real @ root
-
-
-def _sandwich(s, mesh):
-    """Upper and lower bound and the fields of both, solved until the solver adds a tenth of the gap or nothing.
-
-    Where it is slow, as for a contrast of 1e4, what is left to gain is several times what four steps have gained.
-    The gap is that of the norms: where the bounds are close in one direction alone, a gap of 70 % in another must not
-    let the solver stop.
-    """
-    forms, delta, fields = _forms(s, mesh), 1e-3, None
-    while True:
-        fields = _minimisers(forms, delta, fields)
-        upper, lower = _both(forms, fields, mesh)
-        gap = float(np.linalg.norm(upper - lower, 2) / np.linalg.norm((upper + lower) / 2, 2))
-        if delta <= max(0.02 * gap, 1e-15):
-            return upper, lower, fields
-        delta = max(0.01 * gap, 1e-15)
-
-
-def _forms(s, mesh):
-    """In the plane a flux is the gradient of a stream function, turned: one component instead of two."""
-    inverse = _inverted(s, len(mesh.bounds))
-    planar = len(mesh.bounds) == 2
-    return _form(s, mesh), _form(_turn(inverse), mesh) if planar else _form(inverse, mesh, fluxes=True)
-
-
-def _both(forms, fields, mesh):
-    """Upper and lower bound by these fields, rounded outwards.
-
-    A value at a node is known to eps times the period, so that a slope errs by eps times the longest period over the
-    shortest element, and in the norm of the energy by the root of the contrast more.  Ten eps are of the sums.
-    """
-    upper, dual = (_energies(form, u) for form, u in zip(forms, fields, strict=True))
-    lower = np.linalg.inv(dual)
-    periods, contrast = np.diff(mesh.bounds)[:, 0], forms[0].s.max() * forms[1].s.max()
-    rounding = np.finfo(float).eps * (10 + periods.max() / np.min(periods / counts(mesh)) * np.sqrt(contrast))
-    return (1 + rounding) * upper, (1 - rounding) * (_turn(lower) if len(lower) == 2 else lower)
-
-
-def _inverted(s, dim):
-    if s.ndim == 1 + dim:
-        return 1 / s
-    return np.moveaxis(np.linalg.inv(np.moveaxis(s, (0, 1), (-2, -1))), (-2, -1), (0, 1))
-
-
-def _turn(s):
-    """R s R^T for the quarter turn R: (2, 2) or (2, 2, Q, n, n); one number a point, (Q, n, n), stays as it is."""
-    return s if s.ndim == 3 else np.array([[s[1, 1], -s[1, 0]], [-s[0, 1], s[0, 0]]])

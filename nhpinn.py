@@ -45,15 +45,14 @@ from nhpinn_functions import (
     at_nodes,
     cell_grid,
     cell_quadrature,
-    centre,
-    check_cells,
     check_equation_training,
-    check_integer,
     check_problem,
+    checked_nodes,
     checked_values,
     faces_of,
     grid,
     on_boundary,
+    slow_nodes,
     source_of,
     spline_weights,
     tensor_and_divergence,
@@ -81,9 +80,7 @@ class Training(NamedTuple):
 
     hidden: tuple  # widths of the network's hidden layers
     points: int  # grid points an axis, both ends included
-    weights: (
-        tuple  # w1, w2, w3 of equation, periodic, oversampling, or of equation, boundary, initial: their sum is one
-    )
+    weights: tuple  # w1, w2, w3 of equation, periodic, oversampling, or of equation, boundary, initial; their sum is 1
     rate: float  # learning rate of Adam at the first epoch
     epochs: int
     decay: float = 1.0  # the rate falls geometrically to decay * rate; 1: constant, as in the paper
@@ -151,22 +148,6 @@ def nh_pinn(problem, cell: Training, homogenized: Training, seed, train=train, j
     coefficients = homogenized_coefficients(problem, correctors)  # step 2
     u0 = solve_equation(problem, coefficients.at, homogenized, equation_rng, train=train, jet=jet)  # step 3
     return correctors, coefficients, u0
-
-
-def checked_nodes(problem, cell, homogenized, nodes_an_axis):
-    """The points x whose cell problems are solved; all that is checked of the method's arguments is checked here."""
-    slow = check_problem(problem)
-    check_equation_training(homogenized, problem.dim, problem.initial is not None)
-    count = homogenized.points if nodes_an_axis is None else nodes_an_axis
-    check_integer("nodes_an_axis", count, 2, 10**4)
-    nodes = slow_nodes(problem.domain, slow, count)
-    check_cells(problem, cell, nodes)
-    return nodes
-
-
-def slow_nodes(domain, slow: bool, count: int) -> np.ndarray:
-    """The points x whose cell problems are solved: a grid, or the centre if x plays no part.  (X, dim)"""
-    return grid(domain, count) if slow else centre(domain)[None]
 
 
 # --- step 1: cell problems --------------------------------------------------------------------------

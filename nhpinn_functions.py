@@ -61,6 +61,11 @@ def centre(bounds):
     return np.mean(bounds, axis=1)
 
 
+def slow_nodes(domain, slow: bool, count: int) -> np.ndarray:
+    """The points x whose cell problems are solved: a grid, or the centre if x plays no part.  (X, dim)"""
+    return grid(domain, count) if slow else centre(domain)[None]
+
+
 def on_boundary(points, bounds):
     """Which points (n, d) of a box lie on its boundary: (n,)."""
     low, high = np.transpose(bounds)
@@ -406,13 +411,24 @@ def check_faces(faces, domain):
                 )
 
 
-# --- what is checked of a problem and of settings-------------------------------------------------------
+# --- what is checked of a problem and of settings -------------------------------------------------------
 #
 # One sentence names the argument, what was found and what was expected.
 
 
+def checked_nodes(problem, cell, homogenized, nodes_an_axis):
+    """The points x whose cell problems nh_pinn solves; all that is checked of its arguments is checked here."""
+    slow = check_problem(problem)
+    check_equation_training(homogenized, problem.dim, problem.initial is not None)
+    count = homogenized.points if nodes_an_axis is None else nodes_an_axis
+    check_integer("nodes_an_axis", count, 2, 10**4)
+    nodes = slow_nodes(problem.domain, slow, count)
+    check_cells(problem, cell, nodes)
+    return nodes
+
+
 def check_problem(problem):
-    """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of this file.
+    """Raises ValueError or TypeError for a problem's field that cannot be meant; see the head of nhpinn.py.
 
     -> whether the coefficient depends on x
     """

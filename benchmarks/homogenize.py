@@ -22,11 +22,11 @@ import autograd.numpy as np
 import fourier
 from microstructures import discs
 
-import fem_cells
 import nhpinn
 from fem_cells import relative_size
 from lab.training import reuse_freed_memory
 from nhpinn_functions import midpoints
+from nhpinn_tools import element_bounds
 
 SMOOTH = {2: (15, 25, 45, 81, 135, 243), 3: (9, 15, 25, 45)}  # odd: no wave of theirs is its own negative
 ROUGH = (64, 128, 256, 512)
@@ -90,7 +90,7 @@ def true_tensor(name, coefficient, dim):
         return KNOWN[name] * np.eye(dim)
     if callable(coefficient):
         return by_fourier(coefficient, dim, FINE[dim], 1e-9)
-    return fem_cells.bounds(coefficient, dim, tolerance=1e-9, size=3_000_000).tensor
+    return element_bounds.bounds(coefficient, dim, tolerance=1e-9, size=3_000_000).tensor
 
 
 def runs(coefficient, dim, truth, targets):

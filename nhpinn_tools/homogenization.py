@@ -11,7 +11,7 @@ import numpy as np
 import fem_cells
 import nhpinn
 from nhpinn_functions import at_node, cell_quadrature, check_cells, check_periodic, midpoints, shown, tensor_of
-from nhpinn_tools import bounds, features, files, fourier, images, phases, pictures, pixels, pores
+from nhpinn_tools import bounds, element_bounds, features, files, fourier, images, phases, pictures, pixels, pores
 from nhpinn_tools.bounds import on_unit_cell
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
@@ -270,7 +270,7 @@ def warn_of_pixels(found, why):
 
 
 def _by_pixels(image, period, tolerance, seed):
-    return _of_elements(fem_cells.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+    return _of_elements(element_bounds.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
 
 
 def _of_elements(found):

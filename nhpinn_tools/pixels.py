@@ -9,9 +9,10 @@ from functools import reduce
 
 import numpy as np
 
-import fem_cells
 from fem import gauss, tensor_grid
+from fem_cells import relative_size
 from nhpinn_functions import grid, midpoints, tensor_of
+from nhpinn_tools import element_bounds
 from nhpinn_tools.bounds import SCATTERED, means_apart, scattered_means
 
 PIXELS = {1: 4096, 2: 240, 3: 40}  # an axis; 240 has many divisors, for what is made of squares
@@ -29,23 +30,23 @@ def bounds_by_pixels(field, period, tolerance):
     units, count = np.outer(period, period), PIXELS[dim]
     means, others = (scattered_means(field, dim, first) for first in (0, SCATTERED))
     # means over scattered points are known no better than these differ from those over others
-    unknown = 2 * max(fem_cells.relative_size(one - other, other) for one, other in zip(means, others, strict=True))
+    unknown = 2 * max(relative_size(one - other, other) for one, other in zip(means, others, strict=True))
     image = constant_in_pixels(field, dim, count)
     if image is not None:
         seen = means_apart(image, means) + unknown
         image = scalars(image * units)
         image = image.reshape(*[count] * dim, *image.shape[1:])
-        return fem_cells.bounds(image, dim, period=tuple(period), tolerance=tolerance)._replace(quadrature=seen)
+        return element_bounds.bounds(image, dim, period=tuple(period), tolerance=tolerance)._replace(quadrature=seen)
 
     def coefficient(y):
         return scalars(field(y / period) * units)
 
-    found = fem_cells.bounds(coefficient, dim, count, period=tuple(period), order=1, gauss=GAUSS[dim])
+    found = element_bounds.bounds(coefficient, dim, count, period=tuple(period), order=1, gauss=GAUSS[dim])
     x, w = gauss(np.linspace(0, 1, count + 1), GAUSS[dim])
     seen = means_apart(tensor_of(field, tensor_grid([x] * dim)), means, reduce(np.kron, [w] * dim)) + unknown
     moved = max(found.quadrature, seen)
     lower, upper = found.lower / (1 + moved), found.upper * (1 + moved)
-    gap = fem_cells.relative_size(upper - lower, (upper + lower) / 2)
+    gap = relative_size(upper - lower, (upper + lower) / 2)
     return found._replace(lower=lower, upper=upper, gap=gap, quadrature=moved)
 
 
