@@ -385,13 +385,6 @@ def constant_at(value, x):
     return np.full(len(x), value)
 
 
-def zero_on_faces(problem):
-    """Whether u = 0 is what a problem says on all faces, at the points of a grid."""
-    axes = [np.linspace(low, high, 17) for low, high in problem.domain]
-    faces = faces_of(problem.boundary, problem.domain)
-    return not any(face.flux or np.any(face.data(on_face(face, axes))) for face in faces)
-
-
 def check_faces(faces, domain):
     """Raises ValueError for fluxes alone, data that are no real numbers, or values that differ where two faces meet."""
     if all(face.flux for face in faces):

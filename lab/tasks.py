@@ -13,7 +13,8 @@ import numpy as np
 import fem
 from lab import experiments, files, minimisers, progress, studies
 from lab.settings import BUDGETS, Setup, Task, resolved
-from nhpinn_functions import centre, zero_on_faces
+from nhpinn_functions import centre
+from nhpinn_tools.ground_state import zero_on_faces
 
 
 class Method(NamedTuple):

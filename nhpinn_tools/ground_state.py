@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from fem import gauss, takes_time
-from nhpinn_functions import checked_values, tensor_of, zero_on_faces
+from fem import gauss, on_face, takes_time
+from nhpinn_functions import checked_values, faces_of, tensor_of
 from nhpinn_tools.parabolic import (
     Line,
     LineBound,
@@ -176,7 +176,7 @@ def homogenized_by_sines(state, source, initial, domain, eps):
     period, number = eps * state.phi.period, np.arange(1, SINES + 1)
     k = number * np.pi / (last - first)
     slow = k < np.pi / period
-    x, w = gauss(np.linspace(low, high, 1 + max(SINES, int(np.ceil(PANELS * (high - low) / period)))), 4)
+    x, w = fine_rule(domain, period)
     load, start = np.zeros(SINES), np.zeros(SINES)
     for part in np.array_split(np.arange(len(x)), 1 + len(x) // 4096):
         z, weights = x[part], w[part]
@@ -190,6 +190,12 @@ def homogenized_by_sines(state, source, initial, domain, eps):
             start += (weights * checked_values("initial", initial, z[:, None])) @ tests
     load, start = (2 / (last - first) / state.weight * part for part in (load, start))
     return Sines(first, last - first, start if initial else None, load, k**2 * state.tensor / state.weight, state.mu)
+
+
+def fine_rule(domain, period):
+    """Points and weights on an interval of cells of this period in x."""
+    ((low, high),) = domain
+    return gauss(np.linspace(low, high, 1 + max(SINES, int(np.ceil(PANELS * (high - low) / period)))), 4)
 
 
 # --- the solution and its bound -----------------------------------------------------------------------
@@ -236,9 +242,8 @@ class ReactionSolution(NamedTuple):
 
         value: points as above -> w (n,).  By |v - w| and the bar; w is taken to be resolved by the points of the bar.
         """
-        (low, high), final = self.problem.domain[0], self.problem.final_time
-        panels = max(SINES, int(np.ceil(PANELS * (high - low) / (self.problem.eps * self.state.phi.period))))
-        x, weights = gauss(np.linspace(low, high, panels + 1), 4)
+        final = self.problem.final_time
+        x, weights = fine_rule(self.problem.domain, self.problem.eps * self.state.phi.period)
         points = x[:, None] if self.problem.initial is None else np.stack([x, 0 * x + final], axis=1)
         v = self.reconstruction(points)[0]
         apart, size = (np.sqrt(np.sum(weights * z**2)) for z in (v - value(points), v))
@@ -251,6 +256,13 @@ class ReactionSolution(NamedTuple):
         if self.problem.initial is None:
             return points[:, 0], np.zeros(len(points)), np.ones(len(points))
         return points[:, 0], points[:, 1], np.exp(-self.state.mu * points[:, 1])
+
+
+def zero_on_faces(problem):
+    """Whether u = 0 is what a problem says on all faces, at the points of a grid."""
+    axes = [np.linspace(low, high, 17) for low, high in problem.domain]
+    faces = faces_of(problem.boundary, problem.domain)
+    return not any(face.flux or np.any(face.data(on_face(face, axes))) for face in faces)
 
 
 def has_ground_state(problem):

@@ -39,6 +39,7 @@ from scipy import integrate
 
 from fem import gauss, takes_time, tensor_grid
 from nhpinn_functions import at_node, checked_values, source_of, tensor_of
+from nhpinn_tools import spectrum
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
@@ -89,15 +90,15 @@ class Products(NamedTuple):
 
 
 class Waves(NamedTuple):
-    """Periodic functions of y by their Fourier coefficients."""
+    """Periodic functions of y by their coefficients in the waves of `spectrum.line`."""
 
-    coefficients: np.ndarray  # (m, ...): as numpy.fft.fft orders them, divided by m
+    coefficients: np.ndarray  # (m, ...), m odd
     period: float
 
     def __call__(self, y, order=0):
         """The functions or a derivative, at y (n,): (n, ...)."""
-        k = wave_numbers(len(self.coefficients), self.period)
-        return np.tensordot(np.exp(np.outer(y, k)) * k**order, self.coefficients, 1).real
+        table = spectrum.line(len(self.coefficients), y / self.period, order) / self.period**order
+        return np.tensordot(table, self.coefficients, 1)
 
 
 def wave_numbers(count, period):
@@ -105,8 +106,9 @@ def wave_numbers(count, period):
 
 
 def through(values, period):
-    """The periodic functions through values (m, ...) at y_j = period j / m."""
-    return Waves(np.fft.fft(values, axis=0) / len(values), period)
+    """The periodic functions through values (m, ...), m odd, at y_j = period j / m."""
+    modes = np.fft.rfft(values, axis=0) / len(values)
+    return Waves(np.concatenate([modes[:1].real, 2 * modes[1:].real, -2 * modes[1:].imag]), period)
 
 
 def antiderivative(values, period):

@@ -20,10 +20,10 @@ from nhpinn_functions import (
     checked_values,
     source_of,
     tensor_of,
-    zero_on_faces,
 )
 from nhpinn_tools import spectrum
 from nhpinn_tools.calls import warn
+from nhpinn_tools.ground_state import zero_on_faces
 
 LEAST_GROWTH, LEAST_OSCILLATION = 1e-2, 0.1  # that are warned of
 CHECKS = {1: 4096, 2: 256, 3: 48}  # points an axis
