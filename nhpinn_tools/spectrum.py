@@ -92,14 +92,14 @@ def fluxes_potential(flux, period):
 
 def line(count, x, order=0):
     """1, cos 2 pi x, cos 4 pi x, ..., sin 2 pi x, ..., or their derivatives: (n, count), for an odd count."""
-    m, out = count // 2, np.empty((len(x), count))
+    m, rows = count // 2, np.empty((count, len(x)))
     turns = np.exp(2j * np.pi * (x % 1))
     wave = (2j * np.pi) ** order * np.ones_like(turns)
-    out[:, 0] = order == 0
+    rows[0] = order == 0
     for k in range(1, m + 1):  # powers: several times as fast as sines
         wave = wave * turns
-        out[:, k], out[:, m + k] = k**order * wave.real, k**order * wave.imag
-    return out
+        rows[k], rows[m + k] = k**order * wave.real, k**order * wave.imag
+    return np.ascontiguousarray(rows.T)
 
 
 class Series(NamedTuple):

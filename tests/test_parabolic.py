@@ -32,7 +32,7 @@ def by_sines(p, x, count=700):
     """The solution at the final time, or without time, at x (n,): a Galerkin method with sines, exact in time."""
     ((low, high),) = p.domain
     length, k = high - low, np.arange(1, count + 1) * np.pi / (high - low)
-    q, w = fem.gauss(np.linspace(low, high, 701), 6)
+    q, w = fem.gauss(np.linspace(low, high, 701), 4)
     q, y = q[:, None], q[:, None] / p.eps
     S, C = (wave(np.outer(q[:, 0] - low, k)) * np.sqrt(2 / length) for wave in (np.sin, np.cos))
     a, r = p.coefficient(q, y), p.reaction(y) / p.eps
