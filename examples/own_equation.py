@@ -38,18 +38,6 @@ def true_error(u):
     return np.sqrt(a @ np.sum((slope - u.gradient(POINTS)) ** 2, axis=1) / (a @ np.sum(slope**2, axis=1)))
 
 
-def draw(u, path):
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(2, 1, figsize=(7, 7.4), layout="constrained")
-    pictures = {"solution u": u(POINTS), "its derivative along $x_1$": u.gradient(POINTS)[:, 0]}
-    for panel, (title, values) in zip(panels, pictures.items(), strict=True):
-        image = panel.pcolormesh(*AXES, values.reshape(*map(len, AXES)).T, shading="gouraud", cmap="viridis")
-        figure.colorbar(image, ax=panel, shrink=0.8)
-        panel.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
-    figure.savefig(path, dpi=120)
-
-
 if __name__ == "__main__":
     u = nhpinn.solve(coefficient, source, box=BOX, eps=EPS)
     true = true_error(u)
@@ -57,4 +45,4 @@ if __name__ == "__main__":
     print(f"true error in the energy norm {true:.4f}, guaranteed {u.error:.4f}")
     assert true <= u.error <= 2 * true
     if find_spec("matplotlib"):
-        draw(u, sys.argv[1] if sys.argv[1:] else Path(__file__).with_suffix(".png"))
+        u.plot().savefig(sys.argv[1] if sys.argv[1:] else Path(__file__).with_suffix(".png"), dpi=50)

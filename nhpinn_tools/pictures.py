@@ -180,6 +180,7 @@ def draw(panel, axes, functions, title, signed=False, letter="x"):
         axes[0], axes[1], values, cmap="RdBu_r" if signed else "viridis", vmin=low, vmax=max(low, most),
         shading="gouraud", rasterized=True,
     )  # fmt: skip
-    panel.figure.colorbar(picture, ax=panel, label=name, extend="max" if values.max() > most else "neither")
+    beside = {"label": name, "shrink": min(1, np.ptp(axes[1]) / np.ptp(axes[0]))}  # as high as the panel
+    panel.figure.colorbar(picture, ax=panel, extend="max" if values.max() > most else "neither", **beside)
     panel.set_ylabel(f"${letter}_2$")
     panel.set_aspect("equal")

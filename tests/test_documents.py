@@ -10,7 +10,12 @@ import pytest
 from lab import command, published
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "benchmarks").glob("*.md"),
+    *(ROOT / "examples").glob("*.md"),
+]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 

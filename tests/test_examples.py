@@ -1,5 +1,6 @@
 """Every example asserts its number against its truth and draws its picture; the page of microstructures is true."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("laminate", "reaction")
-SLOW = ("certificate", "cluster", "disc", "image", "own_coefficient", "quench", "plate", "pores")
+SLOW = ("certificate", "cluster", "disc", "eps", "image", "own_coefficient", "quench", "plate", "pores")
 SLOW += ("change_it", "own_equation", "paper_recipe", "slow_coefficient", "spheres", "the_method")
 
 
@@ -28,6 +29,11 @@ def test_the_example_holds(name, monkeypatch, tmp_path):
 def test_an_example_is_short_and_known_here(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
     assert path.stem in (*QUICK, *SLOW, "problem_file")
+
+
+def test_the_list_of_examples_has_all():
+    page = (ROOT / "examples" / "README.md").read_text()
+    assert set(re.findall(r"\[(\w+)\.py\]", page)) == {*QUICK, *SLOW, "problem_file"}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,12 @@ def test_the_multipoles_of_spheres_are_those_in_print(truths):
     near = 1.3047 * L[1] * f ** (10 / 3) * (1 + 0.2305 * L[2] * f ** (11 / 3)) / (1 - 0.4054 * L[1] * f ** (7 / 3))
     near += 0.07231 * L[2] * f ** (14 / 3) + 0.1526 * L[3] * f**6
     assert truths["spheres"](f, s) == pytest.approx(1 - 3 * f / (f - 1 / L[0] + near), rel=1e-5)
+
+
+def test_the_truths_of_the_example_of_spheres_are_multipoles_of_any_order(truths):
+    known = runpy.run_path(str(ROOT / "examples" / "spheres.py"))["MULTIPOLES"]
+    for fraction, value in known.items():
+        assert truths["spheres"](fraction, 10, 16) == pytest.approx(value, rel=1e-7)
 
 
 def test_the_page_has_every_case_and_bounds_that_contain_the_truth(truths):
