@@ -10,12 +10,8 @@ import pytest
 from lab import command, published
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [
-    *ROOT.glob("*.md"),
-    *(ROOT / "docs").rglob("*.md"),
-    *(ROOT / "benchmarks").glob("*.md"),
-    *(ROOT / "examples").glob("*.md"),
-]
+FOLDERS = ("docs", "docs/results", "benchmarks", "examples")
+PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).glob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
