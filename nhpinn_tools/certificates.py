@@ -97,7 +97,7 @@ from nhpinn_tools.two_scale import (
 # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
 RULES = {1: ((12, 14), (16, 20)), 2: ((4, 14), (6, 20)), 3: ((3, 8), (4, 10))}
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
-BLOCK, NUMBERS = 20_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
+BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 
 
 class Certificate(NamedTuple):
@@ -150,15 +150,16 @@ class Certificate(NamedTuple):
             yield fields_at(c, chunk.T, False), chunk.T
 
 
-def certificate(problem, correctors, coefficients, u0, finer=1):
+def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
     """A reconstruction of the solution and a bound of its error, see the head of this file.
 
     problem, correctors, coefficients: records of nhpinn.py, the first with `boundary`, see faces_of; u0: with a
     method `value` of points (n, dim).  finer: how many times finer than usual in y the rules are to be.
+    pieces: two_scale.Pieces of a coefficient that jumps in y; None: it is smooth.
     """
-    c = two_scale(problem, correctors, coefficients, u0)
-    axes = rule_axes(c, finer)
-    c = ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, axes))
+    c = two_scale(problem, correctors, coefficients, u0, pieces and pieces.micro)
+    axes = rule_axes(c, finer, pieces)
+    c = ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces)))
     found = Certificate(np.inf, (0.0, np.inf), np.inf, c, balanced(c), axes, trace_of_values(c), unseen(c, axes))
     found = found if np.isinf(found.trace) else bounded(found)
     if found.unseen > min(found.error, 1) / 2:
@@ -169,14 +170,14 @@ def certificate(problem, correctors, coefficients, u0, finer=1):
     return found
 
 
-def two_scale(problem, correctors, coefficients, u0):
-    """All that v and s are made of, but for the layers."""
+def two_scale(problem, correctors, coefficients, u0, micro=None):
+    """All that v and s are made of, but for the layers.  micro: the Table of micro functions; None: Fourier series."""
     box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
     period = np.broadcast_to(correctors.period, len(box)).astype(float)
     return TwoScale(
         problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
         eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
-        micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
+        micro or micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
     )  # fmt: skip
 
 
@@ -195,18 +196,32 @@ SCATTERED, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
 CORNERS = {1: 1e-3, 2: 0.1, 3: 0.1}  # the share of second derivatives, times the length of the box, beside grad u0
 
 
-def rule_axes(c, finer):
+def rule_axes(c, finer, pieces):
     """One quadrature.Axis an axis: panels that resolve what varies in x, breaks that follow the coefficient in y."""
     d, rng = len(c.box), np.random.default_rng(4)
     smooth = c._replace(rough=None)
     size = np.abs(macro_at(smooth, scattered(c.box, SIZES).T, False, second=False).D).max()
-    edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size), c.box), c.box, SLOW[d])
+    y = pieces.places if pieces else np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
+    slow = SLOW[d]._replace(count=5) if pieces and d > 1 else SLOW[d]
+    edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size, y), c.box), c.box, slow)
+    if pieces:
+        rules = rules_of_pieces(pieces)
+        return tuple(Axis(*each, rules, True) for each in zip(c.box, c.lengths, edges, pieces.breaks, strict=True))
     axes, many, period = [], FAST[d]._replace(start=4 * finer), [(0.0, 1.0)]
     for i in range(d):
         x, y = rng.uniform(*c.box.T, (LINES[d], d)), rng.uniform(0, c.lengths / c.eps, (LINES[d], d))
         (breaks,), _ = panel_edges(of_size_one(partial(fast_functions, c, i, x, y), period), period, many)
-        axes.append(Axis(c.box[i], c.lengths[i], edges[i], breaks))
+        axes.append(Axis(c.box[i], c.lengths[i], edges[i], breaks, RULES[d]))
     return tuple(axes)
+
+
+def rules_of_pieces(pieces):
+    """As RULES: Gauss points that are exact for squares of micro functions, but for the highest power in the check, and
+    as many a period at least as layers want; fewer periods, since there are many points in each."""
+    d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
+    few = {1: (14, 20), 2: (6, 8)}[d]
+    counts = [max(pieces.order + k, -(-4 * count // fewest)) for k, (count, _) in enumerate(RULES[d])]
+    return tuple(zip(counts, few, strict=True))
 
 
 def of_size_one(functions, box):
@@ -215,15 +230,14 @@ def of_size_one(functions, box):
     return lambda axes, grid: functions(axes, grid) / size[:, None]
 
 
-def slow_functions(c, size, axes, grid):
-    """f, a(x, y) at some y, and a share of the second derivatives of u0 beside the size of its gradient, whose
+def slow_functions(c, size, y, axes, grid):
+    """f, a(x, y) at some y (P, d), and a share of the second derivatives of u0 beside the size of its gradient, whose
     logarithms in corners are left to the rule, which is dense there: (C, n)."""
     macro = macro_at(c, axes, grid, second=False)
     x, (n, d) = macro.x, macro.x.shape
     H = macro.slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
-    y = np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
-    a = pairwise_tensors(c.coefficient, np.tile(x, (PLACES, 1)), np.repeat(y, n, axis=0))
-    a = a.reshape(PLACES, n, -1).transpose(0, 2, 1).reshape(-1, n)
+    a = pairwise_tensors(c.coefficient, np.tile(x, (len(y), 1)), np.repeat(y, n, axis=0))
+    a = a.reshape(len(y), n, -1).transpose(0, 2, 1).reshape(-1, n)
     return np.concatenate([checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a])
 
 
@@ -245,7 +259,7 @@ def pairwise_tensors(coefficient, x, y):
 def unseen(c, axes):
     """u of the head of this file.  Far off is what lies FAR times as far from its polynomial as all but a hundredth of
     the points do, or as panels allow."""
-    d, (count, few) = len(axes), RULES[len(axes)][1]
+    d, (count, few) = len(axes), axes[0].rules[1]
     x = c.box[:, 0] + np.ptp(c.box, axis=1) * bounds.scattered(d)[:SCATTERED]
 
     def pairs(z):
@@ -273,10 +287,20 @@ def unseen(c, axes):
     return float(np.sqrt(PEAK * found))
 
 
+def fit_axes(axes, pieces):
+    """Those of the least squares of layers, which see the pixels alone."""
+    if not pieces:
+        return axes
+    return tuple(
+        axis._replace(breaks=jumps, rules=((int(np.clip(32 // (len(jumps) - 1), 2, 4)), 0),))
+        for axis, jumps in zip(axes, pieces.jumps, strict=True)
+    )
+
+
 def sample(axes, faces):
     """Points of every axis, and weights, of a part of the box: a period from these faces, some periods along them."""
     d = len(axes)
-    count, _ = RULES[d][0]
+    count, _ = axes[0].rules[0]
     pieces = [layer_pieces_at(axis, faces, i) or sampled_pieces(axis, SAMPLE[d]) for i, axis in enumerate(axes)]
     return tuple(
         [np.concatenate([part(ends, count) for ends in some]) for some in pieces]
@@ -373,7 +397,7 @@ def misses_of(certificate, part):
 def bounded(certificate):
     """The bounds from the finer rule; by how much they differ from those of the coarser one is added."""
     errors, norms, d = [], [], len(certificate.axes)
-    for part in (integrals(certificate, *each) for each in RULES[d]):
+    for part in (integrals(certificate, *each) for each in certificate.axes[0].rules):
         eta, tau = misses_of(certificate, part)
         middle = np.sqrt(max(2 * part.flux**2 + 2 * part.energy**2 - part.own**2, 0)) / 2
         radius = part.own / 2 + eta + tau
@@ -472,7 +496,7 @@ def certify(certificate, value, gradient):
     | |v - w|_a - |u - w|_a | <= E + eta + 2 tau: of the two the better one.
     """
     found, trace = [], candidate_parts(certificate, value, gradient)
-    for each in RULES[len(certificate.axes)]:
+    for each in certificate.axes[0].rules:
         part = integrals(certificate, *each, trace)
         eta, tau = misses_of(certificate, part)
         of_s, of_v, T = part.own + eta + tau, part.own + eta + 2 * tau, part.trace
@@ -491,7 +515,7 @@ def candidate_parts(certificate, value, gradient):
     """Points -> grad w and grad t, with t a blending of w - g from the faces where u is known."""
     c = certificate.scales
     known = [face for face in c.faces if not face.flux]
-    axes = [rule(axis, *RULES[len(c.box)][1])[0] for axis in certificate.axes]  # as dense as the integrals
+    axes = [rule(axis, *axis.rules[1])[0] for axis in certificate.axes]  # as dense as the integrals
     size = np.abs(value(tensor_grid([np.linspace(*ends, 33) for ends in c.box]))).max()
     edges = [(face, on_face(face, axes)) for face in known]
     if max(np.abs(value(x) - face.data(x)).max() for face, x in edges) <= 1e-12 * size:

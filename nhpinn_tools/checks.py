@@ -14,6 +14,7 @@ from fem import takes_time
 from nhpinn_functions import (
     at_nodes,
     called,
+    centre,
     check_box,
     check_integer,
     check_period,
@@ -27,6 +28,8 @@ from nhpinn_functions import (
     tensor_of,
 )
 from nhpinn_tools.ground_state import has_ground_state
+from nhpinn_tools.images import pixels_of
+from nhpinn_tools.phases import TwoPhase
 
 
 def says_what_it_takes(function):
@@ -123,23 +126,20 @@ def check_executor(executor, coefficient):
             raise TypeError(f"coefficient: cannot be sent by the executor ({error}), {sentence}") from error
 
 
-def check_solve(problem, recipe, tolerance, seed):
-    """Raises ValueError or TypeError for a problem that `solve` has made of its arguments, if they cannot be meant.
-
-    -> whether the coefficient depends on x
-    """
+def checked_equation(problem, recipe, tolerance, seed, values=None):
+    """A problem that `solve` has made of its arguments, with numbers where they were given and `slow`, whether the
+    coefficient depends on x; an image as Pixels.  Raises ValueError or TypeError for what cannot be meant."""
     dim, box, period = problem.dim, problem.domain, problem.period
     if dim not in (1, 2, 3):
         raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
     check_box("box", box, dim)
     check_homogenize(dim, period, recipe, tolerance, seed)
-    check_not_elements(recipe)
     check_positive("tolerance", tolerance)
-    if not callable(problem.coefficient):
-        raise TypeError(
-            f"coefficient: found {type(problem.coefficient).__name__}, expected a smooth function of x and y; what "
-            "takes images and a TwoPhase is homogenize"
-        )
+    check_positive("eps", problem.eps)
+    domain = tuple((float(low), float(high)) for low, high in box)
+    period = tuple(map(float, np.broadcast_to(period, dim)))
+    problem = problem._replace(domain=domain, eps=float(problem.eps), period=period)
+    problem = checked_image(problem, recipe, values)
     moving = problem.initial is not None and callable(problem.source) and takes_time(problem.source)
     named = ("coefficient", "x, y"), ("source", "x, t" if moving else "x"), ("reaction", "y"), ("initial", "x")
     for name, arguments in (*named, ("rho", "x, y")):
@@ -150,7 +150,24 @@ def check_solve(problem, recipe, tolerance, seed):
     check_cells_fit(problem)
     edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
-    return slow
+    return problem._replace(slow=slow)
+
+
+def checked_image(problem, recipe, values):
+    """The problem with Pixels in the place of an image; the problem itself for a function."""
+    if callable(problem.coefficient):
+        check_not_elements(recipe)
+        if values is not None:
+            raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
+        return problem
+    if isinstance(problem.coefficient, TwoPhase):
+        raise TypeError("coefficient: found a TwoPhase, expected a function or an image; homogenize takes a TwoPhase")
+    pixels = pixels_of(problem.coefficient, problem.dim, values, problem.period, centre(problem.domain))
+    if recipe not in (None, "fem"):
+        raise ValueError(f"recipe: found {recipe!r}, expected None or 'fem' for an image")
+    if problem.reaction is not None:
+        raise ValueError("reaction: found one beside an image, expected None, or a constant coefficient beside it")
+    return problem._replace(coefficient=pixels)
 
 
 def check_equation(problem, recipe):

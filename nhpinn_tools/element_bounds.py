@@ -33,14 +33,15 @@ class ElementBounds(NamedTuple):
     gap: float  # between lower and upper, relative to their mean, in the direction where it is largest
     quadrature: float  # what a finer rule changes in them, likewise; 0 for an image, whose integrals are exact
     field: Field  # the correctors, periodic, mean zero
+    stream: Field | None = None  # of an image in the plane: psi_j, and (d_1, -d_0) (y_j + psi_j) are fluxes of `lower`
 
 
 # Order, and cuts of a voxel beside its sides, at whose corners fields are singular; each level lies within the next.
 LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (5, (0.05,)), (6, (0.003, 0.05)))
-MOST_LOCAL = 5000  # functions of a voxel: their matrix has 200 MB
+MOST_UNKNOWNS, MOST_LOCAL = 600_000, 5000  # of an image; functions of a voxel: their matrix has 200 MB
 
 
-def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tolerance=1e-2, size=600_000):
+def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tolerance=1e-2, size=MOST_UNKNOWNS):
     """Two-sided bounds of the homogenized tensor: ElementBounds.
 
     coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
@@ -58,10 +59,13 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tole
     for name, value in (("n", n), ("order", order), ("gauss", gauss)):
         if value is not None:
             raise ValueError(f"{name}: found {value!r}, expected None for an image, whose elements follow its voxels")
-    image = _checked_image(coefficient, dim)
-    s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
+    return bounds_of_image(_checked_image(coefficient, dim), dim, period, tolerance, size, LEVELS)
+
+
+def bounds_of_image(image, dim, period, tolerance, size, levels):
+    """The ElementBounds of an image, refined from level to level as `bounds` says."""
     found, gaps = None, [np.inf]
-    for level, cuts in LEVELS:
+    for level, cuts in levels:
         mesh = cell_mesh(dim, image.shape[:dim], period, level)
         mesh = mesh._replace(cuts=(0.0, *cuts, *(1 - x for x in cuts[::-1]), 1.0))
         local = (level * (2 * len(cuts) + 1)) ** dim
@@ -69,10 +73,18 @@ def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tole
         if found and (large or gaps[-1] <= tolerance or gaps[-1] > 0.95 * gaps[-2]):
             break
         check_cell(mesh, dim if dim == 3 else 1, sampled=False)
-        upper, lower, fields = _sandwich(s, mesh)
-        gaps.append(distance(upper, lower))
-        found = ElementBounds(lower, _between(upper, lower), upper, gaps[-1], 0.0, Field(mesh, nodal_values(fields[0])))
+        found = bounds_on(mesh, image)
+        gaps.append(found.gap)
     return found
+
+
+def bounds_on(mesh, image):
+    """The ElementBounds of an image (m_1, ..., m_dim), or with (dim, dim) behind, by the elements of a mesh of it."""
+    dim = len(mesh.bounds)
+    s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
+    upper, lower, fields = _sandwich(s, mesh)
+    field, *stream = (Field(mesh, nodal_values(each)) for each in fields[: 1 + (dim == 2)])
+    return ElementBounds(lower, _between(upper, lower), upper, distance(upper, lower), 0.0, field, *stream)
 
 
 def _checked_image(coefficient, dim):

@@ -23,7 +23,7 @@ from functools import reduce
 import numpy as np
 
 from nhpinn_functions import on_face
-from nhpinn_tools.certificates import RULES, blocks, fine_tensor, is_constant
+from nhpinn_tools.certificates import blocks, fine_tensor, is_constant
 from nhpinn_tools.layers import fields_at
 from nhpinn_tools.quadrature import rule
 
@@ -34,7 +34,7 @@ def flow(certificate, axis, side):
     face, opposite = faces[2 * axis + side], faces[2 * axis + 1 - side]
     if not face.flux and any(not other.flux for other in faces if other.axis != axis):
         return -np.inf, np.inf
-    coarse, fine = (bounds_by(certificate, face, opposite, *each) for each in RULES[len(certificate.axes)])
+    coarse, fine = (bounds_by(certificate, face, opposite, *each) for each in certificate.axes[0].rules)
     change = np.abs(np.subtract(coarse, fine)) + (1e-12 + certificate.unseen**2) * np.abs(fine)
     return float(fine[0] - change[0]), float(fine[1] + change[1])
 

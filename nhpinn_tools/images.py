@@ -1,10 +1,11 @@
 """Images, labels and their values: what stands for a coefficient that is constant in every pixel."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from nhpinn_functions import check_elliptic, shown
+from nhpinn_functions import called, check_elliptic, shown
 
 
 def image_of(coefficient, dim, values=None):
@@ -86,3 +87,79 @@ def check_pixels(image, dim):
         )
     if len(solid):
         check_elliptic(tensors.astype(float, copy=False), pixel)
+
+
+# --- images as coefficients of x and y --------------------------------------------------------------------
+
+
+class Pixels(NamedTuple):
+    """A periodic image as a coefficient a(x, y): points (n, d) each -> (n,), or (n, d, d)."""
+
+    labels: np.ndarray  # (m_1, ..., m_d): of the pixels, rows of the table
+    table: np.ndarray  # (L,), or (L, d, d)
+    functions: tuple  # (label, function of x) for those whose values vary with x
+    period: tuple
+
+    def __call__(self, x, y):
+        counts = self.labels.shape
+        pixel = [np.floor(z * (n / p)).astype(int) % n for z, n, p in zip(y.T, counts, self.period, strict=True)]
+        return self.valued(self.labels[tuple(pixel)], x)
+
+    def at(self, x):
+        """The image at one x (d,): (m_1, ..., m_d), or with (d, d) behind."""
+        labels = self.labels.ravel()
+        a = self.valued(labels, np.tile(x, (len(labels), 1)))
+        return a.reshape(*self.labels.shape, *a.shape[1:])
+
+    def valued(self, labels, x):
+        """The coefficient where the labels are these (n,), at points x (n, d)."""
+        a = self.table[labels]
+        for label, function in self.functions:
+            mine = labels == label
+            a[mine] = like(self.table, function(x[mine]))
+        return a
+
+    def places(self):
+        """The centre of a pixel of every label whose values vary, or else of any: (P, d)."""
+        first = [np.flatnonzero(self.labels.ravel() == label)[0] for label, _ in self.functions] or [0]
+        pixels = np.transpose(np.unravel_index(first, self.labels.shape))
+        return (pixels + 0.5) / self.labels.shape * self.period
+
+
+def like(table, values):
+    """Numbers (n,) as tensors where those of a table are."""
+    return values[:, None, None] * np.eye(table.shape[-1]) if table.ndim > np.ndim(values) == 1 else values
+
+
+def pixels_of(coefficient, dim, values, period, x):
+    """The Pixels of what `image_of` takes, without pixels of 0, where values may be functions of x as well.
+
+    x: one point (dim,) at which functions are looked at.
+    """
+    functions = {k: f for k, f in values.items() if callable(f)} if isinstance(values, Mapping) else {}
+    samples = {k: checked_value(k, f, x) for k, f in functions.items()}
+    image = image_of(coefficient, dim, {**values, **samples} if functions else values)
+    if np.any(empty := pores(image, dim)):
+        pixel = tuple(map(int, np.argwhere(empty)[0]))
+        raise ValueError(
+            f"coefficient: found 0 in pixel {pixel}, expected positive conductivities; homogenize takes pores, solve "
+            "does not"
+        )
+    entries = image.reshape(-1, *image.shape[dim:])
+    if not functions:
+        return Pixels(np.arange(len(entries)).reshape(image.shape[:dim]), entries, (), period)
+    labels, first, where = np.unique(np.asarray(coefficient), return_index=True, return_inverse=True)
+    varying = tuple((k, functions[label.item()]) for k, label in enumerate(labels) if label.item() in functions)
+    return Pixels(where.reshape(image.shape[:dim]), entries[first], varying, period)
+
+
+def checked_value(label, function, x):
+    """A value that is a function of points, at one of them (d,): a number or (d, d)."""
+    name = f"values[{shown(label)}]"
+    found = called(name, function, x[None])
+    if found.shape not in ((1,), (1, len(x), len(x))):
+        raise ValueError(
+            f"{name}: returned shape {found.shape} at points of shape (1, {len(x)}), expected (1,) or "
+            f"(1, {len(x)}, {len(x)})"
+        )
+    return found[0]

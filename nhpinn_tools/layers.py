@@ -97,24 +97,24 @@ def face_waves(c, axis, x):
     return value, slope
 
 
-def cuts(c, x):
-    """C of v, then of the pairs of s, for each factor D_m: (1 + pairs, M, n), gradients (d, ...)."""
+def cut_factors(c, macro):
+    """C D_m of v, then of the pairs of s: (1 + pairs, M, n), gradients (d, ...)."""
     d, M = len(c.box), c.factors
     pairs = list(combinations(range(d), 2))
-    value = np.ones((1 + len(pairs), M, len(x)))
-    slope = np.zeros((d, *value.shape))
+    value = np.repeat(macro.D[None], 1 + len(pairs), axis=0)
+    slope = np.repeat(macro.slope[:, None], 1 + len(pairs), axis=1)
     for face, directions in zip(c.faces, c.directions, strict=True):
         rows = [1 + q for q, pair in enumerate(pairs) if face.axis in pair] if face.flux else [0]
-        at = in_layer(c, (face,), x)
+        at = in_layer(c, (face,), macro.x)
         spot = np.ix_(rows, [*directions, *range(d, M)], at)
-        hat, change = (part[0] for part in hats(c, face, x[at]))
+        hat, change = (part[0] for part in hats(c, face, macro.x[at]))
         slope[(slice(None), *spot)] *= 1 - hat
         slope[(face.axis, *spot)] -= change * value[spot]
         value[spot] *= 1 - hat
     if c.rough:
         for one, two in combinations(c.faces, 2):
             if one.axis != two.axis and one.flux != two.flux:
-                cut, along = taper(c, one, two, x)
+                cut, along = taper(c, one, two, macro.x)
                 slope[:, :, d:] = slope[:, :, d:] * cut + along[:, None, None] * value[:, d:]
                 value[:, d:] *= cut
     return value, slope
@@ -150,15 +150,15 @@ def fields_of(c, macro, micro, change):
         v = macro.u0 + (micro[0] * macro.D).sum(0)
         slope = macro.D + (change[:, 0] * macro.D + micro[0] * macro.slope).sum(1)
         return Fields(macro, v, slope, np.zeros(slope.shape))
-    cut, along = cuts(c, macro.x)
-    W, dW = cut * macro.D, along * macro.D + cut * macro.slope[:, None]
+    W, dW = cut_factors(c, macro)
     value, slope = sum_of_products(micro, change, W, dW)
     for layer in c.layers:
         at = in_layer(c, layer.faces, macro.x)
         if len(at):
-            near, C, dC = macro.part(at), cut[:, :, at], along[:, :, :, at]
-            functions = layer_functions(c, layer.faces, near, micro[:, :, at], change[..., at])
-            more = sum_of_products(*functions, *layer_factors(c, layer, near, C, dC))
+            J, x = directions_of(c, layer.faces), macro.x[at]
+            functions = layer_functions(c, layer.faces, x, micro[:, :, at], change[..., at])
+            sums = sums_over_kinds(layer.factors, functions, hat_products(c, layer.faces, x))
+            more = sum_of_products(*sums, W[:, J][..., at], dW[:, :, J][..., at])
             value[:, at] += more[0]
             slope[:, :, at] += more[1]
     return Fields(macro, macro.u0 + value[0], macro.D[:d] + slope[:, 0], curls(slope[:, 1:]).sum(1))
@@ -171,14 +171,14 @@ def sum_of_products(micro, change, W, dW):
     )
 
 
-def layer_functions(c, faces, near, micro, change):
+def layer_functions(c, faces, x, micro, change):
     """The functions of y that a layer has: (1 + pairs, kinds, n), gradients (d, ...)."""
     if len(faces) > 1:
         J = directions_of(c, faces)
         micro, change = micro[:, J], change[:, :, J]
-        wave, along = np.ones((1, len(near.x))), np.zeros((len(c.box), 1, len(near.x)))
+        wave, along = np.ones((1, len(x))), np.zeros((len(c.box), 1, len(x)))
     else:
-        wave, along = face_waves(c, faces[0].axis, near.x)
+        wave, along = face_waves(c, faces[0].axis, x)
     rows = len(micro)
     wave = np.broadcast_to(c.eps * wave, (rows, *wave.shape))
     along = np.broadcast_to(c.eps * along[:, None], (len(along), rows, *along.shape[1:]))
@@ -189,23 +189,21 @@ def directions_of(c, faces):
     return sorted({j for face, J in zip(c.faces, c.directions, strict=True) if face in faces for j in J})
 
 
-def layer_factors(c, layer, near, cut, along):
-    """sum over j, h of C_j D_j F_jkh h: (1 + pairs, kinds, n), gradients (d, ...)."""
-    value, slope = layer_products(c, layer.faces, near, cut, along)
-    rows, _, kinds, _ = layer.factors.shape
-    F = layer.factors.swapaxes(1, 2).reshape(rows, kinds, -1)
-    return F @ value.reshape(rows, F.shape[-1], -1), F @ slope.reshape(len(slope), rows, F.shape[-1], -1)
+def sums_over_kinds(F, functions, hats):
+    """sum over k, h of F_jkh h w_k for each direction j: (1 + pairs, directions, n), gradients (d, ...)."""
+    (w, dw), (h, dh) = functions, hats
+    G, dG = F @ h, np.stack([F @ change for change in dh])
+    return np.einsum("pjkn,pkn->pjn", G, w), np.einsum("ipjkn,pkn->ipjn", dG, w) + np.einsum("pjkn,ipkn->ipjn", G, dw)
 
 
-def layer_products(c, faces, near, cut, along):
+def layer_products(c, faces, macro):
     """C_j D_j h: (1 + pairs, directions, hats, n), gradients (d, ...)."""
-    J, (hat, change) = directions_of(c, faces), hat_products(c, faces, near.x)
-    C = (cut[:, J] * near.D[J])[:, :, None]
-    dC = (along[:, :, J] * near.D[J] + cut[:, J] * near.slope[:, None, J])[:, :, :, None]
-    slope = dC * hat
+    J, (hat, change), (W, dW) = directions_of(c, faces), hat_products(c, faces, macro.x), cut_factors(c, macro)
+    W, dW = W[:, J, None], dW[:, :, J, None]
+    slope = dW * hat
     for axis in {face.axis for face in faces}:
-        slope[axis] += C * change[axis]
-    return C * hat, slope
+        slope[axis] += W * change[axis]
+    return W * hat, slope
 
 
 # --- the factors of the layers ----------------------------------------------------------------------------
@@ -230,7 +228,7 @@ def fitted(c, faces, axes, weights):
     root, size = np.linalg.cholesky(a), np.sqrt(reduce(np.kron, weights))[:, None, None]
     back, root = size * np.linalg.inv(root), size * root.swapaxes(1, 2)
     rest = product(back, P + found.curl) - product(root, found.slope)
-    slope = layer_slopes(c, faces, macro, *layer_functions(c, faces, macro, micro, change))
+    slope = layer_slopes(c, faces, macro, *layer_functions(c, faces, macro.x, micro, change))
     d, shape, n = len(c.box), slope.shape[1:-1], len(macro.x)  # shape: (1 + pairs, J, kinds, hats)
     slope = slope.reshape(d, shape[0], -1, n)
     v, s = -product(root, slope[:, :1]), product(back, curls(slope[:, 1:]))
@@ -244,9 +242,9 @@ def fitted(c, faces, axes, weights):
     return Layer(faces, (factors / size).reshape(shape))
 
 
-def layer_slopes(c, faces, near, functions, change):
+def layer_slopes(c, faces, macro, functions, change):
     """The gradients of all C_j D_j h times the functions: (d, 1 + pairs, J, kinds, hats, n)."""
-    value, slope = layer_products(c, faces, near, *cuts(c, near.x))
+    value, slope = layer_products(c, faces, macro)
     value, slope = value[:, :, None], slope[:, :, :, None]
     return value * change[:, :, None, :, None] + slope * functions[:, None, :, None]
 

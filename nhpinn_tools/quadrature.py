@@ -155,6 +155,13 @@ class Axis(NamedTuple):
     length: float  # eps * period
     edges: np.ndarray  # of panels
     breaks: np.ndarray  # of a period, from 0 to 1
+    rules: tuple  # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
+    jumps: bool = False  # whether the coefficient jumps at the breaks
+
+    @property
+    def in_phase(self):
+        """Whether the pieces of a period begin where y does: equal ones serve at any phase, where nothing jumps."""
+        return self.jumps or np.ptp(np.diff(self.breaks)) > NARROWEST
 
     @property
     def layer(self):
@@ -198,7 +205,7 @@ def cut_at(ends, edges):
 def period_pieces(axis, start):
     """The ends of the pieces of a period that begins at any x = start: its breaks are those of y, from 0 on."""
     breaks = axis.breaks
-    if np.ptp(np.diff(breaks)) > NARROWEST:  # others serve at any phase
+    if axis.in_phase:
         breaks = np.unique(np.concatenate([[0.0, 1.0], (breaks - start / axis.length) % 1]))
         breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST)]
     return start + axis.length * breaks
@@ -206,7 +213,7 @@ def period_pieces(axis, start):
 
 def piece_around(axis, x):
     """Both ends of the piece of the rule around every point x (n,), but for the knots of layers, which only cut it."""
-    start = 0.0 if np.ptp(np.diff(axis.breaks)) > NARROWEST else axis.ends[0]
+    start = 0.0 if axis.in_phase else axis.ends[0]
     ends = panel_around(axis.breaks, (x - start) / axis.length % 1) - (x - start) / axis.length % 1
     panel = panel_around(axis.edges, x)
     panel[:, np.diff(panel, axis=0)[0] >= axis.length * np.diff(axis.breaks).min()] = axis.ends[:, None]

@@ -20,14 +20,14 @@ from nhpinn_functions import (
     one_node,
     shown,
 )
-from nhpinn_tools import bounds, certificates, files, pictures, spectrum
+from nhpinn_tools import bounds, certificates, composites, files, pictures, spectrum
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
     as_points,
     check_executor,
     check_gradient,
-    check_solve,
+    checked_equation,
     checked_gradient,
     checked_points,
     says_what_it_takes,
@@ -35,9 +35,10 @@ from nhpinn_tools.checks import (
 from nhpinn_tools.flow import flow
 from nhpinn_tools.ground_state import ReactionSolution, has_ground_state, solve_reaction
 from nhpinn_tools.homogenization import lines_of
+from nhpinn_tools.images import Pixels
 from nhpinn_tools.interpolation import cell_mean
 from nhpinn_tools.parabolic import HeatSolution, solve_heat
-from nhpinn_tools.recipes import adam_recipe, fourier_recipe, progress, sharp_recipe, three_steps
+from nhpinn_tools.recipes import adam_recipe, check_definite, fourier_recipe, progress, sharp_recipe, three_steps
 from nhpinn_tools.unsteady import warn_of_time
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
@@ -53,26 +54,29 @@ Equation = namedtuple(
 @usual_arithmetic
 @one_thread
 def solve(
-    coefficient: Callable, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, reaction=None, initial=None,
-    final_time=1.0, rho=None, recipe=None, tolerance=1e-4, seed=0, executor=None,
+    coefficient, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, values=None, reaction=None,
+    initial=None, final_time=1.0, rho=None, recipe=None, tolerance=1e-4, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
-    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  source(x); box
-    ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0, without which
-    there is no u_t.
+    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or an image of one
+    period, (m_1, ..., m_dim), with or without (dim, dim) behind it, positive in every pixel, whose axis i runs along
+    y_i; or labels, with values={label: a number, a tensor, or a function of x}.
+    source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
+    without which there is no u_t.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
     value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
-    (the paper's).  tolerance: of the steps; what eps leaves is larger in general.
+    (the paper's); images have finite elements.  tolerance: of the steps; what eps leaves is larger in general.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
     Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
-    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.  In one dimension
+    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.  Images in three
+    dimensions, or with time, have none.  In one dimension
     it bounds |u - v| / |u| in L2, at the final time, with time, and, by the default recipe, with a reaction: then
     coefficient and reaction are any functions of y, u = 0 at both ends, and the head of ground_state.py says how.
     Raises ValueError or TypeError, before any work, for arguments that cannot be meant.
@@ -87,11 +91,10 @@ def solve(
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
-    slow = check_solve(problem, recipe, tolerance, seed)
-    check_executor(executor, coefficient)
-    domain = tuple((float(low), float(high)) for low, high in box)
-    period = tuple(map(float, np.broadcast_to(period, dim)))
-    problem = problem._replace(domain=domain, eps=float(eps), period=period, slow=slow)
+    problem = checked_equation(problem, recipe, tolerance, seed, values)
+    check_executor(executor, problem.coefficient)
+    if isinstance(problem.coefficient, Pixels):
+        return by_pixels(problem, tolerance, seed, executor, start)
     if recipe is None and has_ground_state(problem):
         return by_ground_state(problem, start)
     recipe = recipe or "fourier"
@@ -108,18 +111,41 @@ def solve(
     certificate = tensor_bounds = None
     if reaction is None:
         progress("certificate")
-        tensor_bounds = bounds.bounds_at(centre(domain), correctors, field, means, midpoints_an_axis, tolerance)
-        warn_of_means(coefficients.tensor(centre(domain)[None])[0], tensor_bounds, tolerance)
+        tensor_bounds = bounds.bounds_at(centre(problem.domain), correctors, field, means, midpoints_an_axis, tolerance)
+        warn_of_means(coefficients.tensor(centre(problem.domain)[None])[0], tensor_bounds, tolerance)
         if initial is None:
             finer = max(1, midpoints_an_axis // bounds.COARSEST[dim])  # in y nowhere coarser than what was looked at
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
         elif dim == 1:
-            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(boundary, domain))
+            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(boundary, problem.domain))
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
     solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
     if initial is not None and not (certificate and certificate.error < 1):
+        warn_of_time(problem, correctors, coefficients, solution)
+    return solution
+
+
+def by_pixels(problem, tolerance, seed, executor, start):
+    """The Solution for an image, see composites.py.  start: when the clock began."""
+    progress("cell problems of an image")
+    middle, found, nodes = composites.solve_cells(problem, executor)
+    correctors, coefficients = composites.correctors_of(found, nodes, problem.period)
+    check_definite(problem.domain, coefficients)
+    rho = None if problem.rho is None else cell_mean(problem, problem.rho, tolerance)
+    equation = fourier_recipe(tolerance, rho=rho).equation
+    u0 = equation(problem, coefficients, np.random.default_rng(seed))
+    certificate = None
+    if problem.initial is None and problem.dim < 3:
+        progress("certificate")
+        pieces = composites.pieces_of(found, nodes, problem.coefficient, problem.eps)
+        certificate = certificates.certificate(problem, correctors, coefficients, u0, pieces=pieces)
+    progress()
+    warn_of_large(problem, correctors, certificate)
+    bounds_of_tensor, seconds = composites.bounds_of(middle), time.perf_counter() - start
+    solution = Solution(problem, correctors, coefficients, u0, certificate, bounds_of_tensor, "fem", seconds)
+    if problem.initial is not None:
         warn_of_time(problem, correctors, coefficients, solution)
     return solution
 
@@ -184,7 +210,10 @@ def smooth_field(problem):
         return field, means, max([count, *(bounds.means_and_midpoints(each, problem.dim)[1] for each in others)])
     except bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
-        raise ValueError(sentence + "; what takes a TwoPhase or an image is homogenize" * (not reaction)) from error
+        raise ValueError(sentence + "; an image of its values jumps at the edges of pixels" * (not reaction)) from error
+
+
+NO_CERTIFICATE = "a solution without a bar in the energy norm, as those with time or a reaction, or of an image in 3D"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -245,7 +274,7 @@ class Solution:
         general as the bar; (-inf, inf) for a face that meets another one where u is known.
         """
         if not isinstance(self.certificate, certificates.Certificate):
-            raise ValueError("flow: found a solution with time or a reaction, expected an elliptic one without")
+            raise ValueError(f"flow: found {NO_CERTIFICATE}, expected one that has one")
         check_integer("axis", axis, 0, self.problem.dim - 1)
         check_integer("side", side, 0, 1)
         return flow(self.certificate, axis, side)
@@ -308,11 +337,7 @@ class Solution:
         if isinstance(c, ReactionSolution):
             text += f"\nreaction mu     {c.state.mu:.8g}, of the ground state, to which r* is the first order in eps"
         if c is None:
-            why, where = (
-                "time" if p.initial is not None else "a reaction",
-                "in this recipe" if p.dim == 1 else "in boxes",
-            )
-            return text + f"\nrelative error  unknown: there is no certificate of {why} {where}"
+            return text + f"\nrelative error  unknown: there is no certificate of {without_certificate(p)}"
         if isinstance(c, certificates.Certificate):
             text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
         final = ", at the final time" if isinstance(c, ReactionSolution) and p.initial else ""
@@ -343,6 +368,15 @@ class Solution:
         return pictures.figure_of_solution(self, count, t)
 
 
+def without_certificate(problem):
+    """What there is no certificate of."""
+    image = isinstance(problem.coefficient, Pixels)
+    if problem.initial is None and image:
+        return "images in three dimensions"
+    what = "time" if problem.initial is not None else "a reaction"
+    return f"{what} with an image" if image else f"{what} {'in this recipe' if problem.dim == 1 else 'in boxes'}"
+
+
 @says_what_it_takes
 @usual_arithmetic
 def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[float, float]:
@@ -356,7 +390,7 @@ def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[fl
     if not isinstance(solution, Solution):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
     if not isinstance(solution.certificate, certificates.Certificate):
-        raise ValueError("solution: found one with time or a reaction, expected an elliptic one without")
+        raise ValueError(f"solution: found {NO_CERTIFICATE}, expected one that has one")
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)

@@ -99,6 +99,17 @@ class Table(NamedTuple):
         return [part.reshape(self.values.shape[-1], -1) for part in found]
 
 
+class Pieces(NamedTuple):
+    """What is known of a coefficient that is constant in y in the boxes of a period, and of its micro functions, which
+    are polynomials in them."""
+
+    micro: Table
+    breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
+    jumps: tuple  # those of them at which the coefficient jumps
+    order: int  # of the polynomials along each axis
+    places: np.ndarray  # (P, d): y that show how the coefficient varies with x
+
+
 def spline_line(nodes, degree=5):
     return make_interp_spline(nodes, np.eye(len(nodes)), degree)
 

@@ -1,0 +1,113 @@
+"""Images in `solve`: cell problems by elements on the pixels, and what a certificate takes of them.
+
+chi_j are the elements of the upper bound of the homogenized tensor, see element_bounds.py.  Those of the lower one are
+stream functions psi_k in the plane: fluxes of mean e_0 and e_1 are
+
+    q_0 = e_0 + (d_1 psi_1, -d_0 psi_1),     q_1 = e_1 + (-d_1 psi_0, d_0 psi_0),     and so is the one of mean a* e_j,
+    a*_kj q_k = a* e_j + (-d_1, d_0) phi_01j,     phi_01j = a*_1j psi_0 - a*_0j psi_1.
+
+a* is the geometric mean of the bounds.  The gap of the bounds is the part of the bar's square, relative, that no small
+eps takes away; that of the layers at the faces is proportional to eps, and a gap of a hundredth of eps is small beside
+it.  Micro functions are polynomials between the edges of pixels and the cuts that are graded to them, so that integrals
+over y are exact.
+"""
+
+from functools import partial
+
+import numpy as np
+from scipy import sparse
+
+from fem import basis_matrices, breaks_of, counts, nodes_of
+from nhpinn import Coefficients, Correctors
+from nhpinn_functions import centre
+from nhpinn_tools import bounds
+from nhpinn_tools.element_bounds import bounds_of_image, bounds_on
+from nhpinn_tools.interpolation import chebyshev_points
+from nhpinn_tools.recipes import counted, element_cells
+from nhpinn_tools.two_scale import Pieces, Table, node_counts
+
+LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (5, (0.05,)), (6, (0.003, 0.05)))
+GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in units of the box
+GAP_IN_3D = 0.03  # where there is no bar
+SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
+SLOW = 1e-3  # tolerance of the interpolation in x
+
+
+def solve_cells(problem, executor=None):
+    """The homogenized tensor of an image at the centre of the box, and of all x whose cell problems are solved:
+    ElementBounds, a list of them, Chebyshev nodes.  problem: its coefficient is Pixels."""
+    pixels, dim = problem.coefficient, problem.dim
+    cells = problem.eps * np.array(problem.period) / np.ptp(problem.domain, axis=1)
+    tolerance = GAP * cells.max() if dim < 3 else GAP_IN_3D
+    x = centre(problem.domain)
+    middle = bounds_of_image(pixels.at(x), dim, problem.period, tolerance, SIZES[dim], LEVELS)
+    nodes = chebyshev_points(problem, SLOW)
+    if not problem.slow:
+        return middle, [middle], nodes
+    task = partial(solve_cell, pixels, middle.field.mesh)
+    return middle, list(counted(executor, task, nodes.points)), nodes
+
+
+def solve_cell(pixels, mesh, x):
+    return bounds_on(mesh, pixels.at(x))
+
+
+def correctors_of(found, nodes, period):
+    """The records of steps 1 and 2 from ElementBounds at the nodes: Correctors, Coefficients."""
+    cells = partial(element_cells, [each.field for each in found])
+    tensors = np.stack([each.tensor for each in found])
+    return Correctors(cells, nodes.weights, nodes.points, period), Coefficients(tensors, nodes.weights, 0.0)
+
+
+def bounds_of(found):
+    """ElementBounds as those of other cells."""
+    return bounds.Bounds(*found[:5])
+
+
+# --- for a certificate ------------------------------------------------------------------------------------
+
+
+def pieces_of(found, nodes, pixels, eps):
+    """The Pieces of ElementBounds at the nodes, for problems in one dimension and in the plane."""
+    mesh = found[0].field.mesh
+    breaks = tuple(breaks_of(mesh, axis) / high for axis, (_, high) in enumerate(mesh.bounds))
+    jumps = tuple(np.linspace(0, 1, n + 1) for n in counts(mesh))
+    return Pieces(micro_table(found, nodes.weights, eps), breaks, jumps, mesh.order, pixels.places())
+
+
+def micro_table(found, weights, eps):
+    """The Table of chi_j and phi_01j."""
+    mesh = found[0].field.mesh
+    d, nodes = len(mesh.bounds), [nodes_of(mesh, axis) for axis in range(len(mesh.bounds))]
+    tables = np.stack([micro_functions(each) for each in found]).reshape(*node_counts(weights, d), *nodes, -1)
+    order = [axis for i in range(d) for axis in (d + i, i)]  # elements and nodes of each axis together
+    values = tables.transpose(*order, 2 * d)
+    lines = [partial(element_line, mesh, axis, line, eps) for axis, line in enumerate(weights.lines)]
+    return Table(lines, values.reshape(*np.multiply(values.shape[: 2 * d : 2], values.shape[1 : 2 * d : 2]), -1))
+
+
+def micro_functions(found):
+    """Nodal values of chi_j and, in the plane, of phi_01j: (nodes, 1 or 4)."""
+    chi, A = found.field.nodal, found.tensor
+    if len(A) == 1:
+        return chi
+    psi = found.stream.nodal
+    return np.concatenate([chi, psi[:, :1] * A[1] - psi[:, 1:] * A[0]], axis=1)
+
+
+def element_line(mesh, axis, nodal, eps, x, order):
+    """Elements at x / eps times the `nodal` weights at x, as functions of x of one axis, or eps times their
+    derivatives: (n, N X), sparse."""
+    values, slopes, _ = basis_matrices(mesh, axis, x / eps % mesh.bounds[axis][1])
+    weights, changes = nodal(x)
+    if order == 0:
+        return row_products(values, weights)
+    return row_products(slopes, weights) + eps * row_products(values, changes)
+
+
+def row_products(elements, weights):
+    """Row by row the products of sparse (n, N) with (n, X), each row of as many entries: (n, N X), sparse."""
+    (n, N), X = elements.shape, weights.shape[1]
+    data = elements.data.reshape(n, -1, 1) * weights[:, None]
+    columns = elements.indices.reshape(n, -1, 1) * X + np.arange(X)
+    return sparse.csr_array((data.ravel(), columns.ravel(), X * elements.indptr), (n, N * X))
