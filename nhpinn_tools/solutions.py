@@ -97,10 +97,14 @@ def solve(
         return by_pixels(problem, tolerance, seed, executor, start)
     if recipe is None and has_ground_state(problem):
         return by_ground_state(problem, start)
-    recipe = recipe or "fourier"
+    return by_expansion(problem, recipe or "fourier", tolerance, seed, executor, start)
+
+
+def by_expansion(problem, recipe, tolerance, seed, executor, start):
+    """The Solution for a coefficient that is smooth in y, by the three steps.  start: when the clock began."""
     field, means, midpoints_an_axis = smooth_field(problem)
-    count = None if problem.slow else bounds.fewest_points(field, dim, means, midpoints_an_axis)
-    mean_rho = None if rho is None else cell_mean(problem, rho, tolerance)
+    count = None if problem.slow else bounds.fewest_points(field, problem.dim, means, midpoints_an_axis)
+    mean_rho = None if problem.rho is None else cell_mean(problem, problem.rho, tolerance)
     if recipe == "adam":
         steps = adam_recipe(problem)
     elif recipe == "sharp":
@@ -109,20 +113,20 @@ def solve(
         steps = fourier_recipe(tolerance, executor, mean_rho, (means, midpoints_an_axis))
     correctors, coefficients, u0 = three_steps(problem, steps, seed, count)
     certificate = tensor_bounds = None
-    if reaction is None:
+    if problem.reaction is None:
         progress("certificate")
         tensor_bounds = bounds.bounds_at(centre(problem.domain), correctors, field, means, midpoints_an_axis, tolerance)
         warn_of_means(coefficients.tensor(centre(problem.domain)[None])[0], tensor_bounds, tolerance)
-        if initial is None:
-            finer = max(1, midpoints_an_axis // bounds.COARSEST[dim])  # in y nowhere coarser than what was looked at
+        if problem.initial is None:
+            finer = max(1, midpoints_an_axis // bounds.COARSEST[problem.dim])  # than usual, as what was looked at in y
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
-        elif dim == 1:
-            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(boundary, problem.domain))
+        elif problem.dim == 1:
+            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(problem.boundary, problem.domain))
     progress()
     warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
     solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
-    if initial is not None and not (certificate and certificate.error < 1):
+    if problem.initial is not None and not (certificate and certificate.error < 1):
         warn_of_time(problem, correctors, coefficients, solution)
     return solution
 
