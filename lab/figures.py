@@ -67,9 +67,9 @@ HERE = "The coefficient over the box, and NH-PINN on the fine solution."
 IN_TIME = "The reaction over the box, and NH-PINN on the fine solution at the final time."
 FAILING = "The classical PINN: its error while it trains, and where it ends beside the fine solution."
 ERROR_OF = "Error of {} while it trains, and at the end alone."
-CORRECTOR = "The corrector N: its error at the end of its training, and N on its cell, on that by finite elements."
-NH_PINN = "NH-PINN's last training: what it ends with against the fine solution (e1), and what is its own error (e3)."
-TRANSFER = "Started from NH-PINN's solution, the classical PINN trains on: how far it moves away from the solution."
+CORRECTOR = "The corrector N: its error at the end of its training, and N beside that of finite elements."
+NH_PINN = "NH-PINN's last training: its error against the fine solution, e1, and against a homogenized one, e3."
+TRANSFER = "The error of the classical PINN as it trains on from NH-PINN's solution."
 
 
 def reaction_figures(first, *lasts):
@@ -107,8 +107,8 @@ PAPER = {  # problem -> {number of the figure: (caption, panels)}
     "reaction10": reaction_figures(14, 7000, 1000),
     "reaction50": reaction_figures(19, 10000, 7000),
 }
-ALL = "NH-PINN and the classical PINN beside the fine solution, and how the errors of all trainings fall, or do not."
-CORRECTED = "u₀ is smooth, its reconstruction oscillates with the fine solution: three periods, and errors of both."
+ALL = "NH-PINN and the classical PINN beside the fine solution, and the errors of all trainings."
+CORRECTED = "In three periods, u₀ is smooth and its reconstruction oscillates with the fine solution; errors of both."
 
 
 def drawings(experiments):

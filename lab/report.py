@@ -87,7 +87,7 @@ def claims_list(judged, drawn):
             f'<li><p><span class="{style}">{mark} {escape(verdict)}</span>: {inline(claim.judge.__doc__)} '
             f'<span class="small">({escape(claim.place)})</span></p>'
             f"{section(claims.evidence_table(columns)) if columns else ''}"
-            f'<p class="small">{inline(note + ". " if note else "")}{", ".join(links)}</p></li>'
+            f'<p class="small">{inline(note + ".") if note else ""} {", ".join(links)}</p></li>'
         )
     return f'<ol class="claims">{"".join(items)}</ol>'
 
