@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fem
 from nhpinn_networks import Network
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-SLOW = ("memory", "precision", "budget", "accuracy", "images", "homogenize", "pores", "equations")
+SLOW = ("memory", "precision", "budget", "accuracy", "images", "homogenize", "pores", "equations", "solve")
 
 
 @pytest.mark.parametrize("script", ["step", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
@@ -69,6 +70,34 @@ def test_contenders_of_one_coefficient_agree(here, monkeypatch):
     name = "exp(sin + 0.7 cos)"
     _, _, gap, error, _, _, other, *_ = homogenize.compare(name, *homogenize.CASES[name], 1)
     assert max(float(error), float(other)) <= float(gap) + 1e-12 <= 1e-6
+
+
+def test_elements_without_a_matrix_are_those_of_fem(here):
+    import solve
+
+    for dim, count in ((2, 6), (3, 3)):
+        case = solve.CASES[dim]
+        mesh = fem.Mesh(((0.0, 1.0),) * dim, count, 2)
+        expected = fem.solve_elliptic(lambda x, case=case: case.coefficient(2 * x), case.source, mesh).nodal
+        found = solve.elements(case, dim, 1 / 2, count, 2).nodal
+        assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
+
+
+def test_a_multiscale_method_finds_its_simplices_and_the_solution_where_nothing_oscillates(here):
+    """Of a constant coefficient, at the rate of linear elements."""
+    import solve
+
+    x = np.random.default_rng(0).random((100, 3))
+    vertices, parts = solve.simplices(3, 4)
+    around = vertices[parts[solve.Macroscopic(4, None, None).simplex(x)]]
+    inside = np.linalg.solve(np.swapaxes(around[:, 1:] - around[:, :1], 1, 2), (x - around[:, 0])[..., None])
+    assert inside.min() >= -1e-12 and inside.sum(axis=1).max() <= 1 + 1e-12
+    case = solve.CASES[2]._replace(coefficient=lambda y: 2 + 0 * y[:, 0])
+    truth, errors = solve.reference(case, 2, 1 / 4), []
+    for macro in (8, 16):
+        found = solve.multiscale(case, 2, macro, everywhere=False)
+        errors.append(truth.error(found.gradient(fem.tensor_grid(truth.axes), 1 / 4)))
+    assert errors[0] < 0.3 and 1.8 < errors[0] / errors[1] < 2.2
 
 
 @pytest.mark.slow
