@@ -140,8 +140,11 @@ def _lagrange(p):
 def basis_matrices(mesh, axis, x):
     """The same as sparse matrices (points, nodes): values, first and second derivatives."""
     columns, tables = _basis(mesh, axis, x)
-    rows, shape = np.repeat(np.arange(len(x)), columns.shape[1]), (len(x), nodes_of(mesh, axis))
-    return [sparse.csr_array((table.ravel(), (rows, columns.ravel())), shape) for table in tables]
+    ends, shape = np.arange(len(x) + 1) * columns.shape[1], (len(x), nodes_of(mesh, axis))
+    found = [sparse.csr_array((table.ravel(), columns.ravel(), ends), shape, copy=True) for table in tables]
+    for matrix in found:
+        matrix.sum_duplicates()  # of a periodic axis of one element
+    return found
 
 
 def _kron(matrices):

@@ -408,8 +408,7 @@ def run_classical(setup, checkpoints=no_checkpoints):
     quantities, params = final_averages(histories["classical"], options), trained.params
     if has_certificate(problem):
         equation = problem.coefficient, problem.source, problem.domain, problem.eps
-        more = {"boundary": problem.boundary, "period": problem.period, "tolerance": experiment.tolerance}
-        known = nhpinn.solve(*equation, **more)
+        known = nhpinn.solve(*equation, boundary=problem.boundary, period=problem.period)
         bounds = nhpinn.certify(known, lambda x: network(params, x), lambda x: value_and_gradient(params, x)[1])
         quantities |= zip(("classical_certified_lower", "classical_certified_upper"), bounds, strict=True)
     if has_ground_state(problem):

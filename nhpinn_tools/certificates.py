@@ -51,7 +51,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fem import tensor_grid
+from fem import breaks_of, gauss, tensor_grid
 from nhpinn_functions import (
     checked_values,
     compact_tensor_of,
@@ -96,6 +96,7 @@ from nhpinn_tools.two_scale import (
 
 # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
 RULES = {1: ((12, 14), (16, 20)), 2: ((4, 14), (6, 20)), 3: ((3, 8), (4, 10))}
+MORE = 2, 3  # Gauss points an element has than its order, of the check, of the bounds
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
 BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 
@@ -124,28 +125,29 @@ class Certificate(NamedTuple):
 
     def flux(self, x):
         """At points (n, d): (n, d).  s, which balances the source but for the residual and has the fluxes of the faces;
-        in one dimension s', which is a u'."""
+        s' in one dimension, where it is a u', and where elements are added."""
         return np.concatenate([self._flux_of(part, axes, False) for part, axes in self._at(x)])
 
     def on_grid(self, axes, flux=True):
         """v (n,), its gradient (n, d) and, if it is wanted, the flux (n, d), on a tensor grid: much faster."""
-        found, slabs = [], np.array_split(axes[0], max(1, np.prod([len(z) for z in axes]) // BLOCK))
-        for slab in (slab for slab in slabs if len(slab)):
-            some = [slab, *axes[1:]]
+        found = []
+        for some in slabs(axes):
             part = fields_at(self.scales, some, True)
             found.append([part.v, part.slope.T, *([self._flux_of(part, some, True)] if flux else [])])
         return [np.concatenate(part) for part in zip(*found, strict=True)]
 
     def _flux_of(self, part, axes, grid):
         s = homogenized_flux(self.scales, part.macro, axes, grid)[0] + part.curl
-        if len(axes) == 1:
-            s = s + self.balance.integral.at(axes, grid, ())[0] + self.constant
+        if len(axes) == 1 or self.scales.elements:
+            s[self.balance.axis] += self.balance.integral.at(axes, grid, ())[0][0] + self.constant
         return s.T
 
     def _at(self, x):
         """Fields at points, some of them at a time, and their coordinates."""
         c, x = self.scales, np.asarray(x, dtype=float)
-        width = max(max(len(t), t.size // len(t)) for _, t in (c.macro, c.micro))  # numbers a point, on the way
+        sizes = [(len(table.values), table.values.size) for table in (c.macro, c.micro)]
+        sizes += [(1, c.elements.values[0].size)] if c.elements else []  # whose first line is sparse
+        width = max(max(n, size // n) for n, size in sizes)  # numbers a point, on the way
         for chunk in np.array_split(x, max(1, len(x) * width // NUMBERS)):
             yield fields_at(c, chunk.T, False), chunk.T
 
@@ -179,6 +181,13 @@ def two_scale(problem, correctors, coefficients, u0, micro=None):
         eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
         micro or micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
     )  # fmt: skip
+
+
+def slabs(axes):
+    """Parts of a tensor grid, one after the other along its first axis: the coordinates of every axis."""
+    for some in np.array_split(axes[0], max(1, np.prod([len(z) for z in axes]) // BLOCK)):
+        if len(some):
+            yield [some, *axes[1:]]
 
 
 def fine_tensor(c, x):
@@ -338,11 +347,30 @@ class Integrals(NamedTuple):
     constants: np.ndarray  # of s', one a line
 
 
-def integrals(certificate, count, few, candidate=None):
-    """By a rule with count points a piece, and few periods; candidate: points -> grad w, grad t, (n, d) each."""
+def rules_of(certificate):
+    """The rules of the check and of the bounds, points and weights of every axis: of some periods or all elements."""
+    axes, elements = certificate.axes, certificate.scales.elements
+    if elements:
+        return element_rules([line.args[0] for line in elements.lines], axes)
+    return [[rule(axis, *axis.rules[k]) for axis in axes] for k in (0, 1)]
+
+
+def element_rules(meshes, axes):
+    """The same, for a mesh on every axis."""
+    return [
+        [
+            gauss(breaks_of(mesh, 0), max(mesh.order + MORE[k], axis.rules[k][0]))
+            for mesh, axis in zip(meshes, axes, strict=True)
+        ]
+        for k in (0, 1)
+    ]
+
+
+def integrals(certificate, rules, candidate=None):
+    """By the rules of all axes; candidate: points -> grad w, grad t, (n, d) each."""
     c, k = certificate.scales, certificate.balance.axis
     sums, lines, line_weights, eigenvalues = 0.0, [], [], []
-    for axes, weights in blocks([rule(axis, count, few) for axis in certificate.axes], k):
+    for axes, weights in blocks(rules, k):
         x, slope, s, a = fine_fields(c, certificate.balance, axes)
         w, shape, fields = reduce(np.kron, weights), [len(z) for z in axes], [slope]
         if candidate:
@@ -397,7 +425,7 @@ def misses_of(certificate, part):
 def bounded(certificate):
     """The bounds from the finer rule; by how much they differ from those of the coarser one is added."""
     errors, norms, d = [], [], len(certificate.axes)
-    for part in (integrals(certificate, *each) for each in certificate.axes[0].rules):
+    for part in (integrals(certificate, rules) for rules in rules_of(certificate)):
         eta, tau = misses_of(certificate, part)
         middle = np.sqrt(max(2 * part.flux**2 + 2 * part.energy**2 - part.own**2, 0)) / 2
         radius = part.own / 2 + eta + tau
@@ -496,8 +524,8 @@ def certify(certificate, value, gradient):
     | |v - w|_a - |u - w|_a | <= E + eta + 2 tau: of the two the better one.
     """
     found, trace = [], candidate_parts(certificate, value, gradient)
-    for each in certificate.axes[0].rules:
-        part = integrals(certificate, *each, trace)
+    for rules in rules_of(certificate):
+        part = integrals(certificate, rules, trace)
         eta, tau = misses_of(certificate, part)
         of_s, of_v, T = part.own + eta + tau, part.own + eta + 2 * tau, part.trace
         q, D = min(of_s, T), max(part.other - eta, 0)
@@ -515,7 +543,7 @@ def candidate_parts(certificate, value, gradient):
     """Points -> grad w and grad t, with t a blending of w - g from the faces where u is known."""
     c = certificate.scales
     known = [face for face in c.faces if not face.flux]
-    axes = [rule(axis, *axis.rules[1])[0] for axis in certificate.axes]  # as dense as the integrals
+    axes = [points for points, _ in rules_of(certificate)[1]]  # as dense as the integrals
     size = np.abs(value(tensor_grid([np.linspace(*ends, 33) for ends in c.box]))).max()
     edges = [(face, on_face(face, axes)) for face in known]
     if max(np.abs(value(x) - face.data(x)).max() for face, x in edges) <= 1e-12 * size:

@@ -134,7 +134,6 @@ def checked_equation(problem, recipe, tolerance, seed, values=None):
         raise ValueError(f"box: found {shown(box)}, expected 1 to 3 pairs (low, high)")
     check_box("box", box, dim)
     check_homogenize(dim, period, recipe, tolerance, seed)
-    check_positive("tolerance", tolerance)
     check_positive("eps", problem.eps)
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))

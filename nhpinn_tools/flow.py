@@ -23,9 +23,8 @@ from functools import reduce
 import numpy as np
 
 from nhpinn_functions import on_face
-from nhpinn_tools.certificates import blocks, fine_tensor, is_constant
+from nhpinn_tools.certificates import blocks, fine_tensor, is_constant, rules_of
 from nhpinn_tools.layers import fields_at
-from nhpinn_tools.quadrature import rule
 
 
 def flow(certificate, axis, side):
@@ -34,13 +33,13 @@ def flow(certificate, axis, side):
     face, opposite = faces[2 * axis + side], faces[2 * axis + 1 - side]
     if not face.flux and any(not other.flux for other in faces if other.axis != axis):
         return -np.inf, np.inf
-    coarse, fine = (bounds_by(certificate, face, opposite, *each) for each in certificate.axes[0].rules)
+    coarse, fine = (bounds_by(certificate, face, opposite, rules) for rules in rules_of(certificate))
     change = np.abs(np.subtract(coarse, fine)) + (1e-12 + certificate.unseen**2) * np.abs(fine)
     return float(fine[0] - change[0]), float(fine[1] + change[1])
 
 
-def bounds_by(certificate, face, opposite, count, few):
-    c, rules = certificate.scales, [rule(axis, count, few) for axis in certificate.axes]
+def bounds_by(certificate, face, opposite, rules):
+    c = certificate.scales
     if face.flux:
         return (flow_of_data(rules, face),) * 2
     slope = 0.0 if opposite.flux else (2 * face.side - 1) / abs(face.at - opposite.at)  # of p

@@ -141,7 +141,13 @@ class Fields(NamedTuple):
 
 
 def fields_at(c, axes, grid):
-    return fields_of(c, macro_at(c, axes, grid), *micro_at(c, axes, grid))
+    found = fields_of(c, macro_at(c, axes, grid), *micro_at(c, axes, grid))
+    if c.elements is None:
+        return found
+    value, *slopes = c.elements.at(axes, grid, (), *[(i,) for i in range(len(axes))])
+    w, psi = np.moveaxis(slopes, 1, 0)[[0, -1]]
+    curl = found.curl + curls(psi[:, None])[:, 0] if len(axes) == 2 else found.curl
+    return found._replace(v=found.v + value[0], slope=found.slope + w, curl=curl)
 
 
 def fields_of(c, macro, micro, change):

@@ -190,12 +190,13 @@ def face_load(problem, lines, face, lift, axes, weights):
     return transformed(flow, [line.tables(z)[:1] for line, z in zip(lines, here, strict=True)], back=True)
 
 
-def conjugate_gradients(apply, load, diagonal):
+def conjugate_gradients(apply, load, diagonal, close=SMALLEST):
+    """u with apply(u) = load; close: the residual at which it ends, relative, in the norm of 1 / diagonal."""
     u, r = 0 * load, load
     p = z = r / diagonal
     square = first = np.sum(r * z)
     for _ in range(STEPS):
-        if square <= SMALLEST**2 * first:
+        if square <= close**2 * first:
             break
         q = apply(p)
         step = square / np.sum(p * q)

@@ -26,6 +26,7 @@ from nhpinn_tools.two_scale import Table
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
 NARROWEST = 1e-9  # panel, of the interval
+SLIVER = 1e-6  # of a period: elements are not narrower
 
 
 # --- panels that resolve functions ------------------------------------------------------------------------
@@ -245,6 +246,22 @@ def layer_pieces(axis, at, sign):
     near = np.append(KNOTS * axis.layer, np.abs(breaks - at))
     near = np.sort(near[near <= axis.layer])
     return np.sort(at + sign * near[np.append(True, np.diff(near) > 1e-9 * axis.length)])
+
+
+def element_ends(axis):
+    """The ends of elements of an axis: of the pieces of all periods and of layers, and of panels narrower than they."""
+    (low, high), layer, breaks = axis.ends, axis.layer, axis.breaks
+    start = 0.0 if axis.in_phase else low
+    periods = np.arange(np.floor((low - start) / axis.length), np.ceil((high - start) / axis.length))
+    inner = (start + axis.length * (periods[:, None] + breaks[:-1])).ravel()
+    inner = inner[(inner > low + layer) & (inner < high - layer)]
+    narrow = np.diff(axis.edges) < axis.length * np.diff(breaks).min()
+    panels = np.append(axis.edges[:-1][narrow], axis.edges[1:][narrow])
+    found = inner, panels, layer_pieces(axis, low, 1), layer_pieces(axis, high, -1)
+    ends = np.unique(np.concatenate(found))
+    ends = ends[(ends > low + SLIVER * axis.length) & (ends < high - SLIVER * axis.length)]
+    ends = np.concatenate([[low], ends, [high]])
+    return ends[np.append(True, np.diff(ends) > SLIVER * axis.length)]
 
 
 def chosen_periods(axis, inner, count, few):

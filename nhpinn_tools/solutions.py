@@ -3,7 +3,7 @@
 import time
 from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -39,10 +39,13 @@ from nhpinn_tools.images import Pixels
 from nhpinn_tools.interpolation import cell_mean
 from nhpinn_tools.parabolic import HeatSolution, solve_heat
 from nhpinn_tools.recipes import adam_recipe, check_definite, fourier_recipe, progress, sharp_recipe, three_steps
+from nhpinn_tools.refinement import refined
 from nhpinn_tools.unsteady import warn_of_time
 
 # --- for an equation of one's own: solve, certify ---------------------------------------------------
 
+
+STEPS = 1e-4  # the tolerance of the three steps, where none is asked for
 
 # A problem as `solve` makes one of its arguments, see the head of this file.
 Equation = namedtuple(
@@ -55,7 +58,7 @@ Equation = namedtuple(
 @one_thread
 def solve(
     coefficient, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, values=None, reaction=None,
-    initial=None, final_time=1.0, rho=None, recipe=None, tolerance=1e-4, seed=0, executor=None,
+    initial=None, final_time=1.0, rho=None, recipe=None, tolerance=None, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
@@ -70,7 +73,10 @@ def solve(
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
-    (the paper's); images have finite elements.  tolerance: of the steps; what eps leaves is larger in general.
+    (the paper's); images have finite elements.
+    tolerance: None: the expansion in eps, at a cost that does not grow with 1 / eps.  A number: the most that
+    Solution.error may be, met by finite elements (refinement.py), or a warning; with time, a reaction, three dimensions
+    or recipe="adam", where there are none, it is that of the steps alone.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
@@ -93,11 +99,38 @@ def solve(
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
     problem = checked_equation(problem, recipe, tolerance, seed, values)
     check_executor(executor, problem.coefficient)
+    steps = STEPS if tolerance is None or takes_elements(problem, recipe) else tolerance
     if isinstance(problem.coefficient, Pixels):
-        return by_pixels(problem, tolerance, seed, executor, start)
-    if recipe is None and has_ground_state(problem):
-        return by_ground_state(problem, start)
-    return by_expansion(problem, recipe or "fourier", tolerance, seed, executor, start)
+        found = by_pixels(problem, steps, seed, executor, start)
+    elif recipe is None and has_ground_state(problem):
+        found = by_ground_state(problem, start)
+    else:
+        found = by_expansion(problem, recipe or "fourier", steps, seed, executor, start)
+    found = found if tolerance is None else within(found, tolerance, start)
+    warn_of_large(found.problem, found.correctors, found.certificate)
+    return found
+
+
+def takes_elements(problem, recipe):
+    """Whether a tolerance is met by finite elements, see refinement.py, or is that of the steps alone."""
+    return problem.reaction is None and problem.initial is None and problem.dim < 3 and recipe != "adam"
+
+
+def within(solution, tolerance, start):
+    """The Solution with an error of at most a tolerance, or a warning.  start: when the clock began."""
+    if takes_elements(solution.problem, solution.recipe):
+        progress("elements")
+        certificate, seconds = refined(solution.certificate, tolerance), time.perf_counter() - start
+        progress()
+        return replace(solution, certificate=certificate, seconds=seconds, tolerance=tolerance)
+    if (error := solution.error) is None or error > tolerance:
+        found = "no bound of the error" if error is None else f"a bound of the error of {error:.2g}"
+        warn(
+            f"tolerance: found {found}, expected {tolerance:g}, which is that of the steps alone here: elements that "
+            "meet it are added in one and two dimensions, without time or a reaction, by recipes other than adam; a "
+            "smaller eps has a smaller error"
+        )
+    return replace(solution, tolerance=tolerance)
 
 
 def by_expansion(problem, recipe, tolerance, seed, executor, start):
@@ -123,7 +156,6 @@ def by_expansion(problem, recipe, tolerance, seed, executor, start):
         elif problem.dim == 1:
             certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(problem.boundary, problem.domain))
     progress()
-    warn_of_large(problem, correctors, certificate)
     seconds = time.perf_counter() - start
     solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
     if problem.initial is not None and not (certificate and certificate.error < 1):
@@ -146,7 +178,6 @@ def by_pixels(problem, tolerance, seed, executor, start):
         pieces = composites.pieces_of(found, nodes, problem.coefficient, problem.eps)
         certificate = certificates.certificate(problem, correctors, coefficients, u0, pieces=pieces)
     progress()
-    warn_of_large(problem, correctors, certificate)
     bounds_of_tensor, seconds = composites.bounds_of(middle), time.perf_counter() - start
     solution = Solution(problem, correctors, coefficients, u0, certificate, bounds_of_tensor, "fem", seconds)
     if problem.initial is not None:
@@ -167,7 +198,6 @@ def by_ground_state(problem, start):
     tensor = np.full((1, 1, 1), state.tensor / state.weight)
     coefficients = Coefficients(tensor, one_node(1), state.first_order)
     progress()
-    warn_of_large(problem, correctors, found)
     seconds = time.perf_counter() - start
     return Solution(problem, correctors, coefficients, found, found, None, "ground state", seconds)
 
@@ -237,6 +267,7 @@ class Solution:
     bounds: bounds.Bounds | None  # of the homogenized tensor at the centre of the box
     recipe: str
     seconds: float
+    tolerance: float | None = None  # what was asked for
 
     @property
     def error(self):
@@ -340,11 +371,15 @@ class Solution:
             text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
         if isinstance(c, ReactionSolution):
             text += f"\nreaction mu     {c.state.mu:.8g}, of the ground state, to which r* is the first order in eps"
+        if self.tolerance is not None and not takes_elements(p, self.recipe):
+            text += f"\ntolerance       {self.tolerance:g}, of the steps alone"
         if c is None:
             return text + f"\nrelative error  unknown: there is no certificate of {without_certificate(p)}"
         if isinstance(c, certificates.Certificate):
             text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
         final = ", at the final time" if isinstance(c, ReactionSolution) and p.initial else ""
+        if isinstance(c, certificates.Certificate) and c.scales.elements:
+            final = f", with {c.scales.elements.values.size:,} elements' unknowns added"
         return text + f"\nrelative error  at most {c.error:.3g} in {c.norm_of_error}{final}"
 
     __repr__ = __str__

@@ -55,6 +55,7 @@ class TwoScale(NamedTuple):
     micro: "Table"  # chi_m, then phi_kim for pairs k < i, of (x, x / eps)
     rough: Callable | None = None  # points -> value, gradient, second derivatives: what u0's spline leaves out
     layers: tuple = ()  # see layers.py
+    elements: "Table | None" = None  # w and, in the plane, psi, which are added to v and s, see refinement.py
 
     @property
     def factors(self):

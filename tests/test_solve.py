@@ -488,7 +488,6 @@ WRONG = {
     "reaction: jumps": {"coefficient": lambda x, y: 2 + 0 * y[:, 0], "reaction": lambda y: np.sign(y[:, 0] % 1 - 0.5)},
     "recipe: found 'best', expected None or one of": {"recipe": "best"},
     "recipe: found 'fem', expected it for images": {"recipe": "fem"},
-    "tolerance: found None": {"tolerance": None},
     "seed: found -1": {"seed": -1},
     "box: found 3": {"box": 3},
     "box: found": {"box": [(1, 0)]},
