@@ -16,17 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, linalg
 
-from fem import (
-    Field,
-    Mesh,
-    breaks_of,
-    check_mesh,
-    checked_coefficient,
-    counts,
-    gauss,
-    space,
-    tensor_grid,
-)
+from fem import Field, Mesh, breaks_of, check_mesh, checked_coefficient, counts, gauss, space, tensor_grid
 
 
 def cell_mesh(dim: int, elements, period=1.0, order: int = 4) -> Mesh:

@@ -182,21 +182,18 @@ def transfer_shows(found, *names):
 
 def arithmetic_mean(found, name):
     """it fails as coarse finite elements do: what a smooth network sees is the arithmetic mean"""
-    mesh, energy = (
-        found.of(name, "fem")[0]["coarse_mesh"],
-        found.study(name, "losses", "loss", minimiser="Adam")["energy"],
-    )
+    mesh, losses = found.of(name, "fem")[0]["coarse_mesh"], found.study(name, "losses", "loss", minimiser="Adam")
     classical, law = found.value(name, "classical"), found.value(name, "classical_predicted", "fem")
     errors = {
         "classical PINN": classical,
         "predicted from the squared residual averaged over y, with its term of order eps^-2": law,
-        "predicted from the energy, the arithmetic mean": energy["predicted"],
-        "trained on the energy": energy["trained"],
+        "predicted from the energy, the arithmetic mean": losses["energy"]["predicted"],
+        "trained on the energy": losses["energy"]["trained"],
     }
     note = (
         f"In the example of section 2.2 coarse elements reach {mesh['ratio']:.3f} of the solution (8/17 = {8 / 17:.3f})"
     )
-    held = equal(classical, energy["predicted"]) and not equal(classical, law)
+    held = equal(classical, losses["energy"]["predicted"]) and not equal(classical, law)
     return REPRODUCED if held else NOT, {f"error, {name}": errors}, note
 
 
@@ -241,11 +238,8 @@ def three_causes(found, *names):
         "least loss, the paper's points",
         "its loss",
     )
-    return (
-        verdict_of(held),
-        columns_of(heads, lines),
-        ("The loss of the classical PINN minimised exactly, without training, over random features of bandwidth s"),
-    )
+    note = "The loss of the classical PINN minimised exactly, without training, over random features of bandwidth s"
+    return verdict_of(held), columns_of(heads, lines), note
 
 
 def failure_is_proved(found, *names):
@@ -273,11 +267,7 @@ def averages_of_losses(found, *names):
         for name in names
         for loss, row in found.study(name, "losses", "loss", minimiser="Adam").items()
     }
-    heads = {
-        "predicted": "predicted",
-        "trained": "trained",
-        "from_predicted": "distance of both functions",
-    }
+    heads = {"predicted": "predicted", "trained": "trained", "from_predicted": "distance of both functions"}
     # nearer to the prediction than to the solution: less than half the distance between these two
     close = [row["from_predicted"] < row["predicted"] / 2 for row in means.values()]
     return verdict_of(close), {head: {n: row[key] for n, row in means.items()} for key, head in heads.items()}, ""

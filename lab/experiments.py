@@ -27,16 +27,7 @@ import nhpinn
 from lab.minimisers import coarse_mesh_failure
 from lab.training import final_averages, no_checkpoints, recorder
 from nhpinn import Correctors
-from nhpinn_functions import (
-    at_node,
-    centre,
-    faces_of,
-    grid,
-    midpoints,
-    one_node,
-    spline_weights,
-    tensor_of,
-)
+from nhpinn_functions import at_node, centre, faces_of, grid, midpoints, one_node, spline_weights, tensor_of
 from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
 from nhpinn_tools.ground_state import has_ground_state, solve_reaction
@@ -66,6 +57,12 @@ def error_inputs(experiment):
     """Its points as inputs of a network: with the final time where there is time."""
     problem, points = experiment.problem, error_points(experiment)
     return points if problem.initial is None else np.insert(points, problem.dim, problem.final_time, axis=1)
+
+
+def cell_nodes(experiment):
+    """The slow points whose cell problems are solved: (X, dim)"""
+    problem = experiment.problem
+    return nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"])
 
 
 def derivatives_of(field, axes):
@@ -281,8 +278,7 @@ def run_fem(setup, checkpoints=no_checkpoints):
         coefficients = fem_coefficients(problem, round(CELL_ELEMENTS * refinement))
         v = homogenized_solution(problem, coefficients.tensor, coefficients.reaction, refinement)
         checks.append({"elements": elements, "e4": fem.relative_error(v.on_grid(*axes), fine.on_grid(*axes))})
-    nodes = nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"])
-    correctors = fem_correctors(problem, nodes)
+    correctors = fem_correctors(problem, cell_nodes(experiment))
     corrected, _ = corrected_errors(experiment, derivatives_of(fine, axes), derivatives_of(v, axes), correctors)
     result = {"recipe": "fem", "quantities": {"e4": checks[-1]["e4"], **corrected}, "refinement": checks}
     if not problem.slow and problem.dim < 3:
@@ -335,8 +331,7 @@ def run_adam(setup, checkpoints=no_checkpoints):
         return recorder(options[name], errors, histories, checkpoints)(name, *rest)
 
     cell_rng, equation_rng = np.random.default_rng(setup.stream("nhpinn")).spawn(2)
-    nodes = nhpinn.slow_nodes(problem.domain, problem.slow, homogenized.points)
-    correctors = nhpinn.solve_cells(problem, cell, cell_rng, nodes, train)  # step 1
+    correctors = nhpinn.solve_cells(problem, cell, cell_rng, cell_nodes(experiment), train)  # step 1
     seconds = {"cell": time.perf_counter() - start}
     coefficients = nhpinn.homogenized_coefficients(problem, correctors)  # step 2
     u, w = fine_values(experiment), homogenized_values(experiment, coefficients)
@@ -366,10 +361,7 @@ def of_steps(experiment, correctors, coefficients, w, u0):
     found = {"e2": fem.relative_error(w, u), "e1": fem.relative_error(p, u), "e3": fem.relative_error(p, w)}
     if has_certificate(problem):
         found["certified"] = certificates.certificate(problem, correctors, coefficients, u0).error
-    nodes, exact = (
-        nhpinn.slow_nodes(problem.domain, problem.slow, experiment.homogenized["points"]),
-        fem_coefficients(problem, CELL_ELEMENTS),
-    )
+    nodes, exact = cell_nodes(experiment), fem_coefficients(problem, CELL_ELEMENTS)
     learned, wanted = (c.tensor(nodes) if problem.reaction is None else c.reaction for c in (coefficients, exact))
     found["e_a"] = fem.relative_error(learned, wanted)
     corrected, values = corrected_errors(experiment, fine, (p, slope[:, :dim], second[:, :dim, :dim]), correctors)
@@ -386,9 +378,8 @@ def run_plain(setup, checkpoints=no_checkpoints):
     """Cell problems without oversampling, under the best settings found without."""
     problem, histories, (settings, options) = setup.problem, {}, setup.trainings["plain"]
     rng, _ = np.random.default_rng(setup.stream("nhpinn")).spawn(2)  # the start of the oversampled run
-    nodes = nhpinn.slow_nodes(problem.domain, problem.slow, setup.experiment.homogenized["points"])
     train = recorder(options, {"cell": corrector_errors(problem)}, histories, checkpoints)
-    nhpinn.solve_cells(problem, settings, rng, nodes, train)
+    nhpinn.solve_cells(problem, settings, rng, cell_nodes(setup.experiment), train)
     errors = final_averages(histories["cell"], options)
     quantities = {f"{name}_plain": value for name, value in errors.items()}
     return of_trainings({"cell_plain": (settings, options)}, {"cell_plain": histories["cell"]}, quantities=quantities)
@@ -396,12 +387,8 @@ def run_plain(setup, checkpoints=no_checkpoints):
 
 def run_classical(setup, checkpoints=no_checkpoints):
     """The PINN on the multiscale equation."""
-    experiment, problem, histories, (settings, options) = (
-        setup.experiment,
-        setup.problem,
-        {},
-        setup.trainings["classical"],
-    )
+    experiment, problem, histories = setup.experiment, setup.problem, {}
+    settings, options = setup.trainings["classical"]
     u, rng = fine_values(experiment), np.random.default_rng(setup.stream("classical"))
     errors = {"classical": solution_errors(experiment, {"classical": u})}
     trained = nhpinn.classical_pinn(problem, settings, rng, None, recorder(options, errors, histories, checkpoints))

@@ -341,14 +341,14 @@ class Columns(NamedTuple):
             pairs += [of_t, (g * psi, slope * psi + g * psi_y / eps)]
         return tuple(np.hstack(part) for part in zip(*pairs, strict=True))
 
-    def time(self, W0, t, order):
+    def time(self, W0, t):
         if self.initial is None:
-            return np.hstack([W0.at(self.nodes), W0.at(self.nodes), np.ones((1, 1))])
-        growing = self.state.mu**order * np.exp(self.state.mu * t)
-        rates = -self.state.rates[self.fading] / self.eps**2
-        layer = self.state.layer[self.fading] * rates**order * np.exp(np.outer(t, rates))
-        now, rate = W0.at(self.nodes, t, order), W0.at(self.nodes, t, order + 1)
-        return np.hstack([now, now, growing[:, None], rate, layer])
+            T = np.hstack([W0.at(self.nodes), W0.at(self.nodes), np.ones((1, 1))])
+            return T, 0 * T
+        now, rate, bend = (W0.at(self.nodes, t, order) for order in range(3))
+        mu, decay = self.state.mu, -self.state.rates[self.fading] / self.eps**2
+        growing, layer = np.exp(mu * t)[:, None], self.state.layer[self.fading] * np.exp(np.outer(t, decay))
+        return np.hstack([now, now, growing, rate, layer]), np.hstack([rate, rate, mu * growing, bend, decay * layer])
 
 
 def steady_columns(problem, state):

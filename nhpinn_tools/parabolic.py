@@ -73,12 +73,12 @@ class Products(NamedTuple):
     """sum_k X_k(x) T_k(t)."""
 
     space: Callable  # x (n,) -> X (n, K), X' (n, K)
-    time: Callable  # t (m,), order 0 or 1 -> T (m, K) or its derivative
+    time: Callable  # t (m,) -> T, T' (m, K)
 
     def at(self, x, t):
         """Values and slopes in x at points (x_i, t_i): (n,), (n,)."""
         times, where = np.unique(t, return_inverse=True)
-        values, slopes, T = np.zeros(len(x)), np.zeros(len(x)), self.time(times, 0)
+        values, slopes, T = np.zeros(len(x)), np.zeros(len(x)), self.time(times)[0]
         for part in np.array_split(np.arange(len(x)), 1 + len(x) * T.shape[1] // BLOCK):
             X, slope = self.space(x[part])
             values[part] = np.einsum("nk,nk->n", X, T[where[part]])
@@ -162,10 +162,10 @@ def with_ends(products, line, tensor, values):
     return Products(products.space, partial(less_ends, products.time, rows, project, g))
 
 
-def less_ends(time, rows, project, g, t, order):
-    """T less what it misses of g at the ends."""
-    T = time(t, order)
-    return T + ((g if order == 0 else 0.0) - T @ rows.T) @ project.T
+def less_ends(time, rows, project, g, t):
+    """T less what it misses of g at the ends, and the derivative of that."""
+    T, rate = time(t)
+    return T + (g - T @ rows.T) @ project.T, rate - rate @ rows.T @ project.T
 
 
 # --- the bounds ---------------------------------------------------------------------------------------
@@ -264,26 +264,26 @@ def size_of(line, rule, s):
 def bound_in_time(line, V, points, times, intervals, hidden):
     rule, T = rule_of(line, V, points), line.final_time
     lam, none = rule.lam, tuple(None if h is None else 0.0 for h in line.fluxes)
-    start = rule.X @ V.time(np.zeros(1), 0)[0] - line.initial(rule.x)
+    start = rule.X @ V.time(np.zeros(1))[0][0] - line.initial(rule.x)
     first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none))[0]
     total = min(kernel(lam, T) * first, np.exp(-lam * T) * np.sqrt(np.sum(rule.w * rule.rho * start**2)))
     (t, weights), largest, (source, initial) = gauss(intervals, times), 0.0, hidden
     total += np.sqrt(-np.expm1(-2 * lam * T) / (2 * lam)) * source + np.exp(-lam * T) * initial
     for part in np.array_split(np.arange(len(t)), 1 + len(t) * len(rule.x) // BLOCK):
-        now = V.time(t[part], 0)
-        balance = (V.time(t[part], 1) @ rule.X.T) * rule.rho - line.source(rule.x, t[part][:, None])
+        now, rate = V.time(t[part])
+        balance = (rate @ rule.X.T) * rule.rho - line.source(rule.x, t[part][:, None])
         s = along_line(balance, rule, line.fluxes)
         miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)
         total += (weights[part] * kernel(lam, T - t[part])) @ miss
         largest = max(largest, np.sqrt((now @ rule.X.T) ** 2 @ (rule.w * rule.rho)).max())
-    final = rule.X @ V.time(np.array([T]), 0)[0]
+    final = rule.X @ V.time(np.array([T]))[0][0]
     total = np.exp(line.doubt * T) * (total + line.doubt * T * largest)
     return summary(rule, total, final)
 
 
 def bound_without_time(line, V, points, _times, _intervals, hidden):
     rule, rate = rule_of(line, V, points), line.mu - line.doubt
-    lam, now = rule.lam, V.time(np.zeros(1), 0)
+    lam, now = rule.lam, V.time(np.zeros(1))[0]
     v = now @ rule.X.T
     s = along_line(line.mu * rule.rho * v - line.source(rule.x[None], np.zeros((1, 1))), rule, line.fluxes)
     miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)[0]
@@ -419,15 +419,14 @@ def heat_space(problem, correctors, second, x):
     return np.hstack([L[0], X]), np.hstack([L[1], slopes])
 
 
-def heat_time(u0, nodes, forming, t, order):
-    """T of L_k, u0 at the nodes, and of its correctors, which fade in."""
+def heat_time(u0, nodes, forming, t):
+    """T of L_k, u0 at the nodes, and of its correctors, which fade in; and their derivatives."""
     value, slope, _ = u0(tensor_grid([t, nodes])[:, ::-1])
     value, rate, s = value.reshape(len(t), -1), slope[:, 1].reshape(len(t), -1), (t / forming)[:, None]
     with np.errstate(under="ignore"):
         bell = np.exp(-(s**2))
-    if order == 0:
-        return np.hstack([value, (1 - bell) * value])
-    return np.hstack([rate, (1 - bell) * rate + 2 * s / forming * bell * value])
+    fading = (1 - bell) * rate + 2 * s / forming * bell * value
+    return np.hstack([value, (1 - bell) * value]), np.hstack([rate, fading])
 
 
 def fits(line, values):

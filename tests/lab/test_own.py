@@ -96,6 +96,8 @@ of_heated, of_quenched = rough
 def test_values_and_fluxes_on_faces_elliptic_and_in_time(tmp_path, monkeypatch):
     """References, features, the classical PINN and the report; the reconstruction is near the fine solution."""
     monkeypatch.setattr(runner, "new_process", InThisProcess)
+    monkeypatch.setattr(experiments, "STEPS", 200)  # references of three digits do
+    monkeypatch.setattr(experiments, "HOMOGENIZED_ELEMENTS", {1: 16, 2: 16})
     out = tmp_path / "out"
     arguments = ["--problem", str(problem_file(tmp_path, HEATED)), "--budget", "smoke", "--out", str(out)]
     assert command.main([*arguments, "--methods", "fem", "sharp", "classical"]) == 0
