@@ -220,8 +220,10 @@ def extreme_eigenvalues(a):
         eigenvalues = np.linalg.eigvalsh(a)
         return eigenvalues[:, 0], eigenvalues[:, -1]
     first, last = a[:, 0, 0], a[:, -1, -1]
-    radius = np.hypot((first - last) / 2, a[:, 0, -1] if a.shape[1] == 2 else 0.0)
-    return (first + last) / 2 - radius, (first + last) / 2 + radius
+    if a.shape[1] == 1:
+        return first, last
+    middle, radius = (first + last) / 2, np.hypot((first - last) / 2, a[:, 0, 1])
+    return middle - radius, middle + radius
 
 
 def tensor_and_divergence(field, points):

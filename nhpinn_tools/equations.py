@@ -16,7 +16,7 @@ on faces, the estimate has no units, and knows of no zero of temperature.
 """
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -100,9 +100,16 @@ class Trial(NamedTuple):
         if len(self.times):
             s = scaled(jet[..., -1:], [self.times[slab : slab + 2]])[..., 0]
             for k in range(1, series.shape[-1]):
-                P = legendre.Legendre.basis(k)
-                u = u + product_jet(composed([s], P(s[0]), [P.deriv()(s[0])], [[P.deriv(2)(s[0])]]), series[..., k])
+                value, slope, bend = (P(s[0]) for P in legendre_basis(k))
+                u = u + product_jet(composed([s], value, [slope], [[bend]]), series[..., k])
         return self.lift(jet) + product_jet(bubble_jet(self.faces, jet), u)
+
+
+@cache
+def legendre_basis(k):
+    """The Legendre polynomial of degree k, and its first and second derivative."""
+    P = legendre.Legendre.basis(k)
+    return P, P.deriv(), P.deriv(2)
 
 
 def solve_equation(problem, coefficients, tolerance, rng, rho=None):

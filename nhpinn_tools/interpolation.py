@@ -1,6 +1,6 @@
 """Coefficients that vary slowly: at which x the cell problems are solved, and the interpolation between them."""
 
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,13 +37,19 @@ class Chebyshev(NamedTuple):
 
     def _line(self, axis, x):
         """The cardinal polynomials of one axis and their derivatives: (n, count) each."""
-        (low, high), count = self.bounds[axis], self.counts[axis]
-        cardinal = chebyshev.chebvander(chebyshev.chebpts1(count), count - 1).T * 2 / count
-        cardinal[0] /= 2
+        (low, high), (cardinal, slope) = self.bounds[axis], cardinal_series(self.counts[axis])
         t = 2 * (x - low) / (high - low) - 1
-        slope = chebyshev.chebder(cardinal)
         slopes = chebyshev.chebvander(t, len(slope) - 1) @ slope * 2 / (high - low)
-        return chebyshev.chebvander(t, count - 1) @ cardinal, slopes
+        return chebyshev.chebvander(t, len(cardinal) - 1) @ cardinal, slopes
+
+
+@cache
+def cardinal_series(count):
+    """The Chebyshev coefficients, by columns, of the polynomials that are 1 at one of so many points and 0 at the
+    others, and of their derivatives."""
+    cardinal = chebyshev.chebvander(chebyshev.chebpts1(count), count - 1).T * 2 / count
+    cardinal[0] /= 2
+    return cardinal, chebyshev.chebder(cardinal)
 
 
 def chebyshev_points(problem, tolerance):

@@ -30,7 +30,7 @@ misses of g at the ends is taken off by combinations of its own columns that sta
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ from scipy import integrate
 from fem import gauss, takes_time, tensor_grid
 from nhpinn_functions import at_node, checked_values, source_of, tensor_of
 from nhpinn_tools import spectrum
+from nhpinn_tools.quadrature import leggauss, to_legendre
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
@@ -128,9 +129,15 @@ def chebyshev_nodes(domain):
 def cardinal(domain, x):
     """The polynomials that are 1 at one Chebyshev point and 0 at the others, and three derivatives: four of (n, K)."""
     low, high = domain
-    back = np.linalg.inv(chebyshev.chebvander(chebyshev.chebpts2(NODES), NODES - 1))
     V = chebyshev.chebvander(2 * (x - low) / (high - low) - 1, NODES - 1)
-    return [V[:, : NODES - m] @ chebyshev.chebder(back, m) * (2 / (high - low)) ** m for m in range(4)]
+    return [V[:, : len(C)] @ C * (2 / (high - low)) ** m for m, C in enumerate(cardinal_series())]
+
+
+@cache
+def cardinal_series():
+    """The Chebyshev coefficients of these polynomials on [-1, 1] and of three derivatives, by columns."""
+    values = np.linalg.inv(chebyshev.chebvander(chebyshev.chebpts2(NODES), NODES - 1))
+    return [chebyshev.chebder(values, m) for m in range(4)]
 
 
 def of_first_order(L, eps, chi):
@@ -246,11 +253,8 @@ def gauss_interpolation(edges, count, z):
     """The Gauss points of the panels that z (n,) lie in, and the weights of their values in that at z: (n, count)."""
     panel = np.clip(np.searchsorted(edges, z) - 1, 0, len(edges) - 2)
     low, width = edges[panel], np.diff(edges)[panel]
-    nodes = legendre.leggauss(count)[0]
-    weights = legendre.legvander(2 * (z - low) / width - 1, count - 1) @ np.linalg.inv(
-        legendre.legvander(nodes, count - 1)
-    )
-    return low[:, None] + width[:, None] * (nodes + 1) / 2, weights
+    weights = legendre.legvander(2 * (z - low) / width - 1, count - 1) @ to_legendre(count)
+    return low[:, None] + width[:, None] * (leggauss(count)[0] + 1) / 2, weights
 
 
 def size_of(line, rule, s):
@@ -317,8 +321,8 @@ def time_breaks(final, breaks=()):
 
 def along_line(balance, rule, fluxes):
     """s with s_x = balance (m, n) at Gauss points, and the known fluxes; some s where none is."""
-    powers = legendre.legvander(legendre.leggauss(rule.count)[0], rule.count)
-    inner = powers @ legendre.legint(np.linalg.inv(powers[:, : rule.count]), lbnd=-1)
+    powers = legendre.legvander(leggauss(rule.count)[0], rule.count)
+    inner = powers @ legendre.legint(to_legendre(rule.count), lbnd=-1)
     panels, width = balance.reshape(len(balance), -1, rule.count), rule.w.reshape(-1, rule.count)
     ends = np.cumsum(np.sum(panels * width, axis=2), axis=1)
     before = np.concatenate([np.zeros((len(balance), 1)), ends[:, :-1]], axis=1)

@@ -14,7 +14,7 @@ Panels, and breaks, are halved where the Legendre series of degree count - 1 of 
 where the interpolant misses the function at other points.
 """
 
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ def scattered(box, count):
 def tails(values, edges, axis, count):
     """The mean squares' roots of the last two Legendre coefficients in each panel of an axis, the largest of those of
     functions (C, n) on the grid of the Gauss points: (K,)."""
-    to_series = np.linalg.inv(legendre.legvander(legendre.leggauss(count)[0], count - 1))[-2:]
+    to_series = to_legendre(count)[-2:]
     shape = [n for e in edges for n in (len(e) - 1, count)]
     parts = np.moveaxis(values.reshape(-1, *shape), [1 + 2 * axis, 2 + 2 * axis], [0, 1])
     series = np.tensordot(to_series, parts, (1, 1)).reshape(2, shape[2 * axis], len(values), -1)
@@ -110,22 +110,32 @@ def at_points(values, edges, count, x):
     return (sparse.csr_array((weights.ravel(), index.ravel(), rows), (len(x), values.shape[1])) @ values.T).T
 
 
+@cache
+def leggauss(count):
+    """Gauss points and weights on [-1, 1], which numpy finds as eigenvalues at every call."""
+    return legendre.leggauss(count)
+
+
+@cache
+def to_legendre(count):
+    """From values at Gauss points to Legendre coefficients: (count, count)."""
+    return np.linalg.inv(legendre.legvander(leggauss(count)[0], count - 1))
+
+
 def panel_points(edges, count):
-    t = (legendre.leggauss(count)[0] + 1) / 2
+    t = (leggauss(count)[0] + 1) / 2
     return (edges[:-1, None] + np.diff(edges)[:, None] * t).ravel()
 
 
 def panel_weights(edges, count):
-    return (np.diff(edges)[:, None] * legendre.leggauss(count)[1] / 2).ravel()
+    return (np.diff(edges)[:, None] * leggauss(count)[1] / 2).ravel()
 
 
 def panel_line(edges, count, x, order=0):
     """The line of a Table, order 0 alone: polynomials of every panel that are 1 at one of its Gauss points, sparse."""
     k = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
     t = 2 * (x - edges[k]) / np.diff(edges)[k] - 1
-    inside = legendre.legvander(t, count - 1) @ np.linalg.inv(
-        legendre.legvander(legendre.leggauss(count)[0], count - 1)
-    )
+    inside = legendre.legvander(t, count - 1) @ to_legendre(count)
     columns = k[:, None] * count + np.arange(count)
     shape = len(x), (len(edges) - 1) * count
     return sparse.csr_array((inside.ravel(), columns.ravel(), np.arange(len(x) + 1) * count), shape)
@@ -136,8 +146,8 @@ def integral_table(table, edges, axis, from_high):
     count = table.values.shape[axis] // (len(edges) - 1)
     values = np.moveaxis(table.values, axis, 0)
     values = values.reshape(len(edges) - 1, count, -1)
-    series = legendre.legint(np.linalg.inv(legendre.legvander(legendre.leggauss(count)[0], count - 1)), lbnd=-1)
-    inside = legendre.legvander(legendre.leggauss(count + 1)[0], count) @ series
+    series = legendre.legint(to_legendre(count), lbnd=-1)
+    inside = legendre.legvander(leggauss(count + 1)[0], count) @ series
     whole = np.einsum("kc,kcn->kn", panel_weights(edges, count).reshape(-1, count), values)
     before = np.cumsum(whole, axis=0) - whole - from_high * whole.sum(axis=0)
     found = np.diff(edges)[:, None, None] / 2 * (inside @ values) + before[:, None]
@@ -232,8 +242,8 @@ def missed_along(functions, ends, count, axis, x):
     """How far functions of points (n, d) -> (C, n) are at x (n, d) from their polynomials through count Gauss points
     along an axis, between ends (low, high) around each x: (C, n)."""
     low, high = ends
-    nodes, t = legendre.leggauss(count)[0], 2 * (x[:, axis] - low) / (high - low) - 1
-    weights = legendre.legvander(t, count - 1) @ np.linalg.inv(legendre.legvander(nodes, count - 1))
+    nodes, t = leggauss(count)[0], 2 * (x[:, axis] - low) / (high - low) - 1
+    weights = legendre.legvander(t, count - 1) @ to_legendre(count)
     points = np.repeat(x[:, None], count, axis=1)
     points[:, :, axis] = low[:, None] + (high - low)[:, None] * (nodes + 1) / 2
     values = functions(points.reshape(-1, x.shape[1])).reshape(-1, len(x), count)
