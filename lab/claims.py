@@ -165,7 +165,7 @@ def transfer_shows(found, *names):
     """transfer learning explains why: the loss is at fault, not the optimizer"""
     transfer, law = found.each(names, "transfer"), found.each(names, "classical_predicted_points", "fem")
     least, finest = found.least(names, "adam", "transfer"), found.of("elliptic2d", "law")[0]["resolution"][-1]
-    columns = {"started from NH-PINN": transfer, "minimiser of its loss that does not oscillate": law}
+    columns = {"started from NH-PINN": transfer, "smooth function of least loss": law}
     columns |= on_the_way(least) | {
         "loss there": {name: least[name].loss for name in names},
         "loss at the end": {name: least[name].final_loss for name in names},
@@ -176,7 +176,11 @@ def transfer_shows(found, *names):
     )
     ends_there = [equal(transfer[name], law[name]) for name in names]
     if any(ends_there) and finest["error"] * GREATLY < law["elliptic2d"]:
-        return PARTLY, columns, note + ": the loss misleads functions that do not follow the cells, and only these"
+        return (
+            PARTLY,
+            columns,
+            note + ": the loss misleads functions that do not oscillate with the coefficient, and only these",
+        )
     return verdict_of(ends_there), columns, note
 
 
@@ -186,8 +190,8 @@ def arithmetic_mean(found, name):
     classical, law = found.value(name, "classical"), found.value(name, "classical_predicted", "fem")
     errors = {
         "classical PINN": classical,
-        "predicted from the squared residual averaged over y, with its term of order eps^-2": law,
-        "predicted from the energy, the arithmetic mean": losses["energy"]["predicted"],
+        "predicted: smooth function of least loss, averaged over a period": law,
+        "predicted: the energy in the place of the loss, which is the arithmetic mean": losses["energy"]["predicted"],
         "trained on the energy": losses["energy"]["trained"],
     }
     note = (
@@ -198,18 +202,22 @@ def arithmetic_mean(found, name):
 
 
 def law_holds(found, *names):
-    """the classical PINN learns the minimiser, among functions that do not oscillate, of its averaged loss"""
+    """the classical PINN learns the smooth function for which its loss, averaged over a period, is least"""
     law, least = found.each(names, "classical_predicted", "fem"), found.least(names, "classical", "classical")
     apart = {name: distance(found, name) for name in names}
     columns = {
-        "predicted from the mean over y": law,
-        "from the loss's own points": found.each(names, "classical_predicted_points", "fem"),
+        "error predicted, loss averaged over a period": law,
+        "predicted, loss on its own points": found.each(names, "classical_predicted_points", "fem"),
         "trained": found.each(names, "classical"),
         "paper": {name: paper(name, "classical") for name in names},
-        "distance of both functions": apart,
+        "trained function from the predicted one": apart,
     }
     left = [n for n in names if least[n].error < law[n] and not equal(least[n].error, law[n])]
-    note = f"Trained functions resolve the cells on the way: {', '.join(left)}" if left else ""
+    note = (
+        f"While it trains better than predicted, since it oscillates with the coefficient: {', '.join(left)}"
+        if left
+        else ""
+    )
     return verdict_of([apart[name] < EQUAL and name not in left for name in names]), columns | on_the_way(least), note
 
 
@@ -221,7 +229,7 @@ def distance(found, name):
 
 
 def three_causes(found, *names):
-    """the loss misleads smooth functions alone, and the paper's points are too few for all others"""
+    """the loss misleads smooth functions alone; for functions that oscillate, the paper's points are too few"""
     held, lines = [], {}
     for name in names:
         rows = [row for result in found.of(name, "law") for row in result["bandwidth"]]
@@ -231,14 +239,17 @@ def three_causes(found, *names):
         held += [equal(smooth["error"], law), best["error"] < 0.1, least["error"] > 0.5]
         lines[name] = law, smooth["error"], best["error"], best["bandwidth"], least["error"], least["loss"]
     heads = (
-        "error of the law",
-        "smoothest",
-        "best, enough points",
-        "its s",
-        "least loss, the paper's points",
-        "its loss",
+        "error predicted for smooth functions",
+        "found, smoothest functions",
+        "least error, with enough points",
+        "at bandwidth s",
+        "error where the loss is least, on the paper's points",
+        "that loss",
     )
-    note = "The loss of the classical PINN minimised exactly, without training, over random features of bandwidth s"
+    note = (
+        "The loss of the classical PINN minimised exactly, without training, over random features: the larger their "
+        "bandwidth s, the faster they may oscillate"
+    )
     return verdict_of(held), columns_of(heads, lines), note
 
 
@@ -267,7 +278,8 @@ def averages_of_losses(found, *names):
         for name in names
         for loss, row in found.study(name, "losses", "loss", minimiser="Adam").items()
     }
-    heads = {"predicted": "predicted", "trained": "trained", "from_predicted": "distance of both functions"}
+    apart = "trained function from the predicted one"
+    heads = {"predicted": "predicted", "trained": "trained", "from_predicted": apart}
     # nearer to the prediction than to the solution: less than half the distance between these two
     close = [row["from_predicted"] < row["predicted"] / 2 for row in means.values()]
     return verdict_of(close), {head: {n: row[key] for n, row in means.items()} for key, head in heads.items()}, ""
@@ -301,9 +313,13 @@ def oversampling_helps(found, name):
         columns[f"{head}, paper"] = {q: paper(name, q + suffix) for q in correctors}
     gain = columns["ratio"] = {q: columns["without"][q] / columns["with oversampling"][q] for q in correctors}
     ways = found.study(name, "layers", "periodicity")
-    note = "chi1 by the way to periodicity: " + "; ".join(f"{in_words(w)} {row['chi1']:.2g}" for w, row in ways.items())
+    note = "Error of chi1, by what asks for periodicity: " + "; ".join(
+        f"{in_words(w)} {row['chi1']:.2g}" for w, row in ways.items()
+    )
     note += (
-        ". Values on faces leave the jump of the normal derivative free; a layer of oversampling asks for it times h"
+        ". Equal values on opposite faces leave the slopes across them free to differ. A layer of oversampling asks "
+        "for equal slopes, too, weighted by the distance h of the points; with periodic inputs, sines and cosines, the "
+        "network is periodic by itself"
     )
     return verdict_of([factor > GREATLY for factor in gain.values()]), columns, note
 
@@ -338,9 +354,9 @@ def high_dimension_is_hard(found, *names):
     """periodic problems are easy in one dimension and hard in more"""
     errors = {name: found.study(name, "layers", "periodicity")["0 layers"]["chi1"] for name in names}
     line, square = errors.values()
-    note = "In one dimension the equation makes the derivative periodic once the values are; in two it does not"
+    note = "In one dimension the equation makes the slope periodic once the values are; in two it does not"
     verdict = REPRODUCED if square > GREATLY * line else PARTLY if square > line else NOT
-    return verdict, {"chi1 with 0 layers, other settings as they are": errors}, note
+    return verdict, {"error of chi1 without oversampling, other settings unchanged": errors}, note
 
 
 def e2_below_e4(found, *names):
@@ -351,9 +367,9 @@ def e2_below_e4(found, *names):
     wrong = {n: abs(paper(n, "e4") / e4[n] - 1) for n in names}
     mine = {n: found.value(n, "e2") / e4[n] - 1 for n in names}
     columns = {
-        "paper's e2 below its e4 by": {n: f"{value:.2%}" for n, value in claimed.items()},
-        "paper's e4 away from the converged one by": {n: f"{value:.0%}" for n, value in wrong.items()},
-        "our e2 away from that by": {n: f"{value:+.2%}" for n, value in mine.items()},
+        "paper: e2 below e4 by": {n: f"{value:.2%}" for n, value in claimed.items()},
+        "paper: e4 off the converged one by": {n: f"{value:.0%}" for n, value in wrong.items()},
+        "ours: e2 off the converged e4 by": {n: f"{value:+.2%}" for n, value in mine.items()},
     }
     if all(wrong[n] > 10 * claimed[n] for n in names):
         return ARTEFACT, columns, ""
@@ -375,9 +391,9 @@ def e1_below_e4(found, name):
 def e4_is_a_bound(found, *names):
     """e4 is a theoretical lower bound"""
     corrected, e4 = (found.each(names, quantity, "fem") for quantity in ("e1_corrected", "e4"))
-    columns = {"e4": e4, "u0 + eps chi_j d_j u0 by finite elements": corrected, "e1": found.each(names, "e1")}
+    columns = {"e4": e4, "the same with the first corrector": corrected, "e1": found.each(names, "e1")}
     verdict = NOT if any(corrected[n] < e4[n] for n in names) else REPRODUCED
-    return verdict, columns, "It is one of u0 alone, but for what errors cancel"
+    return verdict, columns, "Only of u0 alone, and there errors may still cancel: the first corrector goes below it"
 
 
 def most_error_from_the_last_step(found, *names):
@@ -439,7 +455,7 @@ def finite_elements_cost_more(found, problem):
         best = min(reached, key=itemgetter(1))
         faster.append(best[1] > seconds)
         lines[recipe] = error, seconds, *best
-    heads = f"chi1 of {problem}", "seconds", "elements as good, or their best", "seconds of elements"
+    heads = f"error of chi1, {problem}", "seconds", "elements: an error as small, or their least", "seconds of elements"
     orders = ", ".join(f"{order}" for order in sorted({row["order"] for row in fem["cells"]}))
     return verdict_of(faster), columns_of(heads, lines), f"Finite elements of order {orders}"
 
@@ -530,7 +546,8 @@ def markdown(results):
         "Written by `python -m lab.published`; every number and every verdict comes from saved results "
         f"({len(results)} tasks, budget {budgets}, commit {commits}). Errors are relative, in the discrete L2 norm, "
         f"means over seeds. Two of them count as equal if they differ by less than {EQUAL:.0%}, and one as greatly "
-        f"better from a factor of {GREATLY} on. e1 to e4, chi1, chi2 and N are named as in the paper.",
+        f"better from a factor of {GREATLY} on. [docs/method.md](docs/method.md) explains the errors e1 to e4 and the "
+        "correctors chi1, chi2 and N, [docs/why-pinns-fail.md](docs/why-pinns-fail.md) how errors are predicted.",
         "",
         f'A claim whose place is "{OURS}" is not of the paper: it says what holds in the place of one that does not, '
         "or what is proved besides. Below each, the command that measures it, and the pictures of it in `results/`.",

@@ -42,7 +42,9 @@ WORDS = {  # what the results call otherwise
     "layers": "layers of oversampling",
     "minimiser": "minimised by",
     "1 layers": "1 layer",
-    "features": "periodic inputs",  # a label of the study `layers`
+    "derivatives * h": "slopes, weighted by h",  # labels of the study `layers`
+    "derivatives": "slopes",
+    "features": "periodic inputs",
 }
 
 

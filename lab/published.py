@@ -23,19 +23,19 @@ PAGES = (Path("README.md"), Path("docs", "why-pinns-fail.md"), Path("docs", "not
 PLACE = re.compile(r"(<!-- python -m lab.published: (\w+) -->\n).*?(<!-- end -->\n)", re.S)  # of a table in a page
 ERRORS = (  # text, quantity, recipe; one with two bounds is an interval
     ("classical PINN", "classical", "adam"),
-    ("bounds of its energy error, without a fine solution", "classical_certified", "adam"),
+    ("bounds of its error in the energy norm", "classical_certified", "adam"),
     ("e1: NH-PINN against the fine solution, `adam`", "e1", "adam"),
-    ("e3: its last step alone, `adam`", "e3", "adam"),
+    ("e3: error of its last training alone, `adam`", "e3", "adam"),
     ("e3, `sharp`", "e3", "sharp"),
-    ("e4: homogenization alone", "e4", "fem"),
-    ("energy error of NH-PINN, at most, `adam`", "certified", "adam"),
+    ("e4: homogenization by finite elements", "e4", "fem"),
+    ("error of its reconstruction in the energy norm, at most, `adam`", "certified", "adam"),
     ("the same, `sharp`", "certified", "sharp"),
 )
 HOMOGENIZATION = (
-    ("e4: homogenization alone", "e4", "fem"),
-    ("e2: with the tensor of `adam`", "e2", "adam"),
+    ("e4: homogenization by finite elements", "e4", "fem"),
+    ("e2: finite elements with the coefficients of `adam`", "e2", "adam"),
     ("e4 with the first corrector", "e1_corrected", "fem"),
-    ("the same, inside", "e1_corrected_interior", "fem"),
+    ("the same, a period away from the boundary", "e1_corrected_interior", "fem"),
     ("the corrector chi_1", "chi1", "adam"),
     ("chi_1 without oversampling", "chi1_plain", "adam"),
     ("chi_2", "chi2", "adam"),
@@ -110,7 +110,8 @@ def law(found):
         return [name, *(f"{value:.3g}" for value in ours), *(f"{value:.3g}" if value else "" for value in printed)]
 
     return table(
-        ["", "predicted", "trained", "transfer", "paper, trained", "paper, transfer"], list(map(row, PROBLEMS))
+        ["", "predicted", "classical PINN", "transfer learning", "paper: classical PINN", "paper: transfer learning"],
+        list(map(row, PROBLEMS)),
     )
 
 
@@ -131,7 +132,7 @@ def losses(found):
         for name in ("const1d", "elliptic2d")
         for loss, row in found.study(name, "losses", "loss", minimiser="Adam").items()
     ]
-    return table(["", "loss", "predicted", "Adam"], rows)
+    return table(["", "loss", "error predicted", "error after Adam (its distance from the predicted function)"], rows)
 
 
 def layers(found):
@@ -175,7 +176,7 @@ def provenance(results):
     lines = [
         "# The results that the documents show",
         "",
-        "Results of `run_all.py` without their histories and most of their fields, written by `python -m "
+        "Results of `run_all.py`, without the errors of every epoch and the solutions, written by `python -m "
         "lab.published`, as are CLAIMS.md, the tables of the other pages and this one. `python run_all.py --verify "
         "docs/results` runs a tenth of them again and compares every number that is kept.",
         "",

@@ -187,7 +187,7 @@ def test_the_estimate_is_near_the_error_for_random_equations(seed, dim, timed):
     if timed:
         problem = equation(problem.source, problem.domain[:1], lambda x: np.sin(np.pi * x[:, 0] / lengths[0]))
         coefficients = constant(rng.uniform(0.5, 2), rng.uniform(-1, 3))
-    error, estimate, _ = solved(problem, coefficients, 10.0 ** rng.uniform(-5, -1), 24, count=41)
+    error, estimate, _ = solved(problem, coefficients, 10.0 ** rng.uniform(-5, -1), 24, steps=800, count=41)
     assert error < 2 * estimate + 1e-5  # of the reference
     assert estimate < 30 * error + 1e-6
 
