@@ -148,7 +148,16 @@ def basis_matrices(mesh, axis, x):
 
 
 def _kron(matrices):
-    return reduce(lambda a, b: sparse.kron(a, b, format="csr"), matrices)
+    return reduce(_kron_of_two, matrices)
+
+
+def _kron_of_two(a, b):
+    """As sparse.kron, in a quarter of the time: of matrices with as many entries in every row."""
+    (rows, m), (more, n) = a.shape, b.shape
+    columns = a.indices.reshape(rows, 1, -1, 1) * n + b.indices.reshape(1, more, 1, -1)
+    data = a.data.reshape(rows, 1, -1, 1) * b.data.reshape(1, more, 1, -1)
+    starts = np.linspace(0, data.size, rows * more + 1, dtype=int)
+    return sparse.csr_array((data.ravel(), columns.ravel(), starts), (rows * more, m * n))
 
 
 class Space(NamedTuple):
