@@ -136,40 +136,52 @@ def partition(arrangement, dim, count, depth):
     return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
 
 
-def seen(arrangement, low, size, second_axis):
-    """What samples show of boxes with these lower corners (B, d) and this size.
+class Seen(NamedTuple):
+    """What samples show of boxes."""
 
-    cut (B, M): which interfaces may pass; good (B,): whether the box needs no halves; monotone (B, d): the least slope
-    along an axis, near the interface, of the level sets that cut, relative to the steepest; mixed (B,): whether samples
-    are in several phases; meet (B,): whether a sample is near two interfaces.
+    cut: np.ndarray  # (B, M): which interfaces may pass
+    good: np.ndarray  # (B,): whether the box needs no halves
+    monotone: np.ndarray  # (B, d): the least of `least_slopes` of the level sets that cut
+    mixed: np.ndarray  # (B,): whether samples are in several phases
+    meet: np.ndarray  # (B,): whether a sample is near two interfaces
+
+
+def seen(arrangement, low, size, second_axis):
+    """Seen of the boxes with these lower corners (B, d) and this size.
+
     second_axis: whether an interface on the face across which it is a graph must be a graph on that face as well.
     """
     count, dim = low.shape
     samples = grid([(0.0, 1.0)] * dim, SAMPLES[dim])
     reach = size * np.sqrt(dim) / 2 / (SAMPLES[dim] - 1)  # from any point of a box to the next sample
     y = (low[:, None] + size * samples).reshape(-1, dim)
-    near, positive, monotone, faces_good = [], [], np.ones((count, dim)), np.full(count, True)
+    near, positive, monotone, on_faces = [], [], np.ones((count, dim)), np.full(count, True)
     for m, level_set in enumerate(arrangement.level_sets):
-        value = level_set(y).reshape(count, -1)
-        slope = gradient_of(level_set, y).reshape(count, -1, dim)
+        value, slope = level_set(y).reshape(count, -1), gradient_of(level_set, y).reshape(count, -1, dim)
         steepest = np.linalg.norm(slope, axis=2).max(axis=1)
         close = np.abs(value) <= 1.5 * steepest[:, None] * reach
         for other, wanted in path_to(arrangement.tree, m):  # elsewhere its zeros are no interface
             close &= (positive[other] == wanted) | near[other]
+        cut, least = close.any(axis=1), least_slopes(slope, close, steepest)
+        monotone[cut] = np.minimum(monotone, least)[cut]
+        if second_axis:
+            on_faces &= ~cut | graph_on_faces(samples, value > 0, least)
         near.append(close)
         positive.append(value > 0)
-        cut = close.any(axis=1)
-        rising = np.where(close[..., None], slope, np.inf).min(axis=1)  # near the interface: elsewhere it may turn
-        falling = np.where(close[..., None], -slope, np.inf).min(axis=1)
-        mine = np.where(cut[:, None], np.maximum(rising, falling) / np.maximum(steepest, 1e-300)[:, None], 0.0)
-        monotone[cut] = np.minimum(monotone, mine)[cut]
-        if second_axis:
-            faces_good &= ~cut | graph_on_faces(samples, value > 0, mine)
     near = np.stack(near, axis=-1)  # (B, samples, M)
     cut, meet = near.any(axis=1), (near.sum(axis=2) > 1).any(axis=1)
     phase = phase_at(arrangement, y, {m: sign.ravel() for m, sign in enumerate(positive)}).reshape(count, -1)
-    good = ~cut.any(axis=1) | ((monotone.max(axis=1) > MONOTONE) & faces_good & ~meet)
-    return cut, good, monotone, np.ptp(phase, axis=1) > 0, meet
+    good = ~cut.any(axis=1) | ((monotone.max(axis=1) > MONOTONE) & on_faces & ~meet)
+    return Seen(cut, good, monotone, np.ptp(phase, axis=1) > 0, meet)
+
+
+def least_slopes(slope, near, steepest):
+    """The least slope along every axis, upwards or downwards, of the samples near an interface, relative to the
+    steepest gradient of the box; 0 where none is near: (B, d).  slope (B, samples, d), near (B, samples)"""
+    upwards = np.where(near[..., None], slope, np.inf).min(axis=1)
+    downwards = np.where(near[..., None], -slope, np.inf).min(axis=1)
+    least = np.maximum(upwards, downwards) / np.maximum(steepest, 1e-300)[:, None]
+    return np.where(near.any(axis=1)[:, None], least, 0.0)
 
 
 def graph_on_faces(samples, inside, monotone):
