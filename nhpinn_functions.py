@@ -197,12 +197,16 @@ def check_elliptic(a, place):
 
     place(k): where the k-th is, for the sentence.
     """
-    finite = np.isfinite(a).all(axis=(1, 2))
-    if not np.all(finite):
-        raise ValueError(f"coefficient: not finite at {place(np.argmin(finite))}, expected real numbers")
-    skew = np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))
-    if np.any(skew):
-        raise ValueError(f"coefficient: the tensor is not symmetric at {place(np.argmax(skew))}; expected a_ij = a_ji")
+    if not np.all(np.isfinite(a)):
+        worst = np.argmin(np.isfinite(a).all(axis=(1, 2)))
+        raise ValueError(f"coefficient: not finite at {place(worst)}, expected real numbers")
+    skew = np.abs(a - np.swapaxes(a, 1, 2))
+    if np.any(skew):  # most are symmetric to the last bit
+        wrong = skew.max(axis=(1, 2)) > 1e-10 * np.abs(a).max(axis=(1, 2))
+        if np.any(wrong):
+            raise ValueError(
+                f"coefficient: the tensor is not symmetric at {place(np.argmax(wrong))}; expected a_ij = a_ji"
+            )
     if np.abs(a).max() > LARGEST:
         raise ValueError(f"coefficient: found {np.abs(a).max():.3g}, expected at most {LARGEST:g}: change its unit")
     least, largest = extreme_eigenvalues(a)

@@ -11,7 +11,7 @@ points that are on no grid.
 """
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cache, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -136,6 +136,7 @@ def divergence_free(flux):
     return values_of(s._replace(modes=s.modes * np.all(np.abs(waves(d, count)) < count / 4, axis=0)))
 
 
+@cache
 def scattered(dim, first=0):
     """SCATTERED points of the unit cell that are on no grid, of a sequence without end: (n, dim).
 
