@@ -178,8 +178,8 @@ def unseen_source(c, edges):
         return 0.0
     if found > 1e-4 * size:
         warn(
-            "source: has peaks that the quadrature of the error bar does not resolve, which is larger for it; expected "
-            "wider ones"
+            "source: has peaks that the quadrature of the error bar does not resolve; the bar is larger, to cover what "
+            "is missed; expected wider peaks"
         )
     return friedrichs(c) * np.sqrt(found)
 

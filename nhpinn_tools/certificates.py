@@ -166,8 +166,8 @@ def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
     found = found if np.isinf(found.trace) else bounded(found)
     if found.unseen > min(found.error, 1) / 2:
         warn(
-            "coefficient: varies faster than the quadrature of the error bar resolves, which is as much as "
-            f"{found.unseen:.2g} larger for it; expected wider films and bumps"
+            "coefficient: varies faster than the quadrature of the error bar resolves; the bar is up to "
+            f"{found.unseen:.2g} larger, to cover what is missed; expected wider films and bumps"
         )
     return found
 

@@ -137,8 +137,8 @@ def warn_of_equation(error, what, tolerance):
     if not error <= tolerance:
         warn(
             f"homogenized equation: the relative error of its solution is about {error:.2g} with {what}, expected at "
-            f"most {tolerance:g}; jumps, kinks, layers and corners in source, coefficient or initial value are "
-            "followed slowly"
+            f"most {tolerance:g}; jumps, kinks, layers or corners in source, coefficient or initial value need many "
+            "more functions"
         )
 
 

@@ -227,8 +227,7 @@ def warn_of_cells(found, tolerance):
     if found.error > tolerance:
         warn(
             f"cell problems: their error is about {found.error:.2g} with {len(found.C)} random features, expected at "
-            f"most {tolerance:g}; what is steep within its cell is what features follow slowly: try recipe='fourier' "
-            "or a larger tolerance"
+            f"most {tolerance:g}; the coefficient is steep within its cell: try recipe='fourier' or a larger tolerance"
         )
 
 

@@ -169,8 +169,8 @@ def homogenize(
         )
     elif not found.error <= tolerance:
         warn(
-            f"homogenize: the tensor of step 2 may err by {found.error:.2g}, expected at most {tolerance:g}; its "
-            f"bounds are {found.gap:.2g} apart, and closer; {ADVICE[kind]}"
+            f"homogenize: the tensor, a mean over points of the cell, may err by {found.error:.2g}, expected at most "
+            f"{tolerance:g}; its bounds, which are {found.gap:.2g} apart, are better; {ADVICE[kind]}"
         )
     return found
 
@@ -181,8 +181,8 @@ ADVICE = {
     "adam": "recipe='fourier' is faster and comes closer; more epochs and points help a little",
     "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
     "pores": "fields are singular at edges of pores, and large images are solved with elements of low order",
-    "two phases": "features cannot follow narrow gaps and corners, nor quadrature small inclusions: recipe='fem' has "
-    "the bounds of an image",
+    "two phases": "random features do not resolve narrow gaps and corners, nor does the quadrature small inclusions: "
+    "recipe='fem' has bounds by finite elements",
 }
 
 
@@ -263,9 +263,9 @@ def _by_sampling(field, period, tolerance, why, unresolved=None):
 
 def warn_of_pixels(found, why):
     warn(
-        f"homogenize: the bounds are those of an image of {pixels.PIXELS[len(found.tensor)]} pixels an axis, which "
-        f"sees how much of a pixel is where; they are {found.gap:.2g} apart, and other points move them by "
-        f"{found.quadrature:.2g}; {why}"
+        f"homogenize: the bounds are by finite elements, {pixels.PIXELS[len(found.tensor)]} an axis, that interfaces "
+        f"may cut; they are {found.gap:.2g} apart, and other quadrature points move them by {found.quadrature:.2g}; "
+        f"{why}"
     )
 
 

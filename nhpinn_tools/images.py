@@ -82,8 +82,8 @@ def check_pixels(image, dim):
 
     if np.any(infinite := np.isinf(tensors).any(axis=(1, 2))):
         raise ValueError(
-            f"coefficient: found inf in {pixel(np.argmax(infinite))}, expected finite conductivities; give perfect "
-            "conductors a factor of 1e4 of the other phase: the error is about as small"
+            f"coefficient: found inf in {pixel(np.argmax(infinite))}, expected finite conductivities; for a "
+            "perfect conductor take 1e4 times that of the other phase, an error of about 1e-4"
         )
     if len(solid):
         check_elliptic(tensors.astype(float, copy=False), pixel)

@@ -73,12 +73,12 @@ def chebyshev_points(problem, tolerance):
     if level > max(wanted, COARSE):
         raise ValueError(
             "coefficient: oscillates or jumps in x, beside its fast variable y; expected one that varies slowly in x: "
-            f"{MOST_NODES} cell problems resolve it to {10 * level:.1g} alone"
+            f"interpolated between {MOST_NODES} points x it would still err by {10 * level:.1g}"
         )
     if level > wanted:
         warn(
-            f"coefficient: its variation in x is resolved to about {10 * level:.1g} by {' x '.join(map(str, counts))} "
-            f"cell problems, expected {tolerance:g}; it is steep in x"
+            f"coefficient: its variation in x is resolved to about {10 * level:.1g}, by cell problems at "
+            f"{' x '.join(map(str, counts))} points, expected {tolerance:g}; it is steep in x"
         )
     return Chebyshev(tuple(problem.domain), tuple(counts))
 
