@@ -123,7 +123,7 @@ def test_films_and_peaks_are_resolved_or_warned_of(axes, monkeypatch):
 
 def test_a_film_that_no_grid_sees_has_the_bounds_of_an_image_and_a_warning():
     film = hill(20_000, (0,))
-    with pytest.warns(UserWarning, match="those of an image"):
+    with pytest.warns(UserWarning, match="the bounds are by finite elements"):
         found = homogenize(film, 2)
     a = film((np.arange(10**6) + 0.5)[:, None] / 10**6)
     exact = np.diag([1 / np.mean(1 / a), a.mean()])
