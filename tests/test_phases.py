@@ -203,7 +203,9 @@ def test_what_cannot_be_met_is_said(monkeypatch):
     with pytest.warns(UserWarning, match="bounds are .* apart .* narrow gaps .*recipe='fem'"):
         result = nhpinn.homogenize(TwoPhase(disc(0.7), 50, 1.0), 2)
     assert holds(result, discs(0.7, 50, 60) * np.eye(2))
-    with pytest.warns(UserWarning, match="the bounds are by finite elements.* (random features|the interface as measured has gaps)"):
+    with pytest.warns(
+        UserWarning, match="the bounds are by finite elements.* (random features|the interface as measured has gaps)"
+    ):
         result = nhpinn.homogenize(TwoPhase(disc(0.94), 50, 1.0), 2)
     assert result.gap + result.quadrature < 0.05
 
