@@ -413,7 +413,7 @@ def worse_when_eps_is_small(found, name, *reactions):
     heads = {
         "classical_predicted": "predicted",
         "classical": "trained",
-        "classical_shape": "trained, without the mean of its values on the boundary",
+        "classical_shape": "trained, mean of its boundary values, which should be 0, subtracted",
     }
     columns = {head: {f"{name}, eps = 1/{1 / e:g}": rows[e][key] for e in eps} for key, head in heads.items()}
     errors = found.each(reactions, "classical")

@@ -62,7 +62,7 @@ QUANTITIES = {  # in words; what is bounded from both sides has the endings _low
     "transfer": "transfer learning",
     "classical_predicted": "classical PINN, predicted",
     "classical_predicted_points": "classical PINN, predicted at its points",
-    "classical_shape": "classical PINN, less the mean of its boundary values",
+    "classical_shape": "classical PINN, mean of its boundary values subtracted",
 }
 OWN_ERRORS = ("e1", "e2", "e3", "e_a", "chi1", "chi2", "N")  # of NH-PINN: the smaller the better
 OVERVIEW = {"classical": "classical", "classical_certified": "energy norm", "transfer": "transfer", "e1": "e1"}
