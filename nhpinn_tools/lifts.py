@@ -233,10 +233,8 @@ def flux_corner_jet(x, y):
 
 def sudden_change(problem, frozen):
     """The blending that takes the initial value on the value faces to g, at once; None where they agree."""
-    changes, domain = (
-        [face._replace(data=partial(change, face, problem.initial)) for face in problem.faces],
-        problem.domain,
-    )
+    domain = problem.domain
+    changes = [face._replace(data=partial(change, face, problem.initial)) for face in problem.faces]
     x = np.random.default_rng(0).uniform(*np.transpose(domain), (500, len(domain)))
     jump, size, rates = 0.0, np.abs(problem.initial(x)).max(), {}
     for face in changes:
@@ -307,14 +305,12 @@ class End(NamedTuple):
 
     at: float
     flux: bool
-    strength: (
-        float  # s, which the equation asks u_t to be there, where u_t = 0: s times `layer_jet`; or what n . a grad
-    )
-    a: float  # of the initial value lacks of h: times `flux_layer_jet` / a
+    strength: float  # what the equation asks u_t to be there, where u_t = 0; or what n . a grad u lacks of h at t = 0
+    a: float
 
 
 def ends_jet(domain, ends, frozen, jet):
-    """The sum of what ends add."""
+    """The sum of what ends add: the strength of each times `layer_jet`, or `flux_layer_jet` / a."""
     total, length, t = no_lift(jet), np.ptp(domain), time_jet(jet, frozen)
     for at, flux, strength, a in ends:
         x = next(distances(domain, [at], jet))

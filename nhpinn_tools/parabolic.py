@@ -44,11 +44,8 @@ from nhpinn_tools.quadrature import leggauss, to_legendre
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
-FIRST, A_DECADE, TIMES = (
-    1e-8,
-    7,
-    (3, 4),
-)  # the first interval of time, relative; intervals a decade; Gauss points in each
+FIRST, A_DECADE = 1e-8, 7  # the first interval of time, relative; intervals a decade
+TIMES = 3, 4  # Gauss points in each, of the check and of the bound
 LATE = 4  # decades of intervals that shrink towards the final time, where k is singular
 CELL = 257  # points of a cell, of the second corrector
 BLOCK = 10**6  # numbers in an array

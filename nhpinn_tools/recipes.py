@@ -137,10 +137,8 @@ def adam_recipe(problem):
 def zero_is_a_solution(problem):
     """Whether source, initial value and what is known on the faces are 0, at the points of a grid."""
     axes = [np.linspace(low, high, {1: 4001, 2: 101, 3: 31}[problem.dim]) for low, high in problem.domain]
-    x, known = (
-        fem.tensor_grid(axes),
-        [face.data(on_face(face, axes)) for face in faces_of(problem.boundary, problem.domain)],
-    )
+    x, faces = fem.tensor_grid(axes), faces_of(problem.boundary, problem.domain)
+    known = [face.data(on_face(face, axes)) for face in faces]
     if problem.initial is None:
         known.append(problem.source(x))
     else:
