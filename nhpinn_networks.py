@@ -206,12 +206,6 @@ def derivatives(evaluate, points):
     return pure[0][0], np.stack([u_i[1] for u_i in pure], axis=-1), np.moveaxis(second, (0, 1), (-2, -1))
 
 
-def values(evaluate, points):
-    """Values alone (..., n) of the functions of `derivatives`, at a fraction of the cost of all derivatives."""
-    parts = np.array_split(points, max(1, -(-len(points) // MANY)))
-    return np.concatenate([evaluate(part[None])[..., 0, :] for part in parts], axis=-1)
-
-
 def value_and_gradient(params, points, jet: Callable = network_jet):
     """Of a network, or of each in a batch, at points (n, d): (..., n), (..., n, d)."""
     most = max(1, BATCH_POINTS // math.prod(params[0][0].shape[:-2]))

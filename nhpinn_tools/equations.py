@@ -27,11 +27,11 @@ from scipy.special import ive
 
 from fem import takes_time, tensor_grid
 from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, source_of
-from nhpinn_networks import MANY, derivatives, operator_jet, values
+from nhpinn_networks import derivatives, operator_jet
 from nhpinn_tools import lifts
 from nhpinn_tools.bounds import closest
 from nhpinn_tools.calls import warn
-from nhpinn_tools.features import Features, composed, factorised, least_squares, product_jet, relative
+from nhpinn_tools.features import Features, composed, factorised, in_parts, least_squares, product_jet, relative, values
 from nhpinn_tools.lifts import pair_of
 
 # --- equations on a box -----------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def bubble_jet(faces, jet):
 def columns(problem, features, x):
     """Values of bubble * features and -d_i(a_ij d_j) + c of them at points x (n, dim): two (n, N)."""
     parts = []
-    for p in np.array_split(x, -(-len(x) // MANY)):
+    for p in in_parts(x):
         a, b, c = problem.coefficients(p)
         jet = operator_jet(p, a, b)
         out = product_jet(bubble_jet(problem.faces, jet), features.jet(jet))

@@ -21,10 +21,10 @@ from scipy import linalg
 
 from fem import tensor_grid
 from nhpinn_functions import faces_of, midpoint_axes
-from nhpinn_networks import MANY, derivatives, values
+from nhpinn_networks import derivatives
 from nhpinn_tools import equations, lifts
 from nhpinn_tools.bounds import closest
-from nhpinn_tools.features import relative
+from nhpinn_tools.features import in_parts, relative, values
 from nhpinn_tools.lifts import pair_of
 
 # polynomials an axis
@@ -60,12 +60,12 @@ class Polynomial(NamedTuple):
     rough: Callable | None  # the part of the lift whose gradient is not bounded
 
     def __call__(self, points):
-        parts = [self._jet(part) for part in blocks(points)]
+        parts = [self._jet(part) for part in in_parts(points)]
         smooth = [np.concatenate(each) for each in zip(*parts, strict=True)]
         return tuple(one + other for one, other in zip(smooth, derivatives(self.lift, points), strict=True))
 
     def value(self, points):
-        return np.concatenate([self._along(part)() for part in blocks(points)]) + values(self.lift, points)
+        return np.concatenate([self._along(part)() for part in in_parts(points)]) + values(self.lift, points)
 
     def _along(self, x):
         """A function of axes along which to differentiate: that derivative of p at points x (n, d)."""
@@ -84,10 +84,6 @@ class Polynomial(NamedTuple):
         along, d = self._along(x), x.shape[1]
         second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
         return along(), np.stack([along(i) for i in range(d)], axis=-1), second
-
-
-def blocks(points):
-    return np.array_split(points, max(1, -(-len(points) // MANY)))
 
 
 def solve_equation(problem, coefficients, tolerance):
@@ -118,7 +114,7 @@ def in_blocks(coefficients):
     """Coefficients of the same values that take little memory on the way."""
 
     def evaluate(x):
-        a, b, c = zip(*map(coefficients, np.array_split(x, -(-len(x) // MANY))), strict=True)
+        a, b, c = zip(*map(coefficients, in_parts(x)), strict=True)
         c = np.concatenate([np.broadcast_to(one, len(part)) for one, part in zip(c, a, strict=True)])
         return np.concatenate(a), np.concatenate(b), c
 
