@@ -29,7 +29,7 @@ from nhpinn_functions import (
 )
 from nhpinn_tools.ground_state import has_ground_state
 from nhpinn_tools.images import pixels_of
-from nhpinn_tools.phases import TwoPhase
+from nhpinn_tools.phases import Phases, TwoPhase, unit_cell
 
 
 def says_what_it_takes(function):
@@ -138,7 +138,7 @@ def checked_equation(problem, recipe, tolerance, seed, values=None):
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
     problem = problem._replace(domain=domain, eps=float(problem.eps), period=period)
-    problem = checked_image(problem, recipe, values)
+    problem = checked_composite(problem, recipe, values)
     moving = problem.initial is not None and callable(problem.source) and takes_time(problem.source)
     named = ("coefficient", "x, y"), ("source", "x, t" if moving else "x"), ("reaction", "y"), ("initial", "x")
     for name, arguments in (*named, ("rho", "x, y")):
@@ -152,21 +152,27 @@ def checked_equation(problem, recipe, tolerance, seed, values=None):
     return problem._replace(slow=slow)
 
 
-def checked_image(problem, recipe, values):
-    """The problem with Pixels in the place of an image; the problem itself for a function."""
+def checked_composite(problem, recipe, values):
+    """The problem with Pixels in the place of an image, Phases in that of a TwoPhase; itself for a function."""
     if callable(problem.coefficient):
         check_not_elements(recipe)
         if values is not None:
             raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
         return problem
-    if isinstance(problem.coefficient, TwoPhase):
-        raise TypeError("coefficient: found a TwoPhase, expected a function or an image; homogenize takes a TwoPhase")
-    pixels = pixels_of(problem.coefficient, problem.dim, values, problem.period, centre(problem.domain))
+    two, dim, period = isinstance(problem.coefficient, TwoPhase), problem.dim, problem.period
+    what = "a TwoPhase" if two else "an image"
+    if two:
+        if values is not None:
+            raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
+        cell = unit_cell(problem.coefficient, dim, np.array(period))
+        coefficient = Phases(problem.coefficient, cell, period)
+    else:
+        coefficient = pixels_of(problem.coefficient, dim, values, period, centre(problem.domain))
     if recipe not in (None, "fem"):
-        raise ValueError(f"recipe: found {recipe!r}, expected None or 'fem' for an image")
+        raise ValueError(f"recipe: found {recipe!r}, expected None or 'fem' for {what}")
     if problem.reaction is not None:
-        raise ValueError("reaction: found one beside an image, expected None, or a constant coefficient beside it")
-    return problem._replace(coefficient=pixels)
+        raise ValueError(f"reaction: found one beside {what}, expected None, or a constant coefficient beside it")
+    return problem._replace(coefficient=coefficient)
 
 
 def check_equation(problem, recipe):

@@ -19,8 +19,8 @@ from scipy import sparse
 
 from fem import basis_matrices, breaks_of, counts, nodes_of
 from nhpinn import Coefficients, Correctors
-from nhpinn_functions import centre
-from nhpinn_tools import bounds
+from nhpinn_functions import at_node, centre, one_node
+from nhpinn_tools import bounds, element_bounds
 from nhpinn_tools.element_bounds import bounds_of_image, bounds_on
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
@@ -31,6 +31,7 @@ GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in 
 GAP_IN_3D = 0.03  # where there is no bar
 SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
 SLOW = 1e-3  # tolerance of the interpolation in x
+ELEMENTS, GAUSS = 64, 6  # an axis of a cell of two phases; points an axis of each
 
 
 def solve_cells(problem, executor=None):
@@ -60,8 +61,14 @@ def correctors_of(found, nodes, period):
 
 
 def bounds_of(found):
-    """ElementBounds as those of other cells."""
-    return bounds.Bounds(*found[:5])
+    """The Bounds of a tensor, from ElementBounds or what `homogenize` returns."""
+    return bounds.Bounds(found.lower, found.tensor, found.upper, found.gap, found.quadrature)
+
+
+def correctors_of_phases(found, x, period):
+    """The records of steps 1 and 2 from what `homogenize` returns, at one x (dim,)."""
+    weights = one_node(len(x))
+    return Correctors(found.cells, weights, x[None], period), Coefficients(found.tensor[None], weights, 0.0)
 
 
 # --- for a certificate ------------------------------------------------------------------------------------
@@ -73,6 +80,15 @@ def pieces_of(found, nodes, pixels, eps):
     breaks = tuple(breaks_of(mesh, axis) / high for axis, (_, high) in enumerate(mesh.bounds))
     jumps = tuple(np.linspace(0, 1, n + 1) for n in counts(mesh))
     return Pieces(micro_table(found, nodes.weights, eps), breaks, jumps, mesh.order, pixels.places())
+
+
+def pieces_of_phases(phases, tensor, eps):
+    """The Pieces of a TwoPhase in the plane whose homogenized tensor is known: elements that see through Gauss points
+    how much of a phase is where.  Its interfaces cut the boxes: integrals over them are no bounds."""
+    a = at_node(phases, np.zeros(2))
+    found = element_bounds.bounds(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
+    breaks = (np.linspace(0, 1, ELEMENTS + 1),) * 2
+    return Pieces(micro_table([found], one_node(2), eps), breaks, (breaks[0][::4],) * 2, 2, np.zeros((1, 2)))
 
 
 def micro_table(found, weights, eps):

@@ -33,7 +33,7 @@ class ElementBounds(NamedTuple):
     gap: float  # between lower and upper, relative to their mean, in the direction where it is largest
     quadrature: float  # what a finer rule changes in them, likewise; 0 for an image, whose integrals are exact
     field: Field  # the correctors, periodic, mean zero
-    stream: Field | None = None  # of an image in the plane: psi_j, and (d_1, -d_0) (y_j + psi_j) are fluxes of `lower`
+    stream: Field | None = None  # in the plane: psi_j, and (d_1, -d_0) (y_j + psi_j) are fluxes of `lower`
 
 
 # Order, and cuts of a voxel beside its sides, at whose corners fields are singular; each level lies within the next.
@@ -83,8 +83,12 @@ def bounds_on(mesh, image):
     dim = len(mesh.bounds)
     s = np.moveaxis(image[None], (-2, -1), (0, 1)) if image.ndim > dim else image[None]
     upper, lower, fields = _sandwich(s, mesh)
-    field, *stream = (Field(mesh, nodal_values(each)) for each in fields[: 1 + (dim == 2)])
-    return ElementBounds(lower, _between(upper, lower), upper, distance(upper, lower), 0.0, field, *stream)
+    return _found(mesh, upper, lower, 0.0, fields)
+
+
+def _found(mesh, upper, lower, quadrature, fields):
+    field, *stream = (Field(mesh, nodal_values(each)) for each in fields[: 1 + (len(mesh.bounds) == 2)])
+    return ElementBounds(lower, _between(upper, lower), upper, distance(upper, lower), quadrature, field, *stream)
 
 
 def _checked_image(coefficient, dim):
@@ -106,8 +110,7 @@ def _bounds_of_function(coefficient, mesh):
     finer = mesh._replace(gauss=max(mesh.order + 3, (mesh.gauss or 0) + 1))
     upper, lower = _both(_forms(at_gauss_points(coefficient, finer), finer), fields, finer)
     doubt = max(distance(upper, rough[0]), distance(lower, rough[1]))
-    field = Field(mesh, nodal_values(fields[0]))
-    return ElementBounds(lower, _between(upper, lower), upper, distance(upper, lower), doubt, field)
+    return _found(mesh, upper, lower, doubt, fields)
 
 
 def _between(upper, lower):

@@ -186,6 +186,17 @@ def coefficient_of(cell, y):
     return a
 
 
+class Phases(NamedTuple):
+    """A TwoPhase as a coefficient a(x, y): points (n, d) each -> (n, d, d)."""
+
+    phases: TwoPhase
+    cell: Cell
+    period: tuple
+
+    def __call__(self, x, y):
+        return np.outer(self.period, self.period) * coefficient_of(self.cell, y / self.period)
+
+
 def conductivity(cell, points, phase):
     """a (n, d, d) and its divergence (n, d) at points (n, d), each of which is in a phase (n,)."""
     a, b = np.zeros((*points.shape, points.shape[1])), np.zeros(points.shape)

@@ -34,10 +34,11 @@ from nhpinn_tools.checks import (
 )
 from nhpinn_tools.flow import flow
 from nhpinn_tools.ground_state import ReactionSolution, has_ground_state, solve_reaction
-from nhpinn_tools.homogenization import lines_of
+from nhpinn_tools.homogenization import homogenize, lines_of
 from nhpinn_tools.images import Pixels
 from nhpinn_tools.interpolation import cell_mean
 from nhpinn_tools.parabolic import HeatSolution, solve_heat
+from nhpinn_tools.phases import Phases
 from nhpinn_tools.recipes import adam_recipe, check_definite, fourier_recipe, progress, sharp_recipe, three_steps
 from nhpinn_tools.refinement import refined
 from nhpinn_tools.unsteady import warn_of_time
@@ -100,8 +101,8 @@ def solve(
     problem = checked_equation(problem, recipe, tolerance, seed, values)
     check_executor(executor, problem.coefficient)
     steps = STEPS if tolerance is None or takes_elements(problem, recipe) else tolerance
-    if isinstance(problem.coefficient, Pixels):
-        found = by_pixels(problem, steps, seed, executor, start)
+    if isinstance(problem.coefficient, Pixels | Phases):
+        found = by_composite(problem, steps, seed, executor, start)
     elif recipe is None and has_ground_state(problem):
         found = by_ground_state(problem, start)
     else:
@@ -113,7 +114,8 @@ def solve(
 
 def takes_elements(problem, recipe):
     """Whether a tolerance is met by finite elements, see refinement.py, or is that of the steps alone."""
-    return problem.reaction is None and problem.initial is None and problem.dim < 3 and recipe != "adam"
+    two = isinstance(problem.coefficient, Phases)
+    return problem.reaction is None and problem.initial is None and problem.dim < 3 and recipe != "adam" and not two
 
 
 def within(solution, tolerance, start):
@@ -163,23 +165,31 @@ def by_expansion(problem, recipe, tolerance, seed, executor, start):
     return solution
 
 
-def by_pixels(problem, tolerance, seed, executor, start):
-    """The Solution for an image, see composites.py.  start: when the clock began."""
-    progress("cell problems of an image")
-    middle, found, nodes = composites.solve_cells(problem, executor)
-    correctors, coefficients = composites.correctors_of(found, nodes, problem.period)
-    check_definite(problem.domain, coefficients)
+def by_composite(problem, tolerance, seed, executor, start):
+    """The Solution for an image or a TwoPhase, see composites.py.  start: when the clock began."""
+    progress("cell problems")
+    image, x = isinstance(problem.coefficient, Pixels), centre(problem.domain)
+    if image:
+        middle, found, nodes = composites.solve_cells(problem, executor)
+        correctors, coefficients = composites.correctors_of(found, nodes, problem.period)
+        check_definite(problem.domain, coefficients)
+    else:
+        middle = homogenize(problem.coefficient.phases, problem.dim, period=problem.period, seed=seed)
+        correctors, coefficients = composites.correctors_of_phases(middle, x, problem.period)
     rho = None if problem.rho is None else cell_mean(problem, problem.rho, tolerance)
-    equation = fourier_recipe(tolerance, rho=rho).equation
-    u0 = equation(problem, coefficients, np.random.default_rng(seed))
-    certificate = None
-    if problem.initial is None and problem.dim < 3:
+    u0 = fourier_recipe(tolerance, rho=rho).equation(problem, coefficients, np.random.default_rng(seed))
+    steps, certificate = (problem, correctors, coefficients, u0), None
+    if problem.initial is None and ((image and problem.dim < 3) or problem.dim == 2):
         progress("certificate")
-        pieces = composites.pieces_of(found, nodes, problem.coefficient, problem.eps)
-        certificate = certificates.certificate(problem, correctors, coefficients, u0, pieces=pieces)
+        if image:
+            pieces = composites.pieces_of(found, nodes, problem.coefficient, problem.eps)
+            certificate = certificates.certificate(*steps, pieces=pieces)
+        else:
+            pieces = composites.pieces_of_phases(problem.coefficient, middle.tensor, problem.eps)
+            certificate = certificates.without_bar(*steps, pieces)
     progress()
-    bounds_of_tensor, seconds = composites.bounds_of(middle), time.perf_counter() - start
-    solution = Solution(problem, correctors, coefficients, u0, certificate, bounds_of_tensor, "fem", seconds)
+    tensor_bounds, seconds = composites.bounds_of(middle), time.perf_counter() - start
+    solution = Solution(*steps, certificate, tensor_bounds, "fem" if image else middle.recipe, seconds)
     if problem.initial is not None:
         warn_of_time(problem, correctors, coefficients, solution)
     return solution
@@ -204,7 +214,7 @@ def by_ground_state(problem, start):
 
 def warn_of_large(problem, correctors, certificate):
     """Warns where the expansion in eps has not begun to help."""
-    if certificate and certificate.error >= 1:
+    if certificate and certificate.error is not None and certificate.error >= 1:
         why = "eps is not small against the waves of source and coefficient, or u_0 is not resolved"
         if isinstance(certificate, ReactionSolution) and certificate.bound.error == np.inf:
             why = f"the reaction, mu = {certificate.state.mu:.6g}, outweighs diffusion, and no energy bounds the error"
@@ -247,7 +257,7 @@ def smooth_field(problem):
         raise ValueError(sentence + "; an image of its values jumps at the edges of pixels" * (not reaction)) from error
 
 
-NO_CERTIFICATE = "a solution without a bar in the energy norm, as those with time or a reaction, or of an image in 3D"
+NO_BAR = "a solution without a bar in the energy norm, as those with time, a reaction, a TwoPhase or an image in 3D"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -308,8 +318,8 @@ class Solution:
         As close as the square of the bar between two faces with a number each, where no heat comes from elsewhere; in
         general as the bar; (-inf, inf) for a face that meets another one where u is known.
         """
-        if not isinstance(self.certificate, certificates.Certificate):
-            raise ValueError(f"flow: found {NO_CERTIFICATE}, expected one that has one")
+        if not has_bar(self.certificate):
+            raise ValueError(f"flow: found {NO_BAR}, expected one with a bar")
         check_integer("axis", axis, 0, self.problem.dim - 1)
         check_integer("side", side, 0, 1)
         return flow(self.certificate, axis, side)
@@ -373,10 +383,10 @@ class Solution:
             text += f"\nreaction mu     {c.state.mu:.8g}, of the ground state, to which r* is the first order in eps"
         if self.tolerance is not None and not takes_elements(p, self.recipe):
             text += f"\ntolerance       {self.tolerance:g}, of the steps alone"
-        if c is None:
-            return text + f"\nrelative error  unknown: there is no certificate of {without_certificate(p)}"
         if isinstance(c, certificates.Certificate):
             text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
+        if c is None or c.error is None:
+            return text + f"\nrelative error  unknown: there is no certificate of {without_certificate(p)}"
         final = ", at the final time" if isinstance(c, ReactionSolution) and p.initial else ""
         if isinstance(c, certificates.Certificate) and c.scales.elements:
             final = f", with {c.scales.elements.values.size:,} elements' unknowns added"
@@ -409,11 +419,19 @@ class Solution:
 
 def without_certificate(problem):
     """What there is no certificate of."""
-    image = isinstance(problem.coefficient, Pixels)
-    if problem.initial is None and image:
-        return "images in three dimensions"
-    what = "time" if problem.initial is not None else "a reaction"
-    return f"{what} with an image" if image else f"{what} {'in this recipe' if problem.dim == 1 else 'in boxes'}"
+    two, image = (isinstance(problem.coefficient, kind) for kind in (Phases, Pixels))
+    if problem.initial is None and (two or image):
+        return "a TwoPhase" if two else "images in three dimensions"
+    what, where = (
+        "time" if problem.initial is not None else "a reaction",
+        "in this recipe" if problem.dim == 1 else "in boxes",
+    )
+    return f"{what} with {'a TwoPhase' if two else 'an image'}" if two or image else f"{what} {where}"
+
+
+def has_bar(certificate):
+    """Whether there is a bar in the energy norm."""
+    return isinstance(certificate, certificates.Certificate) and certificate.error is not None
 
 
 @says_what_it_takes
@@ -428,8 +446,8 @@ def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[fl
     """
     if not isinstance(solution, Solution):
         raise TypeError(f"solution: found {type(solution).__name__}, expected what `solve` returned")
-    if not isinstance(solution.certificate, certificates.Certificate):
-        raise ValueError(f"solution: found {NO_CERTIFICATE}, expected one that has one")
+    if not has_bar(solution.certificate):
+        raise ValueError(f"solution: found {NO_BAR}, expected one with a bar")
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
     value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)

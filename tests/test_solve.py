@@ -519,7 +519,7 @@ def test_wrong_points_times_and_candidates(known):
         (lambda: timed([[0.5]], 2.0), "t: found 2.0, expected a time from 0 to 1"),
         (lambda: timed([[0.5]], [0.1, 0.2]), "t: found"),
         (lambda: timed([[0.5]], "now"), "t: found 'now', expected a time from 0 to 1"),
-        (lambda: nhpinn.certify(timed, source, source), "solution: found one with time"),
+        (lambda: nhpinn.certify(timed, source, source), "solution: found a solution without a bar"),
         (lambda: nhpinn.certify(u, source, source), "gradient: returned shape"),
         (lambda: nhpinn.certify(u, lambda x: x, lambda x: x), "value: returned shape"),
         (lambda: nhpinn.certify(u, source, lambda x: np.nan * x), "gradient: not finite"),
