@@ -222,8 +222,7 @@ def rule_axes(c, finer, pieces):
     smooth = c._replace(rough=None)
     size = np.abs(macro_at(smooth, scattered(c.box, SIZES).T, False, second=False).D).max()
     y = pieces.places if pieces else np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
-    slow = SLOW[d]._replace(count=5) if pieces and d > 1 else SLOW[d]
-    edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size, y), c.box), c.box, slow)
+    edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size, y), c.box), c.box, SLOW[d])
     if pieces:
         rules = rules_of_pieces(pieces)
         return tuple(Axis(*each, rules, True) for each in zip(c.box, c.lengths, edges, pieces.breaks, strict=True))
@@ -239,7 +238,7 @@ def rules_of_pieces(pieces):
     """As RULES: Gauss points that are exact for squares of micro functions, but for the highest power in the check, and
     as many a period at least as layers want; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
-    few = {1: (14, 20), 2: (6, 8)}[d]
+    few = {1: (14, 20), 2: (8, 10)}[d]
     counts = [max(pieces.order + k, -(-4 * count // fewest)) for k, (count, _) in enumerate(RULES[d])]
     return tuple(zip(counts, few, strict=True))
 
@@ -379,10 +378,10 @@ def element_rules(meshes, axes):
 
 def integrals(certificate, rules, candidate=None):
     """By the rules of all axes; candidate: points -> grad w, grad t, (n, d) each."""
-    c, k = certificate.scales, certificate.balance.axis
+    k, (c, balance) = certificate.balance.axis, tabulated(certificate, [points for points, _ in rules])
     sums, lines, line_weights, eigenvalues = 0.0, [], [], []
     for axes, weights in blocks(rules, k):
-        x, slope, s, a = fine_fields(c, certificate.balance, axes)
+        x, slope, s, a = fine_fields(c, balance, axes)
         w, shape, fields = reduce(np.kron, weights), [len(z) for z in axes], [slope]
         if candidate:
             other, trace = (part.T for part in candidate(x))
@@ -406,6 +405,14 @@ def integrals(certificate, rules, candidate=None):
     energy, *apart_trace = np.sqrt(np.maximum(sums, 0))
     norms = own, *(other or [own]), *(apart_trace or [0.0, 0.0]), energy, flux
     return Integrals(*norms, np.min(eigenvalues), np.max(eigenvalues), shift)
+
+
+def tabulated(certificate, axes):
+    """The scales and the balance of a certificate, quick at the points of these axes."""
+    c, balance = certificate.scales, certificate.balance
+    elements = c.elements and c.elements.tabulated(axes)
+    c = c._replace(macro=c.macro.tabulated(axes), micro=c.micro.tabulated(axes), elements=elements)
+    return c, balance._replace(integral=balance.integral.tabulated(axes))
 
 
 def blocks(rules, k):

@@ -26,7 +26,7 @@ from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
 from nhpinn_tools.two_scale import Pieces, Table, node_counts
 
-LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (5, (0.05,)), (6, (0.003, 0.05)))
+LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (6, (0.003, 0.05)))
 GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in units of the box
 GAP_IN_3D = 0.03  # where there is no bar
 SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most

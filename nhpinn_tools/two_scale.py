@@ -99,6 +99,25 @@ class Table(NamedTuple):
         found = [derivative(tuple(directions.count(i) for i in range(len(axes)))) for directions in wanted]
         return [part.reshape(self.values.shape[-1], -1) for part in found]
 
+    def tabulated(self, axes):
+        """The same functions, whose lines are evaluated once for all points of these axes, when some are asked for."""
+        return self._replace(lines=[tabulated_line(line, x) for line, x in zip(self.lines, axes, strict=True)])
+
+
+def tabulated_line(line, points):
+    order_of, rows = np.argsort(points), {}
+
+    def at(x, order):
+        first = order_of[min(np.searchsorted(points, x[0], sorter=order_of), len(points) - 1)] if len(x) else 0
+        part = slice(first, first + len(x))
+        if not np.array_equal(points[part], x):
+            return line(x, order)
+        if order not in rows:
+            rows[order] = line(points, order)
+        return rows[order][part]
+
+    return at
+
 
 class Pieces(NamedTuple):
     """What is known of a coefficient that is constant in y in the boxes of a period, and of its micro functions, which
