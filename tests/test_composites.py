@@ -222,6 +222,63 @@ def test_what_an_image_cannot_be_is_one_sentence(message, options):
         nhpinn.solve(np.array([[0, 1], [0, 0]]), waves, SQUARE, 1 / 4, **options)
 
 
+# --- a TwoPhase -----------------------------------------------------------------------------------------------
+
+
+def in_disc(y):
+    return 0.16 - (y[:, 0] % 1 - 0.5) ** 2 - (y[:, 1] % 1 - 0.5) ** 2
+
+
+def disc_at(y):
+    return np.where(in_disc(y) > 0, 10.0, 1.0)
+
+
+DISC = nhpinn.TwoPhase(in_disc, inside=10.0, outside=1.0)
+
+
+def image_of_disc(count):
+    return disc_at((np.indices((count, count)).reshape(2, -1).T + 0.5) / count).reshape(count, count)
+
+
+def distance(one, other, eps):
+    """Of gradients (n, 2) on a grid of Gauss points, relative, in the energy norm of the disc."""
+    axes, weights = zip(*[fem.gauss(np.linspace(0, 1, 129), 3)] * 2, strict=True)
+    x, w = fem.tensor_grid(axes), reduce(np.kron, weights)
+    norm = lambda z: np.sqrt(w * disc_at(x / eps) @ (z**2).sum(1))  # noqa: E731
+    return norm(one(axes) - other(axes)) / norm(other(axes))
+
+
+def gradient_of(u):
+    return lambda axes: u.certificate.on_grid(axes, flux=False)[1]
+
+
+def test_two_phases_have_no_bar_and_say_so():
+    u = nhpinn.solve(DISC, waves, SQUARE, 1 / 2)
+    assert u.error is None and "unknown: there is no certificate of a TwoPhase" in str(u)
+    assert u.bounds.error < 1e-4
+    image = nhpinn.solve(image_of_disc(16), waves, SQUARE, 1 / 2)
+    edge = np.random.default_rng(0).uniform(0, 1, (200, 2))
+    assert np.abs(u(edge) - image(edge)).max() < 0.05 * np.abs(u(edge)).max()
+    edge[:, 0] = 0
+    assert np.abs(u(edge)).max() < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("eps", [1 / 4, 1 / 8])
+def test_two_phases_are_as_close_as_their_image(eps):
+    mesh = fem.Mesh(tuple(SQUARE), round(32 / eps), 2, gauss=6)  # sees through Gauss points how much is where
+    truth = fem.solve_elliptic(lambda x: disc_at(x / eps), waves, mesh)
+    gradient = lambda axes: np.stack([truth.on_grid(*axes, along=(i,)) for i in range(2)], axis=-1)  # noqa: E731
+    u, image = (nhpinn.solve(a, waves, SQUARE, eps) for a in (DISC, image_of_disc(64)))
+    assert distance(gradient_of(u), gradient, eps) < 1.3 * distance(gradient_of(image), gradient, eps)
+
+
+def test_a_tolerance_is_met_by_elements_on_the_pixels():
+    u = nhpinn.solve(INCLUSION, waves, SQUARE, 1 / 2, tolerance=0.05)
+    least, true = true_error(u, INCLUSION.shape)
+    assert least <= true <= u.error <= 0.05
+
+
 @pytest.mark.slow
 def test_many_random_images():
     ratios = [check_random(seed) for seed in range(100, 200)]
