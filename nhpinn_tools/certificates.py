@@ -178,19 +178,20 @@ def without_bar(problem, correctors, coefficients, u0, pieces):
 
 def expansion(problem, correctors, coefficients, u0, finer, pieces):
     """All that v and s are made of, with the layers, and the axes of the rule."""
-    c = two_scale(problem, correctors, coefficients, u0, pieces and pieces.micro)
+    c = two_scale(problem, correctors, coefficients, u0, pieces)
     axes = rule_axes(c, finer, pieces)
     return ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces))), axes
 
 
-def two_scale(problem, correctors, coefficients, u0, micro=None):
-    """All that v and s are made of, but for the layers.  micro: the Table of micro functions; None: Fourier series."""
+def two_scale(problem, correctors, coefficients, u0, pieces=None):
+    """All that v and s are made of, but for the layers."""
     box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
     period = np.broadcast_to(correctors.period, len(box)).astype(float)
     return TwoScale(
         problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
         eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
-        micro or micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
+        pieces.micro if pieces else micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
+        pieces and pieces.waves,
     )  # fmt: skip
 
 
@@ -236,10 +237,10 @@ def rule_axes(c, finer, pieces):
 
 def rules_of_pieces(pieces):
     """As RULES: Gauss points that are exact for squares of micro functions, but for the highest power in the check, and
-    as many a period at least as layers want; fewer periods, since there are many points in each."""
+    enough for the waves of the layers; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
     few = {1: (14, 20), 2: (8, 10)}[d]
-    counts = [max(pieces.order + k, -(-4 * count // fewest)) for k, (count, _) in enumerate(RULES[d])]
+    counts = [max(pieces.order + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)]
     return tuple(zip(counts, few, strict=True))
 
 

@@ -31,6 +31,7 @@ GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in 
 GAP_IN_3D = 0.03  # where there is no bar
 SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
 SLOW = 1e-3  # tolerance of the interpolation in x
+WAVES, FEW_MANY = 3 / 4, (2, 6)  # of the layers, for each pixel of a period; in all
 ELEMENTS, GAUSS = 64, 6  # an axis of a cell of two phases; points an axis of each
 
 
@@ -79,7 +80,8 @@ def pieces_of(found, nodes, pixels, eps):
     mesh = found[0].field.mesh
     breaks = tuple(breaks_of(mesh, axis) / high for axis, (_, high) in enumerate(mesh.bounds))
     jumps = tuple(np.linspace(0, 1, n + 1) for n in counts(mesh))
-    return Pieces(micro_table(found, nodes.weights, eps), breaks, jumps, mesh.order, pixels.places())
+    waves = int(np.clip(WAVES * max(counts(mesh)), *FEW_MANY))
+    return Pieces(micro_table(found, nodes.weights, eps), breaks, jumps, mesh.order, waves, pixels.places())
 
 
 def pieces_of_phases(phases, tensor, eps):
@@ -88,7 +90,8 @@ def pieces_of_phases(phases, tensor, eps):
     a = at_node(phases, np.zeros(2))
     found = element_bounds.bounds(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
     breaks = (np.linspace(0, 1, ELEMENTS + 1),) * 2
-    return Pieces(micro_table([found], one_node(2), eps), breaks, (breaks[0][::4],) * 2, 2, np.zeros((1, 2)))
+    jumps = (breaks[0][::4],) * 2
+    return Pieces(micro_table([found], one_node(2), eps), breaks, jumps, 2, FEW_MANY[0], np.zeros((1, 2)))
 
 
 def micro_table(found, weights, eps):

@@ -36,7 +36,7 @@ from nhpinn_tools.balance import homogenized_flux
 from nhpinn_tools.quadrature import KNOTS
 from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at, spline_line
 
-HARMONICS = {2: 2, 3: 1}  # of the waves along a face
+HARMONICS = {2: 2, 3: 1}  # of the waves along a face, for smooth coefficients
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
 MOST_MEETING = {1: 0, 2: 2, 3: 1}  # faces with a layer where they meet
 TAPER = 3  # the power of the cut of second derivatives in corners where a value meets a flux
@@ -87,7 +87,7 @@ def face_waves(c, axis, x):
     n, d = x.shape
     value, slope = np.ones((1, n)), np.zeros((d, 1, n))
     for i in set(range(d)) - {axis}:
-        k = 2 * np.pi / c.lengths[i] * np.arange(1, HARMONICS[d] + 1)[:, None]
+        k = 2 * np.pi / c.lengths[i] * np.arange(1, 1 + (c.waves or HARMONICS[d]))[:, None]
         cos, sin = np.cos(k * x[:, i]), np.sin(k * x[:, i])
         wave = np.concatenate([np.ones((1, n)), cos, sin])
         change = np.concatenate([np.zeros((1, n)), -k * sin, k * cos])

@@ -54,6 +54,7 @@ class TwoScale(NamedTuple):
     macro: "Table"  # u0 less what is rough, and, in two dimensions, all of u0
     micro: "Table"  # chi_m, then phi_kim for pairs k < i, of (x, x / eps)
     rough: Callable | None = None  # points -> value, gradient, second derivatives: what u0's spline leaves out
+    waves: int | None = None  # a period, of the layers; None: as many as smooth coefficients want
     layers: tuple = ()  # see layers.py
     elements: "Table | None" = None  # w and, in the plane, psi, which are added to v and s, see refinement.py
 
@@ -127,6 +128,7 @@ class Pieces(NamedTuple):
     breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
     jumps: tuple  # those of them at which the coefficient jumps
     order: int  # of the polynomials along each axis
+    waves: int  # a period, that its layers want
     places: np.ndarray  # (P, d): y that show how the coefficient varies with x
 
 
