@@ -239,7 +239,7 @@ def rules_of_pieces(pieces):
     """As RULES: Gauss points that are exact for squares of micro functions, but for the highest power in the check, and
     enough for the waves of the layers; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
-    few = {1: (14, 20), 2: (8, 10)}[d]
+    few = {1: (14, 20), 2: (6, 8)}[d]
     counts = [max(pieces.order + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)]
     return tuple(zip(counts, few, strict=True))
 
