@@ -461,7 +461,9 @@ WRONG = {
     r"source: found a function of \(x, y\), expected one of \(x\)": {"source": lambda x, y: 1 + 0 * x[:, 0]},
     "coefficient: returned shape": {"coefficient": lambda x, y: np.ones((len(x), 3))},
     "coefficient: returned list": {"coefficient": lambda x, y: [1.0] * len(x)},
-    "coefficient: found a TwoPhase.*homogenize": {"coefficient": nhpinn.TwoPhase(lambda y: y[:, 0], 1.0, 2.0)},
+    "recipe: found .*expected None or .fem. for a TwoPhase": {
+        "coefficient": nhpinn.TwoPhase(lambda y: 0.3 - anp.abs(y[:, 0] - 0.5), 1.0, 2.0)
+    },
     "coefficient: found ndarray of shape .8, 8": {"coefficient": np.ones((8, 8))},
     "coefficient: found 0 in pixel .1,.*homogenize": {"coefficient": [1.0, 0.0]},
     "recipe: found .*expected None or .fem. for an image": {"coefficient": [1.0, 2.0]},
