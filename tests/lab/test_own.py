@@ -28,7 +28,7 @@ MINE = """mine = Problem(
 """
 
 
-def setup(method, found):
+def setup_of(method, found):
     return tasks.setup(Task("mine", method, 0, "smoke"), found)
 
 
@@ -119,7 +119,7 @@ def test_another_file_is_another_task_though_its_functions_look_the_same(tmp_pat
     for constant in (1, 2):
         text = f"K = {constant}\n" + MINE.replace("2 + np.sin", "2 + K * np.sin").replace("2 + K", "3 + K")
         found = own.load(problem_file(tmp_path, text))["mine"]
-        names.add(tasks.name_of(setup("fem", found)))
+        names.add(tasks.name_of(setup_of("fem", found)))
     assert len(names) == 2
 
 
@@ -174,7 +174,7 @@ def test_a_period_an_axis_is_a_tuple_and_every_way_to_periodicity_takes_it(perio
     found = own.load(problem_file(tmp_path, text))["mine"]
     assert hash(found.problem) and found.problem.period == (1.0, 2.0)
     cell = {**found.cell, "points": 8, "hidden": (4,), "oversampling": 1}
-    result = studies.run_layers(setup("layers", found._replace(cell=cell)))
+    result = studies.run_layers(setup_of("layers", found._replace(cell=cell)))
     assert len(result["study"]) == 8 and all(np.isfinite(row["chi1"]) for row in result["study"])
 
 
@@ -189,7 +189,7 @@ def test_functions_are_named_by_what_they_are_and_not_by_their_address(tmp_path)
             path, kept = problem_file(tmp_path, head + MINE.replace(call, made)), []
             for _ in range(2):
                 kept.append(own.load(path)["mine"]._replace(file=""))
-            one, other = (tasks.name_of(setup("fem", found)) for found in kept)
+            one, other = (tasks.name_of(setup_of("fem", found)) for found in kept)
             assert one == other
             names.append(one)
     assert len(set(names[:2] + names[3:5])) == 4
@@ -204,9 +204,9 @@ def test_a_coefficient_has_to_be_defined_in_the_box_alone(tmp_path):
 def test_a_box_without_an_interior(tmp_path):
     """No test point is a period away from the boundary."""
     found = own.load(problem_file(tmp_path, MINE.replace("eps=0.125", "eps=0.6")))["mine"]
-    quantities = experiments.run_fem(setup("fem", found))["quantities"]
+    quantities = experiments.run_fem(setup_of("fem", found))["quantities"]
     assert {"h1", "e1_corrected"} < set(quantities) and all(map(np.isfinite, quantities.values()))
-    sweep = studies.run_sweep(setup("sweep", found))
+    sweep = studies.run_sweep(setup_of("sweep", found))
     assert len(sweep["study"]) == 1 and sweep["rates"] == {}
 
 
@@ -261,7 +261,7 @@ def test_results_in_small_units_are_saved_with_their_digits(tmp_path):
     saved = []
     for unit in (1.0, 1e-12):
         text = MINE.replace("1 + 0 * x[:, 0]", f"{unit} + 0 * x[:, 0]")
-        result = experiments.run_sharp(setup("sharp", own.load(problem_file(tmp_path, text))["mine"]))
+        result = experiments.run_sharp(setup_of("sharp", own.load(problem_file(tmp_path, text))["mine"]))
         fields = json.loads(json.dumps(result["fields"], default=files.plain_data))
         saved.append(np.array(fields["solution"]) / unit)
     np.testing.assert_allclose(saved[1], saved[0], atol=1e-5 * np.abs(saved[0]).max())
