@@ -206,11 +206,11 @@ def law_holds(found, *names):
     law, least = found.each(names, "classical_predicted", "fem"), found.least(names, "classical", "classical")
     apart = {name: distance(found, name) for name in names}
     columns = {
-        "error predicted, loss averaged over a period": law,
-        "predicted, loss on its own points": found.each(names, "classical_predicted_points", "fem"),
+        "predicted": law,
+        "predicted at its points": found.each(names, "classical_predicted_points", "fem"),
         "trained": found.each(names, "classical"),
         "paper": {name: paper(name, "classical") for name in names},
-        "trained function from the predicted one": apart,
+        "distance, trained to predicted": apart,
     }
     left = [n for n in names if least[n].error < law[n] and not equal(least[n].error, law[n])]
     note = (
@@ -239,16 +239,16 @@ def three_causes(found, *names):
         held += [equal(smooth["error"], law), best["error"] < 0.1, least["error"] > 0.5]
         lines[name] = law, smooth["error"], best["error"], best["bandwidth"], least["error"], least["loss"]
     heads = (
-        "error predicted for smooth functions",
-        "found, smoothest functions",
-        "least error, with enough points",
-        "at bandwidth s",
-        "error where the loss is least, on the paper's points",
+        "predicted, smooth functions",
+        "found, smooth functions",
+        "best functions, enough points",
+        "their s",
+        "least loss, paper's points",
         "that loss",
     )
     note = (
-        "The loss of the classical PINN minimised exactly, without training, over random features: the larger their "
-        "bandwidth s, the faster they may oscillate"
+        "Errors of exact minimisers of the classical PINN's loss, without training, among functions of bandwidth s: the "
+        "larger s, the faster they may oscillate"
     )
     return verdict_of(held), columns_of(heads, lines), note
 
@@ -278,7 +278,7 @@ def averages_of_losses(found, *names):
         for name in names
         for loss, row in found.study(name, "losses", "loss", minimiser="Adam").items()
     }
-    apart = "trained function from the predicted one"
+    apart = "distance, trained to predicted"
     heads = {"predicted": "predicted", "trained": "trained", "from_predicted": apart}
     # nearer to the prediction than to the solution: less than half the distance between these two
     close = [row["from_predicted"] < row["predicted"] / 2 for row in means.values()]

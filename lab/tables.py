@@ -325,8 +325,9 @@ def setting(value):
 
 
 def number(row):
-    """A mean with its deviation over the seeds and the worst of them."""
-    return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}, worst {row['worst']:.4g}" if row["seeds"] > 1 else "")
+    """A mean with its deviation over the seeds and the worst of them, where they differ."""
+    spread = row["seeds"] > 1 and row["std"] > 1e-4 * abs(row["value"])  # else below the last digit
+    return f"{row['value']:.4g}" + (f" ± {row['std']:.2g}, worst {row['worst']:.4g}" if spread else "")
 
 
 def mean_of(values):
