@@ -247,8 +247,8 @@ def three_causes(found, *names):
         "that loss",
     )
     note = (
-        "Errors of exact minimisers of the classical PINN's loss, without training, among functions of bandwidth s: the "
-        "larger s, the faster they may oscillate"
+        "Errors of exact minimisers of the classical PINN's loss, without training, among functions of bandwidth s: "
+        "the larger s, the faster they may oscillate"
     )
     return verdict_of(held), columns_of(heads, lines), note
 
