@@ -236,11 +236,13 @@ def rule_axes(c, finer, pieces):
 
 
 def rules_of_pieces(pieces):
-    """As RULES: Gauss points that are exact for squares of micro functions, but for the highest power in the check, and
-    enough for the waves of the layers; fewer periods, since there are many points in each."""
+    """As RULES: Gauss points that are exact for squares of micro functions, in the check but for the highest power of
+    cubics and above, and enough for the waves of the layers; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
     few = {1: (14, 20), 2: (6, 8)}[d]
-    counts = [max(pieces.order + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)]
+    counts = [
+        max(pieces.order + k, min(pieces.order + 1, 3) + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)
+    ]
     return tuple(zip(counts, few, strict=True))
 
 
@@ -308,22 +310,22 @@ def unseen(c, axes):
 
 
 def fit_axes(axes, pieces):
-    """Those of the least squares of layers, which see the pixels alone."""
+    """The axes of the least squares of layers, which take fewer points a period where there are many pieces."""
     if not pieces:
         return axes
+    counts = [int(np.clip(32 // (len(breaks) - 1), 2, 4)) for breaks in pieces.coarse]
     return tuple(
-        axis._replace(breaks=jumps, rules=((int(np.clip(32 // (len(jumps) - 1), 2, 4)), 0),))
-        for axis, jumps in zip(axes, pieces.jumps, strict=True)
+        axis._replace(breaks=breaks, rules=((count, 0),))
+        for axis, breaks, count in zip(axes, pieces.coarse, counts, strict=True)
     )
 
 
 def sample(axes, faces):
     """Points of every axis, and weights, of a part of the box: a period from these faces, some periods along them."""
-    d = len(axes)
-    count, _ = axes[0].rules[0]
+    d, counts = len(axes), [axis.rules[0][0] for axis in axes]
     pieces = [layer_pieces_at(axis, faces, i) or sampled_pieces(axis, SAMPLE[d]) for i, axis in enumerate(axes)]
     return tuple(
-        [np.concatenate([part(ends, count) for ends in some]) for some in pieces]
+        [np.concatenate([part(ends, count) for ends in some]) for some, count in zip(pieces, counts, strict=True)]
         for part in (panel_points, panel_weights)
     )
 

@@ -1,4 +1,4 @@
-"""Images in `solve`: cell problems by elements on the pixels, and what a certificate takes of them.
+"""Images and a TwoPhase in `solve`: cell problems by elements, and what a certificate takes of them.
 
 chi_j are the elements of the upper bound of the homogenized tensor, see element_bounds.py.  Those of the lower one are
 stream functions psi_k in the plane: fluxes of mean e_0 and e_1 are
@@ -10,6 +10,9 @@ a* is the geometric mean of the bounds.  The gap of the bounds is the part of th
 eps takes away; that of the layers at the faces is proportional to eps, and a gap of a hundredth of eps is small beside
 it.  Micro functions are polynomials between the edges of pixels and the cuts that are graded to them, so that integrals
 over y are exact.
+
+A TwoPhase has its tensor and its correctors from `homogenize`.  Layers and flux correctors are those of elements whose
+Gauss points see how much of a phase is where; interfaces cut their boxes, and integrals over these are no bounds.
 """
 
 from functools import partial
@@ -31,6 +34,7 @@ GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in 
 GAP_IN_3D = 0.03  # where there is no bar
 SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
 SLOW = 1e-3  # tolerance of the interpolation in x
+MOST_IN_FIT = 32  # boxes an axis of a period in the least squares of layers
 WAVES, FEW_MANY = 3 / 4, (2, 6)  # of the layers, for each pixel of a period; in all
 ELEMENTS, GAUSS = 64, 6  # an axis of a cell of two phases; points an axis of each
 
@@ -79,19 +83,18 @@ def pieces_of(found, nodes, pixels, eps):
     """The Pieces of ElementBounds at the nodes, for problems in one dimension and in the plane."""
     mesh = found[0].field.mesh
     breaks = tuple(breaks_of(mesh, axis) / high for axis, (_, high) in enumerate(mesh.bounds))
-    jumps = tuple(np.linspace(0, 1, n + 1) for n in counts(mesh))
+    coarse = tuple(np.linspace(0, 1, min(n, MOST_IN_FIT) + 1) for n in counts(mesh))
     waves = int(np.clip(WAVES * max(counts(mesh)), *FEW_MANY))
-    return Pieces(micro_table(found, nodes.weights, eps), breaks, jumps, mesh.order, waves, pixels.places())
+    return Pieces(micro_table(found, nodes.weights, eps), breaks, coarse, mesh.order, waves, pixels.places())
 
 
 def pieces_of_phases(phases, tensor, eps):
-    """The Pieces of a TwoPhase in the plane whose homogenized tensor is known: elements that see through Gauss points
-    how much of a phase is where.  Its interfaces cut the boxes: integrals over them are no bounds."""
+    """The Pieces of a TwoPhase in the plane whose homogenized tensor is known."""
     a = at_node(phases, np.zeros(2))
     found = element_bounds.bounds(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
     breaks = (np.linspace(0, 1, ELEMENTS + 1),) * 2
-    jumps = (breaks[0][::4],) * 2
-    return Pieces(micro_table([found], one_node(2), eps), breaks, jumps, 2, FEW_MANY[0], np.zeros((1, 2)))
+    coarse = (breaks[0][:: ELEMENTS // MOST_IN_FIT],) * 2
+    return Pieces(micro_table([found], one_node(2), eps), breaks, coarse, 2, FEW_MANY[0], np.zeros((1, 2)))
 
 
 def micro_table(found, weights, eps):

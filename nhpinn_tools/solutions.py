@@ -64,8 +64,8 @@ def solve(
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or an image of one
-    period, (m_1, ..., m_dim), with or without (dim, dim) behind it, positive in every pixel, whose axis i runs along
-    y_i; or labels, with values={label: a number, a tensor, or a function of x}.
+    period, (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i, positive in every
+    pixel; or labels, with values={label: a number, a tensor, or a function of x}; or a TwoPhase.
     source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
     without which there is no u_t.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
@@ -74,7 +74,7 @@ def solve(
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
-    (the paper's); images have finite elements.
+    (the paper's); images and a TwoPhase have finite elements.
     tolerance: None: the expansion in eps, at a cost that does not grow with 1 / eps.  A number: the most that
     Solution.error may be, met by finite elements (refinement.py), or a warning; with time, a reaction, three dimensions
     or recipe="adam", where there are none, it is that of the steps alone.
@@ -82,10 +82,10 @@ def solve(
     with and without (adam trains them together, and needs none).
 
     Solution.error bounds |a^(1/2) grad(u - v)| / |a^(1/2) grad u| for the v that is returned, if there is no time and
-    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.  Images in three
-    dimensions, or with time, have none.  In one dimension
+    no reaction; nothing fine is solved.  The head of certificates.py says how, and what is assumed.  In one dimension
     it bounds |u - v| / |u| in L2, at the final time, with time, and, by the default recipe, with a reaction: then
-    coefficient and reaction are any functions of y, u = 0 at both ends, and the head of ground_state.py says how.
+    coefficient and reaction are any functions of y, u = 0 at both ends, and the head of ground_state.py says how.  It
+    is None for a TwoPhase, and for images in three dimensions or with time; images have no reaction.
     Raises ValueError or TypeError, before any work, for arguments that cannot be meant.
 
         import autograd.numpy as np

@@ -126,7 +126,7 @@ class Pieces(NamedTuple):
 
     micro: Table
     breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
-    jumps: tuple  # those of them at which the coefficient jumps
+    coarse: tuple  # fewer, for the least squares of layers
     order: int  # of the polynomials along each axis
     waves: int  # a period, that its layers want
     places: np.ndarray  # (P, d): y that show how the coefficient varies with x

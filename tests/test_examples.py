@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("laminate", "reaction")
-SLOW = ("certificate", "cluster", "disc", "eps", "image", "own_coefficient", "quench", "plate", "pores")
+SLOW = ("certificate", "cluster", "disc", "eps", "fibres", "image", "own_coefficient", "quench", "plate", "pores")
 SLOW += ("change_it", "own_equation", "paper_recipe", "slow_coefficient", "spheres", "the_method")
 
 
