@@ -79,7 +79,7 @@ def test_solve_takes_tables_in_y_and_in_x(dim):
     box, slope = ((0.0, 1.0),) * dim, lambda x: 1 + x[:, 0] ** 2
     fast, slow = nhpinn.table(sampled(wave, dim, 64), dim, period=tuple(PERIOD[:dim])), slope(grid(box, 9))
     slow = nhpinn.table(slow.reshape(*[9] * dim), dim, box=box)
-    options = {"box": box, "eps": 1 / 8, "period": tuple(PERIOD[:dim]), "tolerance": 1e-3}
+    options = {"box": box, "eps": 1 / 8, "period": tuple(PERIOD[:dim])}
     source = lambda x: 1 + x[:, 0]  # noqa: E731
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
