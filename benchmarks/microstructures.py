@@ -199,11 +199,11 @@ have exact integrals.  "Inside" says whether the truth lies between the bounds, 
 one processor: {machine}.
 
 Discs, spheres and slanted layers are a `TwoPhase` (random features in each phase), images are arrays (finite elements).
-A gap above the tolerance, 1e-4 and 1e-2, comes with a warning: nearly touching discs, spheres, whose points are dear,
+A gap above the tolerance, 1e-4 and 1e-2, comes with a warning: nearly touching discs, spheres, which take many points,
 and images whose pixels meet at corners, where fields are singular.
 
 Where a TwoPhase comes no closer than 2 % in the plane, or 20 % in space, as discs that overlap and shapes with
-corners do, one finite element a pixel competes, whose Gauss points see how much of a pixel is in which phase: its
+corners do, one finite element a pixel is tried as well, whose Gauss points lie in whichever phase is there: its
 `lower` and `upper` hold for the interface itself, not for its staircase, and are moved outwards by what other points
 change in them. So are those of `recipe='fem'` of a TwoPhase (a gyroid network of 10 in 1, about 4.27, is between 4.08
 and 4.31), and of functions that jump. Coated fibres are a TwoPhase in a TwoPhase, `TwoPhase(outer, TwoPhase(inner,
