@@ -88,7 +88,8 @@ def face_waves(c, axis, x):
     value, slope = np.ones((1, n)), np.zeros((d, 1, n))
     for i in set(range(d)) - {axis}:
         k = 2 * np.pi / c.lengths[i] * np.arange(1, 1 + (c.waves or HARMONICS[d]))[:, None]
-        cos, sin = np.cos(k * x[:, i]), np.sin(k * x[:, i])
+        turns = np.cumprod(np.tile(np.exp(1j * k[0] * x[:, i]), (len(k), 1)), axis=0)  # quicker than sines
+        cos, sin = turns.real, turns.imag
         wave = np.concatenate([np.ones((1, n)), cos, sin])
         change = np.concatenate([np.zeros((1, n)), -k * sin, k * cos])
         slope = (slope[:, :, None] * wave).reshape(d, -1, n)
@@ -163,7 +164,7 @@ def fields_of(c, macro, micro, change):
         if len(at):
             J, x = directions_of(c, layer.faces), macro.x[at]
             functions = layer_functions(c, layer.faces, x, micro[:, :, at], change[..., at])
-            sums = sums_over_kinds(layer.factors, functions, hat_products(c, layer.faces, x))
+            sums = sums_over_kinds(layer, functions, hat_products(c, layer.faces, x))
             more = sum_of_products(*sums, W[:, J][..., at], dW[:, :, J][..., at])
             value[:, at] += more[0]
             slope[:, :, at] += more[1]
@@ -195,11 +196,14 @@ def directions_of(c, faces):
     return sorted({j for face, J in zip(c.faces, c.directions, strict=True) if face in faces for j in J})
 
 
-def sums_over_kinds(F, functions, hats):
+def sums_over_kinds(layer, functions, hats):
     """sum over k, h of F_jkh h w_k for each direction j: (1 + pairs, directions, n), gradients (d, ...)."""
-    (w, dw), (h, dh) = functions, hats
-    G, dG = F @ h, np.stack([F @ change for change in dh])
-    return np.einsum("pjkn,pkn->pjn", G, w), np.einsum("ipjkn,pkn->ipjn", dG, w) + np.einsum("pjkn,ipkn->ipjn", G, dw)
+    F, (w, dw), (h, dh) = layer.factors, functions, hats
+    G = F @ h
+    slope = np.einsum("pjkn,ipkn->ipjn", G, dw)
+    for axis in {face.axis for face in layer.faces}:
+        slope[axis] += np.einsum("pjkn,pkn->pjn", F @ dh[axis], w)
+    return np.einsum("pjkn,pkn->pjn", G, w), slope
 
 
 def layer_products(c, faces, macro):
