@@ -37,45 +37,54 @@ from nhpinn_tools.bounds import inverse
 from nhpinn_tools.calls import warn
 from nhpinn_tools.certificates import bounded, element_rules, fine_fields, slabs
 from nhpinn_tools.polynomials import conjugate_gradients
-from nhpinn_tools.quadrature import element_ends, integral_table, panel_table
+from nhpinn_tools.quadrature import corner_ends, element_ends, integral_table, panel_table
 from nhpinn_tools.two_scale import Table
 
-ORDERS = {1: (13, 24), 2: (3, 12)}  # from the least with rules no coarser than those of certificates.py
+ORDERS = {1: (8, 24), 2: (3, 12)}  # at first, and at most
 NODES = 4_000_000  # at most
-RATE, SLOWEST = 0.4, 0.9  # by which the bar falls with an order: at first supposed; too slow to go on
 ROUNDING = 1e-11  # of fields, relative: what the bar cannot see
-FURTHER = 3  # orders at a time, after the first ones
 CLOSE = 0.1  # the error of conjugate gradients, of the tolerance
-GRADING = 0.3  # widths of elements towards the ends of an axis, in corners of which u is singular
+RATE, ROUGH, STALLED = 0.4, 0.6, 0.85  # by which the bar falls with an order: expected, of a rough u, of no use
+FURTHER = 3  # orders at a time, after the first ones
+NARROWEST = 1e-4  # of a period: elements that are cut no more; eigenfunctions of 1e6 times narrower ones are noise
+CUTS = {False: (0.3,), True: (0.15, 0.15, 0.15)}  # of elements at corners at a time, shares, of a smooth and a rough u
 
 
 def refined(certificate, tolerance):
     """The certificate with elements, in one or two dimensions, of an order that brings its error below the tolerance.
 
-    A warning says where none does, and how far they have come.
+    With every attempt elements are cut at corners, of the box and of the coefficient; where the bar falls slowly, there
+    rather than that orders grow.  A warning says where the tolerance is not met.
     """
-    ends = [element_ends(axis) for axis in certificate.axes]
-    least, most = ORDERS[len(ends)]
-    room = int((NODES / np.prod([len(z) for z in ends], dtype=float)) ** (1 / len(ends)))
-    best, order, rate = certificate, 0, RATE
-    while best.error > tolerance and rate < SLOWEST and order < min(most, room):
-        wanted = order + int(np.ceil(np.log(min(tolerance / best.error, 1)) / np.log(rate)))
-        wanted = min(wanted, order + FURTHER) if order else max(wanted, least)
-        last, order = order, min(max(wanted, order + 1), most, room)
-        ends = [graded(z) for z in ends]
+    axes, best, order, rate, rough = certificate.axes, certificate, 0, RATE, False
+    ends, (first, most) = [element_ends(axis) for axis in axes], ORDERS[len(axes)]
+    while best.error > tolerance and order < most and rate < STALLED:
+        more = 1 if rough else np.ceil(np.log(min(tolerance / best.error, 1)) / np.log(rate))
+        last, order = order, min(most, order + int(np.clip(more, 1, FURTHER)) if order else max(first, int(more)))
+        if len(axes) > 1:
+            ends = [graded(axis, z, CUTS[rough]) for axis, z in zip(axes, ends, strict=True)]
+        if np.prod([len(z) * order for z in ends], dtype=float) > NODES:
+            break
         found = with_elements(certificate, ends, order, CLOSE * tolerance / certificate.error)
         rate = (found.error / best.error) ** (1 / (order - last))
-        best = min(best, found, key=lambda each: each.error)
+        best, rough = min(best, found, key=lambda each: each.error), rough or rate > ROUGH
     if best.error > tolerance:
-        why = "a larger eps" if order >= room else "a smoother coefficient, source or boundary"
-        warn(f"tolerance: found a bound of {best.error:.2g} with elements, expected {tolerance:g}; {why} helps")
+        why = "a larger eps or a smoother coefficient" if rate < STALLED else "a smoother source or boundary"
+        warn(f"tolerance: found a bound of {best.error:.2g} with elements, expected {tolerance:g}; {why} would help")
     return best
 
 
-def graded(ends):
-    """The ends of elements with the first and the last element cut."""
-    first, last = GRADING * np.diff(ends)[[0, -1]]
-    return np.concatenate([ends[:1], ends[:1] + first, ends[1:-1], ends[-1:] - last, ends[-1:]])
+def graded(axis, ends, shares):
+    """The ends of elements of an axis with those beside corners cut, one time after the other."""
+    corners, narrowest = corner_ends(axis), NARROWEST * axis.length
+    for share in shares:
+        k = np.clip(np.searchsorted(ends, corners - 1e-9 * np.ptp(ends)), 0, len(ends) - 1)
+        widths = np.diff(ends)
+        above, below = k[k < len(widths)], k[k > 0]
+        above, below = above[widths[above] > narrowest], below[widths[below - 1] > narrowest]
+        cuts = ends[above] + share * widths[above], ends[below] - share * widths[below - 1]
+        ends = np.sort(np.concatenate([ends, *cuts]))
+    return ends
 
 
 def with_elements(certificate, ends, order, close):
@@ -185,8 +194,6 @@ def modes(B, D, weights, zero, linear):
     more, the first, whose derivative is orthogonal to those of the others."""
     inner = slice(int(zero[0]), B.shape[1] - int(zero[1]))
     mass, stiffness = ((z[:, inner].T @ (z[:, inner] * weights[:, None])).toarray() for z in (B, D))
-    rates, values = linalg.eigh(stiffness, mass)
-    values = np.pad(values, ((zero[0], zero[1]), (0, 0)))
-    if linear is None:
-        return values, rates
-    return np.column_stack([linear, values]), np.append(weights @ (D @ linear) ** 2, rates)
+    values = np.pad(linalg.eigh(stiffness, mass)[1], ((zero[0], zero[1]), (0, 0)))
+    values = values if linear is None else np.column_stack([linear, values])
+    return values, weights @ (D @ values) ** 2  # more exact than eigenvalues where widths are very different

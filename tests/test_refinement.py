@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_boundary_bars import random_problem
 
 import fem
 import nhpinn
@@ -155,12 +156,17 @@ def line_problem(seed):
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=8, deadline=None)
 def test_in_one_dimension_eight_digits_of_the_closed_form(seed):
+    check_line(seed, 1e-8)
+
+
+def check_line(seed, tolerance):
     a, f, box, boundary, eps, (kind, g, q) = line_problem(seed)
     ((low, high),) = box
-    u = nhpinn.solve(a, f, box, eps, boundary=boundary, tolerance=1e-8)
-    assert u.error <= 1e-8
-    F = lambda x: np.sin(q * x) / q + x if abs(q) > 1e-9 else 2 * x  # noqa: E731
-    x, w = fem.gauss(edges_of(u, 0), 30)
+    u = nhpinn.solve(a, f, box, eps, boundary=boundary, tolerance=tolerance)
+    assert u.error <= tolerance
+    F = lambda x: np.sin(q * x) / q + x  # noqa: E731
+    ends = edges_of(u, 0) if u.certificate.scales.elements else np.linspace(low, high, 2000)
+    x, w = fem.gauss(ends, 30)
     back = 1 / a(x[:, None], x[:, None] / eps)
     if kind == 0:
         constant = (g[1] - g[0] + w @ (F(x) * back)) / (w @ back)
@@ -168,10 +174,8 @@ def test_in_one_dimension_eight_digits_of_the_closed_form(seed):
         constant = g[1] + F(high) if kind == 1 else F(low) - g[0]
     exact = (constant - F(x)) * back
     miss = np.sqrt(w @ ((u.gradient(x[:, None])[:, 0] - exact) ** 2 / back) / (w @ (exact**2 / back)))
-    assert miss <= u.error
-    np.testing.assert_allclose(
-        u.flux(x[:, None])[:, 0], constant - F(x), rtol=0, atol=1e-7 * np.abs(exact / back).max()
-    )
+    assert miss <= u.error * (1 + 1e-6)
+    np.testing.assert_allclose(u.flux(x[:, None])[:, 0], constant - F(x), atol=1e-9 * np.abs(constant - F(x)).max())
 
 
 # --- what cannot be met, and what is said -----------------------------------------------------------------
@@ -228,3 +232,27 @@ def test_the_flow_and_other_candidates_have_the_closer_bounds(known):
     below, above = nhpinn.certify(u, value, slope)
     wide = nhpinn.certify(coarse, value, slope)
     assert wide[0] <= below < above <= wide[1] and above - below < 2 * u.error
+
+
+# --- random problems --------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_random_problems_in_the_plane_meet_the_tolerance_or_warn_and_are_never_below_the_truth(seed):
+    coefficient, f, box, boundary, period, eps = random_problem(seed, 2)
+    tolerance = [1e-2, 1e-3, 3e-4][seed % 3]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        u = nhpinn.solve(coefficient, f, box, eps, boundary=boundary, period=period, tolerance=tolerance)
+    said = any("tolerance: found" in str(each.message) for each in warned)
+    assert (u.error <= tolerance) != said
+    true = true_error(u, coefficient, f, 24, 6)
+    print(f"seed {seed}: tolerance {tolerance:g}, bar {u.error:.2e}, true {true:.2e}, ratio {u.error / true:.2f}")
+    assert true <= u.error + 1e-5  # what the elements of the truth err by
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_random_problems_on_a_line_have_the_closed_form(seed):
+    check_line(seed, 10.0 ** -(4 + seed % 7))
