@@ -42,7 +42,8 @@ in x / eps with x, and in x alone.  The parts m and m' of mean a and mean 1/a th
 
 add u^2 max(|v|_a, |s'|_1/a)^2 to E^2: there s' and a grad v may have nothing in common, and be larger than elsewhere.
 So what the panels have left unresolved, for they may be too many, or have not seen, is in the bound, with a warning.
-f: see balance.py.  What none of these points meets is not in the bound: it is narrower than about 3e-5 of the box in
+f: see balance.py.  Where elements are added (refinement.py), the rules have all periods, and end where elements do.
+What none of these points meets is not in the bound: it is narrower than about 3e-5 of the box in
 one dimension, .006 in two, .03 in three.
 """
 

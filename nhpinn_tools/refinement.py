@@ -59,11 +59,13 @@ def refined(certificate, tolerance):
     axes, best, order, rate, rough = certificate.axes, certificate, 0, RATE, False
     ends, (first, most) = [element_ends(axis) for axis in axes], ORDERS[len(axes)]
     while best.error > tolerance and order < most and rate < STALLED:
-        more = 1 if rough else np.ceil(np.log(min(tolerance / best.error, 1)) / np.log(rate))
-        last, order = order, min(most, order + int(np.clip(more, 1, FURTHER)) if order else max(first, int(more)))
+        more = 1 if rough else np.ceil(np.log(min(tolerance / min(best.error, 1), 1)) / np.log(rate))
+        wanted = order + int(np.clip(more, 1, FURTHER)) if order else max(first, int(more))
         if len(axes) > 1:
             ends = [graded(axis, z, CUTS[rough]) for axis, z in zip(axes, ends, strict=True)]
-        if np.prod([len(z) * order for z in ends], dtype=float) > NODES:
+        room = int((NODES / np.prod([len(z) for z in ends], dtype=float)) ** (1 / len(axes)))
+        last, order = order, min(wanted, most, room)
+        if order <= last:
             break
         found = with_elements(certificate, ends, order, CLOSE * tolerance / certificate.error)
         rate = (found.error / best.error) ** (1 / (order - last))

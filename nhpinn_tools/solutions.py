@@ -286,7 +286,7 @@ class Solution:
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
-        """u, by the first-order expansion in eps: (n,)"""
+        """u, by the expansion in eps, and with the elements that a tolerance has added: (n,)"""
         return as_points(x, self._value_and_gradient(x, t)[0])
 
     def gradient(self, x, t=None):
@@ -302,7 +302,8 @@ class Solution:
     def flux(self, x, t=None):
         """a grad u, with the sign of the gradient: (n, dim).
 
-        That of the certificate, which balances the source but for the residual; where there is none, a times gradient.
+        That of the certificate, which balances the source, but without elements for the residual; where there is none,
+        a times gradient.
         """
         points = self._points(x, t)
         if self.certificate:

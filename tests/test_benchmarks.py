@@ -14,7 +14,18 @@ from nhpinn_networks import Network
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-SLOW = ("memory", "precision", "budget", "accuracy", "images", "homogenize", "pores", "equations", "solve")
+SLOW = (
+    "memory",
+    "precision",
+    "budget",
+    "accuracy",
+    "images",
+    "homogenize",
+    "pores",
+    "equations",
+    "solve",
+    "refinement",
+)
 
 
 @pytest.mark.parametrize("script", ["step", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])

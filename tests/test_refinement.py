@@ -89,7 +89,10 @@ def edges_of(u, axis):
     return fem.breaks_of(u.certificate.scales.elements.lines[axis].args[0], 0)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+LONG = {"zero", "finer", "channel", "tensor"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in KNOWN])
 def test_the_tolerance_is_met_and_the_bar_is_above_the_truth_and_near_it(name, known):
     coefficient, f, _, eps, tolerance, most = KNOWN[name]
     u = known(name)
@@ -98,7 +101,7 @@ def test_the_tolerance_is_met_and_the_bar_is_above_the_truth_and_near_it(name, k
     assert "elements' unknowns added" in str(u)
 
 
-@pytest.mark.parametrize("name", ["zero", "channel", "one value", "corners"])
+@pytest.mark.parametrize("name", ["insulated", "one value", "corners"])
 def test_fluxes_balance_the_source_in_rectangles_and_faces_have_their_data(name, known):
     """Through the sides of a rectangle, by Gauss points between the ends of elements."""
     _, f, boundary, *_ = KNOWN[name]
@@ -129,7 +132,7 @@ def flux_on(u, axes, axis):
 
 
 def test_gradients_are_those_of_the_values(known):
-    u = known("tensor")
+    u = known("corners")
     x, h = np.random.default_rng(1).uniform(0.01, 0.99, (30, 2)), 1e-6
     steps = np.stack([(u(x + h * e) - u(x - h * e)) / (2 * h) for e in np.eye(2)], axis=-1)
     np.testing.assert_allclose(u.gradient(x), steps, atol=1e-6 * np.abs(steps).max())
@@ -191,7 +194,7 @@ def test_what_is_not_met_is_warned_of_and_never_below_the_truth(monkeypatch):
 @pytest.mark.parametrize(
     "more",
     [
-        {"box": [(0, 1)] * 3, "eps": 1 / 2},
+        pytest.param({"box": [(0, 1)] * 3, "eps": 1 / 2}, marks=pytest.mark.slow),
         {
             "initial": lambda x: x[:, 0] * (1 - x[:, 0]),
             "box": [(0, 1)],
@@ -212,7 +215,7 @@ def test_where_there_are_no_elements_a_tolerance_is_that_of_the_steps(more):
 
 def test_a_bar_below_the_tolerance_needs_no_elements():
     u = nhpinn.solve(waves, source, SQUARE, 1 / 8, tolerance=0.05)
-    assert u.certificate.scales.elements is None and u.error == nhpinn.solve(waves, source, SQUARE, 1 / 8).error
+    assert u.certificate.scales.elements is None and u.error <= 0.05
 
 
 def test_what_is_saved_has_the_elements(known, tmp_path):
@@ -247,9 +250,9 @@ def test_random_problems_in_the_plane_meet_the_tolerance_or_warn_and_are_never_b
         u = nhpinn.solve(coefficient, f, box, eps, boundary=boundary, period=period, tolerance=tolerance)
     said = any("tolerance: found" in str(each.message) for each in warned)
     assert (u.error <= tolerance) != said
-    true = true_error(u, coefficient, f, 24, 6)
+    true = true_error(u, coefficient, f, 32, 7)
     print(f"seed {seed}: tolerance {tolerance:g}, bar {u.error:.2e}, true {true:.2e}, ratio {u.error / true:.2f}")
-    assert true <= u.error + 1e-5  # what the elements of the truth err by
+    assert true <= np.hypot(u.error, 1e-5)  # what the elements of the truth err by
 
 
 @pytest.mark.slow
