@@ -227,8 +227,8 @@ def rule_axes(c, finer, pieces):
     edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size, y), c.box), c.box, SLOW[d])
     if pieces:
         rules = rules_of_pieces(pieces)
-        parts = zip(c.box, c.lengths, edges, pieces.breaks, pieces.jumps, strict=True)
-        return tuple(Axis(*each, rules, jumps) for *each, jumps in parts)
+        parts = zip(c.box, c.lengths, edges, pieces.breaks, pieces.corners, strict=True)
+        return tuple(Axis(*each, rules, True, corners) for *each, corners in parts)
     axes, many, period = [], FAST[d]._replace(start=4 * finer), [(0.0, 1.0)]
     for i in range(d):
         x, y = rng.uniform(*c.box.T, (LINES[d], d)), rng.uniform(0, c.lengths / c.eps, (LINES[d], d))

@@ -83,9 +83,11 @@ def pieces_of(found, nodes, pixels, eps):
     """The Pieces of ElementBounds at the nodes, for problems in one dimension and in the plane."""
     mesh = found[0].field.mesh
     breaks = tuple(breaks_of(mesh, axis) / high for axis, (_, high) in enumerate(mesh.bounds))
-    coarse = tuple(np.linspace(0, 1, min(n, MOST_IN_FIT) + 1) for n in counts(mesh))
+    corners, coarse = (
+        tuple(np.linspace(0, 1, min(n, most) + 1) for n in counts(mesh)) for most in (np.inf, MOST_IN_FIT)
+    )
     waves = int(np.clip(WAVES * max(counts(mesh)), *FEW_MANY))
-    return Pieces(micro_table(found, nodes.weights, eps), breaks, coarse, mesh.order, waves, pixels.places())
+    return Pieces(micro_table(found, nodes.weights, eps), breaks, corners, coarse, mesh.order, waves, pixels.places())
 
 
 def pieces_of_phases(phases, tensor, eps):
@@ -94,7 +96,8 @@ def pieces_of_phases(phases, tensor, eps):
     found = element_bounds.bounds(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
     breaks = (np.linspace(0, 1, ELEMENTS + 1),) * 2
     coarse = (breaks[0][:: ELEMENTS // MOST_IN_FIT],) * 2
-    return Pieces(micro_table([found], one_node(2), eps), breaks, coarse, 2, FEW_MANY[0], np.zeros((1, 2)))
+    micro = micro_table([found], one_node(2), eps)
+    return Pieces(micro, breaks, ((), ()), coarse, 2, FEW_MANY[0], np.zeros((1, 2)))
 
 
 def micro_table(found, weights, eps):

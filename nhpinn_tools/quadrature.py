@@ -167,12 +167,13 @@ class Axis(NamedTuple):
     edges: np.ndarray  # of panels
     breaks: np.ndarray  # of a period, from 0 to 1
     rules: tuple  # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
-    jumps: np.ndarray | tuple = ()  # those of them at which the coefficient jumps
+    jumps: bool = False  # whether the coefficient jumps at the breaks
+    corners: np.ndarray | tuple = ()  # those of the breaks at which parts of the coefficient may have corners
 
     @property
     def in_phase(self):
         """Whether the pieces of a period begin where y does: equal ones serve at any phase, where nothing jumps."""
-        return len(self.jumps) > 0 or np.ptp(np.diff(self.breaks)) > NARROWEST
+        return self.jumps or np.ptp(np.diff(self.breaks)) > NARROWEST
 
     @property
     def layer(self):
@@ -275,11 +276,11 @@ def element_ends(axis):
 
 
 def corner_ends(axis):
-    """Those of elements at which there may be corners: of the box, and of parts between which the coefficient jumps."""
+    """Those of elements at which there may be corners: of the box, and of parts of the coefficient."""
     (low, high), n = axis.ends, axis.length
-    jumps = n * (np.arange(np.floor(low / n), np.ceil(high / n))[:, None] + np.array(axis.jumps)[:-1]).ravel()
-    inside = (jumps > low + SLIVER * n) & (jumps < high - SLIVER * n)
-    return np.concatenate([[low], jumps[inside], [high]])
+    places = n * (np.arange(np.floor(low / n), np.ceil(high / n))[:, None] + np.array(axis.corners)[:-1]).ravel()
+    inside = (places > low + SLIVER * n) & (places < high - SLIVER * n)
+    return np.concatenate([[low], places[inside], [high]])
 
 
 def chosen_periods(axis, inner, count, few):

@@ -126,7 +126,8 @@ class Pieces(NamedTuple):
 
     micro: Table
     breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
-    coarse: tuple  # fewer, for the least squares of layers
+    corners: tuple  # those of them between pixels; none an axis for a TwoPhase, whose interfaces are anywhere
+    coarse: tuple  # fewer than breaks, for the least squares of layers
     order: int  # of the polynomials along each axis
     waves: int  # a period, that its layers want
     places: np.ndarray  # (P, d): y that show how the coefficient varies with x

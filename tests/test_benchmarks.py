@@ -14,7 +14,7 @@ from nhpinn_networks import Network
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-SLOW = (
+SLOW = [
     "memory",
     "precision",
     "budget",
@@ -25,7 +25,7 @@ SLOW = (
     "equations",
     "solve",
     "refinement",
-)
+]
 
 
 @pytest.mark.parametrize("script", ["step", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_boundary_bars import random_problem
+from scipy.special import erf
+from test_boundary_bars import film, one, random_problem
 
 import fem
 import nhpinn
@@ -259,3 +260,42 @@ def test_random_problems_in_the_plane_meet_the_tolerance_or_warn_and_are_never_b
 @pytest.mark.parametrize("seed", range(40))
 def test_random_problems_on_a_line_have_the_closed_form(seed):
     check_line(seed, 10.0 ** -(4 + seed % 7))
+
+
+# --- hostile coefficients and sources ---------------------------------------------------------------------
+
+
+def hidden(x, y):
+    """A film that is there in a narrow part of the box, which no rule meets."""
+    return 1 / (1 + (1 / film(3000, 1e-3, False)(x, y) - 1) * anp.exp(-(((x[:, 0] - 0.8137) / 0.002) ** 2)))
+
+
+def peak(x):
+    return np.exp(-(((x[:, 0] - 0.3137) / 1e-3) ** 2)) * 1e3
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "f", "integral", "eps", "place"),
+    [
+        (film(300, 0.0015, True), one, lambda x: x, 1 / 8, 0.3137),
+        (hidden, one, lambda x: x, 1 / 30, 0.8137),
+        (
+            lambda x, y: 2 + anp.sin(TAU * y[:, 0]),
+            peak,
+            lambda x: np.sqrt(np.pi) / 2 * erf((x - 0.3137) * 1e3),
+            1 / 8,
+            0.3137,
+        ),
+    ],
+)
+def test_what_elements_do_not_see_of_films_and_peaks_is_in_the_bar(coefficient, f, integral, eps, place):
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        u = nhpinn.solve(coefficient, f, [(0, 1)], eps, tolerance=1e-6)
+    assert (u.error <= 1e-6) != any("tolerance: found" in str(each.message) for each in warned)
+    breaks = np.unique(np.concatenate([np.linspace(0, 1, 20_001), place + np.linspace(-5e-3, 5e-3, 4_001)]))
+    x, w = fem.gauss(breaks, 4)
+    a, F = coefficient(x[:, None], x[:, None] / eps), integral(x)
+    slope = ((w @ (F / a)) / (w @ (1 / a)) - F) / a
+    gradient = np.concatenate([u.gradient(part[:, None])[:, 0] for part in np.array_split(x, 40)])
+    assert np.sqrt(w @ (a * (gradient - slope) ** 2) / (w @ (a * slope**2))) <= u.error + 1e-9  # of these points
