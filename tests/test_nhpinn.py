@@ -133,7 +133,7 @@ def test_learned_correctors_of_random_coefficients_in_two_dimensions(seed):
     Correctors of zero would leave the arithmetic mean as the tensor: what is learned goes most of the way from there.
     """
     field = smooth(np.random.default_rng(seed), 2)
-    correctors, found, _, J = learned_cells(elliptic(field, 2), CELL._replace(points=11, epochs=1200), seed=seed)
+    correctors, found, _, J = learned_cells(elliptic(field, 2), CELL._replace(points=11, epochs=2000), seed=seed)
     across = np.random.default_rng(seed).uniform(size=40)
     for axis in range(2):
         near = np.insert(across[:, None], axis, 0.0, axis=1)
