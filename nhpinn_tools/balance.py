@@ -6,7 +6,8 @@
             it, 0 on the opposite face if that is one of fluxes, too; else 1 everywhere
     r       -div P - f: known, nothing is assumed of u0; in one dimension a* grad u0 is left out, r = -f
     R       the integral of r along the axis k, which has a face where u is known.  If the other one is of fluxes, it
-            starts there; else every line has a constant of its own, whatever is best
+            starts there; else every line has a constant of its own, whatever is best; in one dimension R has that of
+            a* u0' already, without which small differences of large squares would be left to rounding
 
 R is the integral of a piecewise polynomial r_I through r at Gauss points of panels.  What that misses, m = r - r_I, has
 
@@ -132,7 +133,12 @@ def has_values(c, axis):
 def integrated(c, r, edges, axis):
     """The Balance with the integral of r along an axis."""
     low, high = c.faces[2 * axis : 2 * axis + 2]
-    return Balance(axis, integral_table(r, edges[axis], axis, high.flux), not (low.flux or high.flux))
+    R, free = integral_table(r, edges[axis], axis, high.flux), not (low.flux or high.flux)
+    if free and len(edges) == 1:
+        x = midpoint_axes(c.box, 256)
+        flux = flux_of_u0(c, macro_at(c, x, True, second=False), x, True)[0]
+        R = R._replace(values=R.values + np.mean(flux - R.at(x, True, ())[0]))
+    return Balance(axis, R, free)
 
 
 def deviation(choice, axes, weights):

@@ -96,7 +96,7 @@ from nhpinn_tools.two_scale import (
 )
 
 # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
-RULES = {1: ((12, 14), (16, 20)), 2: ((4, 14), (6, 20)), 3: ((3, 8), (4, 10))}
+RULES = {1: ((12, 12), (16, 16)), 2: ((4, 8), (6, 10)), 3: ((4, 6), (5, 8))}
 MORE = 2, 3  # Gauss points an element has than its order, of the check, of the bounds
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
 BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
@@ -211,7 +211,7 @@ def fine_tensor(c, x):
 # --- the rules ----------------------------------------------------------------------------------------------
 
 SLOW = {1: Panels(1, 1000, 12, 1e-9, 20_000), 2: Panels(1, 16, 8, 1e-2, 2_000), 3: Panels(1, 6, 6, 3e-2, 1_000)}
-FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: Panels(4, 16, 4, 0.3, 256)}
+FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: Panels(2, 16, 5, 0.3, 256)}
 LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y) is looked at
 SIZES = 1000  # points for the size of a function
 SCATTERED, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
@@ -229,7 +229,7 @@ def rule_axes(c, finer, pieces):
         rules = rules_of_pieces(pieces)
         parts = zip(c.box, c.lengths, edges, pieces.breaks, pieces.corners, strict=True)
         return tuple(Axis(*each, rules, True, corners) for *each, corners in parts)
-    axes, many, period = [], FAST[d]._replace(start=4 * finer), [(0.0, 1.0)]
+    axes, many, period = [], FAST[d]._replace(start=FAST[d].start * finer), [(0.0, 1.0)]
     for i in range(d):
         x, y = rng.uniform(*c.box.T, (LINES[d], d)), rng.uniform(0, c.lengths / c.eps, (LINES[d], d))
         (breaks,), _ = panel_edges(of_size_one(partial(fast_functions, c, i, x, y), period), period, many)
@@ -241,7 +241,7 @@ def rules_of_pieces(pieces):
     """As RULES: Gauss points that are exact for squares of micro functions, in the check but for the highest power of
     cubics and above, and enough for the waves of the layers; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
-    few = {1: (14, 20), 2: (6, 8)}[d]
+    few = {1: (12, 16), 2: (6, 8)}[d]
     counts = [
         max(pieces.order + k, min(pieces.order + 1, 3) + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)
     ]

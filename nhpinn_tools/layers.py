@@ -34,7 +34,7 @@ from scipy import linalg
 from nhpinn_functions import compact_tensor_of, product
 from nhpinn_tools.balance import homogenized_flux
 from nhpinn_tools.quadrature import KNOTS
-from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at, spline_line
+from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at
 
 HARMONICS = {2: 2, 3: 1}  # of the waves along a face, for smooth coefficients
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
@@ -56,10 +56,12 @@ class Layer(NamedTuple):
 def hats(c, face, x):
     """The hat functions of a face's knots but the last, and their derivatives along its axis: (knots, n) each."""
     low, high = c.box[face.axis]
-    knots = KNOTS * min(c.lengths[face.axis], (high - low) / 2)
+    knots, unit = KNOTS * min(c.lengths[face.axis], (high - low) / 2), np.eye(len(KNOTS))[:, :-1]
     s, sign = (x[:, face.axis] - low, 1) if face.side == 0 else (high - x[:, face.axis], -1)
-    hat, inside = spline_line(knots, degree=1), s < knots[-1]
-    return inside * hat(s)[:, :-1].T, sign * inside * hat(s, 1)[:, :-1].T
+    k = np.clip(np.searchsorted(knots, s, side="right") - 1, 0, len(knots) - 2)
+    before, after, width, inside = unit[k].T, unit[k + 1].T, np.diff(knots)[k], s < knots[-1]
+    t = (s - knots[k]) / width
+    return inside * (before + t * (after - before)), sign * inside * (after - before) / width
 
 
 def hat_products(c, faces, x):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy import sparse
+from scipy import linalg, sparse
 
 from nhpinn_tools.two_scale import Table
 
@@ -293,15 +293,18 @@ def chosen_periods(axis, inner, count, few):
 
 
 def sum_rule(count, few):
-    """Indices (n,), weights (n,): sum_i w_i G(i) is the sum of G over 0, ..., count - 1 for polynomials G."""
+    """Indices (n,), weights (n,): sum_i w_i G(i) is the sum of G over 0, ..., count - 1 for polynomials G of degree
+    below n, and nearly below 2 n: the indices are next to the points of Gauss for sums, the zeros of Gram's polynomial.
+
+    few: even ones up to 16 have positive weights.
+    """
     if count <= few:
         return np.arange(count), np.ones(count)
-    t = (1 - np.cos(np.pi * (np.arange(few) + 0.5) / few)) / 2
-    index = np.unique(np.clip(np.round(t * count - 0.5), 0, count - 1).astype(int))
-    k = min(len(index), few * 4 // 5)
-    V, moments = legendre.legvander((2 * index + 1) / count - 1, k - 1), legendre_sums(count, k)
-    start = np.full(len(index), count / len(index))
-    return index, start + np.linalg.lstsq(V.T, moments - V.T @ start, rcond=None)[0]
+    k = np.arange(1, few)
+    beside = k / 2 * np.sqrt((count**2 - k**2) / (4 * k**2 - 1))  # the diagonal of the matrix of their recurrence
+    index = np.round(linalg.eigvalsh_tridiagonal(np.zeros(few), beside) + (count - 1) / 2).astype(int)
+    V = legendre.legvander((2 * index + 1) / count - 1, few - 1)
+    return index, np.linalg.solve(V.T, legendre_sums(count, few))
 
 
 def legendre_sums(count, k):

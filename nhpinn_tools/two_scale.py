@@ -37,6 +37,8 @@ from nhpinn_tools.bounds import CELLS
 
 # Nodes an axis of u0's spline: at first, at most, and the error that is small enough
 NODES = {1: (129, 513, 1e-7), 2: (49, 97, 1e-5), 3: (25, 49, 1e-5)}
+DEGREE = 5  # of that spline
+FEW = 100  # functions an axis: matrices of no more are faster dense, on grids
 CG_STEPS, CG_CLOSE = 60, 1e-8  # of the correctors of second order: iterations at most, and the square of their error
 
 
@@ -82,7 +84,9 @@ class Table(NamedTuple):
 
         def row(i, order):
             if order not in rows[i]:
-                rows[i][order] = self.lines[i](axes[i], order)
+                found = self.lines[i](axes[i], order)
+                few = grid and sparse.issparse(found) and found.shape[1] <= FEW
+                rows[i][order] = found.toarray() if few else found
             return rows[i][order]
 
         def derivative(orders):
@@ -92,8 +96,9 @@ class Table(NamedTuple):
                 if grid or len(orders) == 1:
                     product = before.reshape(len(before), -1).T @ along.T
                     parts[orders] = product.reshape(*before.shape[1:], -1)
+                elif sparse.issparse(along):
+                    parts[orders] = summed_locally(before, along)
                 else:
-                    along = along.toarray() if sparse.issparse(along) else along
                     parts[orders] = np.einsum("a...n,na->...n", before, along)
             return parts[orders]
 
@@ -133,8 +138,39 @@ class Pieces(NamedTuple):
     places: np.ndarray  # (P, d): y that show how the coefficient varies with x
 
 
-def spline_line(nodes, degree=5):
-    return make_interp_spline(nodes, np.eye(len(nodes)), degree)
+def summed_locally(values, rows):
+    """sum_a rows_na values_a...n, for sparse rows with as many entries each: (..., n)."""
+    n, found = rows.shape[0], 0.0
+    columns, weights = rows.indices.reshape(n, -1), rows.data.reshape(n, -1)
+    for column, weight in zip(columns.T, weights.T, strict=True):
+        found = found + np.moveaxis(values[column, ..., np.arange(n)], 0, -1) * weight
+    return found
+
+
+def spline_table(nodes, values):
+    """The Table of splines through values (N, ..., C) at the nodes of all axes: of their coefficients."""
+    lines = []
+    for axis, z in enumerate(nodes):
+        spline = make_interp_spline(z, np.moveaxis(values, axis, 0), DEGREE)
+        values = np.moveaxis(spline.c, 0, axis)
+        lines.append(partial(spline_line, spline.t))
+    return Table(lines, values)
+
+
+def spline_line(knots, x, order):
+    """The B-splines of these knots, or their derivatives, by the recurrence of Cox and de Boor: (n, N), sparse."""
+    k = np.clip(np.searchsorted(knots, x, side="right") - 1, DEGREE, len(knots) - DEGREE - 2)
+    rows = np.ones((1, len(x)))
+    for p in range(1, DEGREE + 1):
+        i = k + np.arange(1 - p, 1)[:, None]
+        low, high = knots[i], knots[i + p]
+        share, rows = rows / (high - low), np.zeros((p + 1, len(x)))
+        up, down = (x - low, high - x) if p <= DEGREE - order else (p, -p)
+        rows[1:] = up * share
+        rows[:-1] += down * share
+    columns, count = k[:, None] + np.arange(-DEGREE, 1), DEGREE + 1
+    shape = len(x), len(knots) - count
+    return sparse.csr_array((rows.T.ravel(), columns.ravel(), np.arange(len(x) + 1) * count), shape)
 
 
 def weights_line(line, x, order):
@@ -188,10 +224,10 @@ def macro_table(faces, box, u0):
     exact = columns(x)
     while True:
         nodes = macro_nodes(box, count)
-        table = Table([spline_line(z) for z in nodes], columns(tensor_grid(nodes)).reshape(*[count] * d, -1))
-        miss = np.abs(table.at(x.T, False, ())[0][0] - exact[:, 0]).max()
+        values = columns(tensor_grid(nodes)).reshape(*[count] * d, -1)
+        miss = np.abs(spline_table(nodes, values).at(x.T, False, ())[0][0] - exact[:, 0]).max()
         if miss <= close * np.ptp(exact[:, 0]) or 2 * count - 1 > most:
-            return table._replace(values=with_values(faces, nodes, table.values))
+            return spline_table(nodes, with_values(faces, nodes, values))
         count = 2 * count - 1
 
 
@@ -239,14 +275,14 @@ def ends_with_data(c):
     """In one dimension, u0 + c_0 + c_1 z in the place of u0, (a* z')' = 0, such that v has its value at the end of a
     value, a* u0' its flux at the end of a flux."""
     (line,), values = c.macro
-    nodes = macro_nodes(c.box, len(values))[0]
-    z = make_interp_spline(nodes, 1 / c.tensor.at([nodes], True, ())[0][0], 5).antiderivative()(nodes)
-    ends = c.box[0]
-    rows = line(ends, 0) + c.eps * c.micro.at([ends], True, ())[0][0][:, None] * line(ends, 1)
+    nodes, ends = macro_nodes(c.box, len(values))[0], c.box[0]
+    z = make_interp_spline(nodes, 1 / c.tensor.at([nodes], True, ())[0][0], DEGREE).antiderivative()(nodes)
+    extra = spline_table([nodes], np.stack([np.ones_like(z), z], axis=-1)).values
+    at_ends, slopes = (line(ends, order).toarray() for order in (0, 1))
+    rows = at_ends + c.eps * c.micro.at([ends], True, ())[0][0][:, None] * slopes
     flux = np.array([face.flux for face in c.faces])
-    rows[flux] = (c.tensor.at([ends], True, ())[0][0] * np.array([-1.0, 1.0]))[flux, None] * line(ends, 1)[flux]
+    rows[flux] = (c.tensor.at([ends], True, ())[0][0] * np.array([-1.0, 1.0]))[flux, None] * slopes[flux]
     known = np.array([face.data(np.array([[face.at]]))[0] for face in c.faces])[:, None]
-    extra = np.stack([np.ones_like(z), z], axis=-1)
     values = values - extra @ np.linalg.solve(rows @ extra, rows @ values - known)
     return c._replace(macro=Table([line], values))
 

@@ -276,6 +276,16 @@ def test_evaluations_of_the_coefficient_do_not_grow_with_the_number_of_periods(d
     assert many < {1: 1.01, 2: 1.1}[dim] * few  # at 1 / 64 some of the periods that stand for all coincide
 
 
+def test_the_bar_is_as_small_as_eps_and_not_lost_in_rounding():
+    """In one dimension, where it is the error itself; the linear part of the gradients is 1e6 times as large."""
+
+    def a(x, y):
+        return 2 + anp.sin(2 * np.pi * y[:, 0])
+
+    bars = [nhpinn.solve(a, lambda x: np.sin(x[:, 0]), [(0, 3)], eps).error / eps for eps in (1e-4, 1e-5, 1e-6)]
+    np.testing.assert_allclose(bars, bars[0], rtol=5e-3)
+
+
 def test_a_million_periods_need_no_more_memory_than_a_few():
     evaluations(1, 1 / 8)  # what is imported, and kept, at first
     peaks = []
