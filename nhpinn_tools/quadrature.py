@@ -301,7 +301,7 @@ def sum_rule(count, few):
     if count <= few:
         return np.arange(count), np.ones(count)
     k = np.arange(1, few)
-    beside = k / 2 * np.sqrt((count**2 - k**2) / (4 * k**2 - 1))  # the diagonal of the matrix of their recurrence
+    beside = k / 2 * np.sqrt((count**2 - k**2) / (4 * k**2 - 1))  # the diagonal of the matrix of its recurrence
     index = np.round(linalg.eigvalsh_tridiagonal(np.zeros(few), beside) + (count - 1) / 2).astype(int)
     V = legendre.legvander((2 * index + 1) / count - 1, few - 1)
     return index, np.linalg.solve(V.T, legendre_sums(count, few))
