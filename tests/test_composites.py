@@ -9,9 +9,12 @@ import pytest
 import fem
 import nhpinn
 from nhpinn import Flux
-from nhpinn_functions import faces_of, on_face
+from nhpinn_functions import faces_of, on_face, one_node
 from nhpinn_tools import certificates
 from nhpinn_tools.balance import homogenized_flux
+from nhpinn_tools.composites import LEVELS, micro_table
+from nhpinn_tools.element_bounds import bounds_of_image
+from nhpinn_tools.images import pixels_of
 from nhpinn_tools.quadrature import rule, weighted_pieces
 
 SQUARE = [(0.0, 1.0), (0.0, 1.0)]
@@ -129,6 +132,27 @@ def gauss_between(axis, low, high):
     ends = np.concatenate([ends, certificates.macro_nodes(axis.ends[None], 97)[0], [low, high]])
     ends = np.unique(ends[(ends >= low) & (ends <= high)])
     return fem.gauss(ends, 8)
+
+
+def test_micro_functions_are_those_of_both_bounds():
+    """With s_j = a* e_j + (-d_1, d_0) phi_j, mean((s_j - a (e_j + grad chi_j)) . a^-1 (...)) is a* lower^-1 a* - 2 a*
+    + upper."""
+    rng, period = np.random.default_rng(0), (1.0, 0.7)
+    root = rng.uniform(-1, 1, (3, 2, 2, 2))
+    image = np.eye(2) + 3 * root @ np.swapaxes(root, -1, -2)
+    found = bounds_of_image(image, 2, period, 1e-3, 10_000, LEVELS)
+    axes, weights = zip(*(gauss_of_cell(found.field.mesh, axis) for axis in range(2)), strict=True)
+    x, w = fem.tensor_grid(axes), reduce(np.kron, weights) / np.prod(period)
+    d0, d1 = micro_table([found], one_node(2), 1.0).at(axes, True, (0,), (1,))
+    a, A = pixels_of(image, 2, None, period, np.zeros(2))(x, x), found.tensor
+    miss = A[:, :, None] + np.stack([-d1[2:], d0[2:]])  # i, j, n
+    miss = miss - np.einsum("nik,kjn->ijn", a, np.eye(2)[:, :, None] + np.stack([d0[:2], d1[:2]]))
+    energy = np.einsum("n,ijn,nik,kjn->j", w, miss, np.linalg.inv(a), miss, optimize=True)
+    np.testing.assert_allclose(energy, np.diag(A @ np.linalg.solve(found.lower, A) - 2 * A + found.upper), rtol=1e-6)
+
+
+def gauss_of_cell(mesh, axis):
+    return fem.gauss(fem.breaks_of(mesh, axis), mesh.order + 1)
 
 
 def random_problem(seed, dim=2):
