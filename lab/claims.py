@@ -214,7 +214,7 @@ def law_holds(found, *names):
     }
     left = [n for n in names if least[n].error < law[n] and not equal(least[n].error, law[n])]
     note = (
-        f"While it trains better than predicted, since it oscillates with the coefficient: {', '.join(left)}"
+        f"Better than predicted on the way, where it oscillates with the coefficient: {', '.join(left)}"
         if left
         else ""
     )
