@@ -19,9 +19,10 @@ factors W and Z, so that no micro function is evaluated twice.
     F    factors that minimise |s - a grad v|_1/a over a sample of the periods at a face, then at a corner: small least
          squares.  Faces have all micro functions and waves w_l along them, corners those of the directions D_j
 
-Second derivatives of u0 grow like 1 / r in a corner where a value meets a flux; there they are cut by (1 - t t')^3,
-with t = 1 on a face, linear, 0 a period from it.  In three dimensions edges have no layers of their own: those fitted
-to a sample of an edge made the bound wider.
+In a corner where a value meets a flux, first derivatives of u0 depend on the direction in which it is approached, and
+second ones grow like 1 / r: eps chi_j d_j u0 would have no finite energy.  There the former are cut by 1 - t t', the
+latter by its cube, with t = 1 on a face, linear, 0 a period from it.  In three dimensions edges have no layers of their
+own: those fitted to a sample of an edge made the bound wider.
 """
 
 from functools import reduce
@@ -39,7 +40,7 @@ from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at
 HARMONICS = {2: 2, 3: 1}  # of the waves along a face, for smooth coefficients
 SAMPLE = {2: 6, 3: 2}  # periods along a face in the least squares of its layers
 MOST_MEETING = {1: 0, 2: 2, 3: 1}  # faces with a layer where they meet
-TAPER = 3  # the power of the cut of second derivatives in corners where a value meets a flux
+TAPERS = 1, 3  # the powers of the cuts of first and second derivatives in corners where a value meets a flux
 FAINT = 1e-3  # of the largest D_j: smaller ones have no layer
 NOTHING = 1e-6  # of what an ordinary function contributes: less is left of one that ought to be zero, and has no layer
 CLOSE = 1e-8  # the square of what is left of a function beside the others: less would have a factor that is noise
@@ -117,18 +118,19 @@ def cut_factors(c, macro):
     if c.rough:
         for one, two in combinations(c.faces, 2):
             if one.axis != two.axis and one.flux != two.flux:
-                cut, along = taper(c, one, two, macro.x)
-                slope[:, :, d:] = slope[:, :, d:] * cut + along[:, None, None] * value[:, d:]
-                value[:, d:] *= cut
+                for factors, power in zip((slice(d), slice(d, M)), TAPERS, strict=True):
+                    cut, along = taper(c, one, two, macro.x, power)
+                    slope[:, :, factors] = slope[:, :, factors] * cut + along[:, None, None] * value[:, factors]
+                    value[:, factors] *= cut
     return value, slope
 
 
-def taper(c, one, two, x):
-    """(1 - t t')^3 and its gradient: (n,), (d, n)."""
+def taper(c, one, two, x, power):
+    """(1 - t t')^power and its gradient: (n,), (d, n)."""
     (s, ds), (t, dt) = ([(1 - KNOTS[:-1]) @ part for part in hats(c, face, x)] for face in (one, two))
     slope = np.zeros((len(c.box), len(x)))
     slope[one.axis], slope[two.axis] = ds * t, dt * s
-    return (1 - s * t) ** TAPER, -TAPER * (1 - s * t) ** (TAPER - 1) * slope
+    return (1 - s * t) ** power, -power * (1 - s * t) ** (power - 1) * slope
 
 
 # --- v and s ----------------------------------------------------------------------------------------------

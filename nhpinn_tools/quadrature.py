@@ -61,6 +61,7 @@ def panel_edges(functions, box, panels):
                 np.max([np.bincount(k, miss, len(e) - 1) for miss in misses], axis=0) > checks * (3 * tolerance) ** 2
                 for k, e in zip(places, edges, strict=True)
             ]
+            steep = [part | (jumps(values, edges, axis, count) > tolerance) for axis, part in enumerate(steep)]
         finer = [halved(e, part, most, ends) for e, part, ends in zip(edges, steep, box, strict=True)]
         if all(len(e) == len(f) for e, f in zip(edges, finer, strict=True)):
             return edges, not any(part.any() for part in steep)
@@ -75,13 +76,34 @@ def scattered(box, count):
 def tails(values, edges, axis, count):
     """The mean squares' roots of the last two Legendre coefficients in each panel of an axis, the largest of those of
     functions (C, n) on the grid of the Gauss points: (K,)."""
-    to_series = to_legendre(count)[-2:]
+    series, weights = in_panels(to_legendre(count)[-2:], values, edges, axis, count)
+    squares = (series**2 @ weights).sum(0).max(axis=1)
+    return np.sqrt(squares * np.diff(edges[axis]) / np.ptp(edges[axis]))
+
+
+def jumps(values, edges, axis, count):
+    """Likewise, what a step leaves unseen that lies between the end of a panel and the Gauss point next to it, where
+    the polynomials of neighbours differ at the end that they share: (K,)."""
+    (low, high), weights = in_panels(ends_of_panel(count), values, edges, axis, count)
+    steps = np.pad(((low[1:] - high[:-1]) ** 2 @ weights).max(axis=1), 1)
+    share = (1 + leggauss(count)[0][0]) / 2 * np.diff(edges[axis]) / np.ptp(edges[axis])
+    return np.sqrt(np.maximum(steps[:-1], steps[1:]) * share)
+
+
+def in_panels(functionals, values, edges, axis, count):
+    """Functionals (m, count) of the values in each panel of an axis: (m, K, C, n), n points on the other axes, and the
+    weights of these: (n,)."""
     shape = [n for e in edges for n in (len(e) - 1, count)]
     parts = np.moveaxis(values.reshape(-1, *shape), [1 + 2 * axis, 2 + 2 * axis], [0, 1])
-    series = np.tensordot(to_series, parts, (1, 1)).reshape(2, shape[2 * axis], len(values), -1)
+    found = np.tensordot(functionals, parts, (1, 1)).reshape(len(functionals), shape[2 * axis], len(values), -1)
     weights = [panel_weights(e, count) / (e[-1] - e[0]) for i, e in enumerate(edges) if i != axis]
-    squares = (series**2 @ reduce(np.kron, weights, np.ones(1))).sum(0).max(axis=1)
-    return np.sqrt(squares * np.diff(edges[axis]) / np.ptp(edges[axis]))
+    return found, reduce(np.kron, weights, np.ones(1))
+
+
+@cache
+def ends_of_panel(count):
+    """From values at Gauss points to those of their polynomial at both ends: (2, count)."""
+    return legendre.legvander(np.array([-1.0, 1.0]), count - 1) @ to_legendre(count)
 
 
 def halved(edges, steep, most, ends):

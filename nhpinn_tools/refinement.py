@@ -58,7 +58,7 @@ def refined(certificate, tolerance):
     """
     axes, best, order, rate, rough = certificate.axes, certificate, 0, RATE, False
     ends, (first, most) = [element_ends(axis) for axis in axes], ORDERS[len(axes)]
-    while best.error > tolerance and order < most and rate < STALLED:
+    while tolerance < best.error < np.inf and order < most and rate < STALLED:
         more = 1 if rough else np.ceil(np.log(min(tolerance / min(best.error, 1), 1)) / np.log(rate))
         wanted = order + int(np.clip(more, 1, FURTHER)) if order else max(first, int(more))
         if len(axes) > 1:

@@ -273,3 +273,35 @@ def test_two_hundred_random_faces():
     ratios = {dim: [check_random(seed, dim) for seed in range(100, 200)] for dim in (1, 2)}
     print({dim: (np.median(each), max(each)) for dim, each in ratios.items()})
     assert max(ratios[1]) < 1.001 and np.median(ratios[2]) < 2
+
+
+# --- what bars once did not see ----------------------------------------------------------------------------
+
+
+def test_v_has_finite_energy_in_corners_where_a_value_meets_a_flux_that_is_not_zero():
+    """There grad u0 depends on the direction: without a cut the gradient of eps chi_j d_j u0 is 1 / r."""
+    coefficient = lambda x, y: 2 + anp.sin(TAU * y[:, 0]) * anp.cos(TAU * y[:, 1])  # noqa: E731
+    boundary = [(1, 0), (Flux(lambda x: np.cos(TAU * x[:, 0])), Flux(0))]
+    u = nhpinn.solve(coefficient, lambda x: 0 * x[:, 0], [(0, 1), (0, 1)], 1 / 2, boundary=boundary)
+    x = np.outer(10.0 ** -np.arange(3, 12), [1, 1])
+    assert np.abs(u.gradient(x)).max() < 10 * np.abs(np.log(x)).max()
+
+
+def test_a_step_of_the_source_beside_an_end_of_panels_is_in_balance():
+    """Between the end of a panel and its first Gauss point no point sees it."""
+    for at in (0.5 + 3e-6, 0.5 - 1e-7, 0.625 + 1e-5):
+        source = lambda x, at=at: np.where(x[:, 0] < at, 1.0, -3.0)  # noqa: E731
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            u = nhpinn.solve(np.array([1.0, 5.0]), source, [(0, 1)], 1 / 8, boundary=(Flux(0), 0), tolerance=1e-6)
+        ends = np.array([0.1, 0.9])[:, None]
+        assert u.flux(ends)[:, 0] == pytest.approx([-0.1, -at + 3 * (0.9 - at)], abs=1e-8)
+
+
+def test_a_bar_is_not_smaller_than_what_its_own_sums_round_off():
+    """A constant coefficient, where the expansion is exact but for u0, and s' needs a large constant."""
+    u = nhpinn.solve(np.array([10.0]), lambda x: np.cos(x[:, 0]), [(-5.0, 2.0)], 1 / 2, boundary=(-0.5, -0.4))
+    x, w = fem.gauss(np.linspace(-5, 2, 301), 12)
+    constant = (0.1 + w @ np.sin(x) / 10) * 10 / 7
+    exact = (constant - np.sin(x)) / 10
+    assert np.sqrt(w @ (u.gradient(x[:, None])[:, 0] - exact) ** 2 / (w @ exact**2)) <= u.error
