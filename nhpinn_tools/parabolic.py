@@ -312,7 +312,7 @@ def time_breaks(final, breaks=()):
     decades = round(-np.log10(FIRST))
     early = final * np.logspace(-decades, 0, A_DECADE * decades)
     late = final * (1 - np.logspace(-LATE, -1, 2 * LATE))
-    inner = [t for t in breaks if 0 < t < final]
+    inner = [t for t in breaks if 0 < t < (1 - 1e-12) * final]  # steps that are added up end there but for rounding
     return np.unique(np.concatenate([[0.0], early, late, inner]))
 
 

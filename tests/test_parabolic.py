@@ -153,6 +153,14 @@ def test_diffusion_in_time_has_a_bar(coefficient, most, final):
     assert (true := fem.relative_error(u(x[:, None]), exact)) <= u.error <= most * true
 
 
+def test_steps_that_end_but_for_rounding_at_the_final_time_have_a_bar():
+    source, initial, x = lambda x: 1 + 0 * x[:, 0], lambda x: 0 * x[:, 0], np.linspace(0, 1, 401)
+    u = nhpinn.solve(waves, source, [(0, 1)], 1 / 4, initial=initial, recipe="sharp")
+    assert np.diff(parabolic.time_breaks(1.0, [0.3, 1 - 2**-53])).min() > 1e-9
+    fine = fem.solve_parabolic(lambda x: waves(x, 4 * x), source, initial, 1.0, 400, fem.Mesh(((0, 1),), 32, 4))
+    assert fem.relative_error(u(x[:, None]), fine.on_grid(x)) <= u.error < 1
+
+
 def test_the_bound_of_an_exact_solution_is_that_of_its_quadrature():
     """u = exp(-pi^2 t) sin(pi x): V is exact, and what is left is rounding."""
     line = parabolic.Line(
