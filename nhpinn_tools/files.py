@@ -36,7 +36,7 @@ def load(file):
 
     Values, gradients, tensor, bounds and error are those of the saved one, to the last bit.  What takes a function of
     the equation raises ValueError: `certify`, `flow`, the flux with time, a reaction or a function as a flux on a face,
-    and the correctors of a TwoPhase, whose level set says which phase is where.
+    and the correctors of a TwoPhase, whose level set says which phase is where, with u where it has no layers.
     Files hold arrays and names of this project's records, no pickles.  Raises ValueError for any other file.
     """
     try:

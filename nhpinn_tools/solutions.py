@@ -76,8 +76,8 @@ def solve(
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
     (the paper's); images and a TwoPhase have finite elements.
     tolerance: None: the expansion in eps, at a cost that does not grow with 1 / eps.  A number: the most that
-    Solution.error may be, met by finite elements (refinement.py), or a warning; with time, a reaction, three dimensions
-    or recipe="adam", where there are none, it is that of the steps alone.
+    Solution.error may be, met by finite elements (refinement.py), or a warning; with time, a reaction, a TwoPhase,
+    three dimensions or recipe="adam", where there are none, it is that of the steps alone.
     executor: a concurrent.futures.Executor for the cell problems of a coefficient that depends on x, the same numbers
     with and without (adam trains them together, and needs none).
 
@@ -129,8 +129,8 @@ def within(solution, tolerance, start):
         found = "no bound of the error" if error is None else f"a bound of the error of {error:.2g}"
         warn(
             f"tolerance: found {found}, expected {tolerance:g}, which is that of the steps alone here: elements that "
-            "meet it are added in one and two dimensions, without time or a reaction, by recipes other than adam; a "
-            "smaller eps has a smaller error"
+            "meet it are added in one and two dimensions, without time or a reaction, by recipes other than adam, not "
+            "to a TwoPhase; a smaller eps has a smaller error"
         )
     return replace(solution, tolerance=tolerance)
 
