@@ -268,6 +268,7 @@ def cells(row):
 
 def plot(found, path):
     """found: {dim: rows, seconds of HMM, the same with one cell problem}"""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 3), layout="constrained")
@@ -284,7 +285,10 @@ def plot(found, path):
             axes.annotate(text, (row.periods, row.ours), (0, 5), textcoords="offset points", ha="center", fontsize=7)
         axes.set(xlabel="1 / eps", ylabel="seconds", title=f"{dim}D")
     axes.legend(fontsize=7)
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "nhpinn"}
+    ):  # text stays text, the same picture the same file
+        figure.savefig(path, metadata={"Date": None})
 
 
 def main():

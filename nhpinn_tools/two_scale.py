@@ -96,9 +96,10 @@ class Table(NamedTuple):
                 if grid or len(orders) == 1:
                     product = before.reshape(len(before), -1).T @ along.T
                     parts[orders] = product.reshape(*before.shape[1:], -1)
-                elif sparse.issparse(along):
+                elif sparse.issparse(along) and len(set(np.diff(along.indptr))) == 1:
                     parts[orders] = summed_locally(before, along)
                 else:
+                    along = along.toarray() if sparse.issparse(along) else along
                     parts[orders] = np.einsum("a...n,na->...n", before, along)
             return parts[orders]
 

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
 SLOW = [
+    "beside",
     "memory",
     "precision",
     "budget",
