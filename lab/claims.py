@@ -214,9 +214,7 @@ def law_holds(found, *names):
     }
     left = [n for n in names if least[n].error < law[n] and not equal(least[n].error, law[n])]
     note = (
-        f"Better than predicted on the way, where it oscillates with the coefficient: {', '.join(left)}"
-        if left
-        else ""
+        f"Better than predicted on the way, where it oscillates with the coefficient: {', '.join(left)}" if left else ""
     )
     return verdict_of([apart[name] < EQUAL and name not in left for name in names]), columns | on_the_way(least), note
 

@@ -58,8 +58,8 @@ def refined(certificate, tolerance):
     """
     axes, best, order, rate, rough = certificate.axes, certificate, 0, RATE, False
     ends, (first, most) = [element_ends(axis) for axis in axes], ORDERS[len(axes)]
-    while tolerance < best.error < np.inf and order < most and rate < STALLED:
-        more = 1 if rough else np.ceil(np.log(min(tolerance / min(best.error, 1), 1)) / np.log(rate))
+    while best.error > tolerance and np.isfinite(certificate.trace) and order < most and rate < STALLED:
+        more = 2 if rough else np.ceil(np.log(min(tolerance / min(best.error, 1), 1)) / np.log(rate))
         wanted = order + int(np.clip(more, 1, FURTHER)) if order else max(first, int(more))
         if len(axes) > 1:
             ends = [graded(axis, z, CUTS[rough]) for axis, z in zip(axes, ends, strict=True)]
@@ -67,8 +67,8 @@ def refined(certificate, tolerance):
         last, order = order, min(wanted, most, room)
         if order <= last:
             break
-        found = with_elements(certificate, ends, order, CLOSE * tolerance / certificate.error)
-        rate = (found.error / best.error) ** (1 / (order - last))
+        found = with_elements(certificate, ends, order, CLOSE * tolerance / min(certificate.error, 1))
+        rate = (min(found.error, 1) / min(best.error, 1)) ** (1 / (order - last))
         best, rough = min(best, found, key=lambda each: each.error), rough or rate > ROUGH
     if best.error > tolerance:
         why = "a larger eps or a smoother coefficient" if rate < STALLED else "a smoother source or boundary"
