@@ -122,17 +122,11 @@ def micro_functions(found):
 
 def element_line(mesh, axis, nodal, eps, x, order):
     """Elements at x / eps times the `nodal` weights at x, as functions of x of one axis, or eps times their
-    derivatives: (n, N X), sparse."""
+    derivatives: (n, N X), sparse, each row of as many entries, zeros among them."""
     values, slopes, _ = basis_matrices(mesh, axis, x / eps % mesh.bounds[axis][1])
     weights, changes = nodal(x)
-    if order == 0:
-        return row_products(values, weights)
-    return row_products(slopes, weights) + eps * row_products(values, changes)
-
-
-def row_products(elements, weights):
-    """Row by row the products of sparse (n, N) with (n, X), each row of as many entries: (n, N X), sparse."""
-    (n, N), X = elements.shape, weights.shape[1]
-    data = elements.data.reshape(n, -1, 1) * weights[:, None]
-    columns = elements.indices.reshape(n, -1, 1) * X + np.arange(X)
-    return sparse.csr_array((data.ravel(), columns.ravel(), X * elements.indptr), (n, N * X))
+    parts = [(values, weights)] if order == 0 else [(slopes, weights), (values, eps * changes)]
+    (n, N), X = values.shape, weights.shape[1]
+    data = sum(elements.data.reshape(n, -1, 1) * factors[:, None] for elements, factors in parts)
+    columns = values.indices.reshape(n, -1, 1) * X + np.arange(X)
+    return sparse.csr_array((data.ravel(), columns.ravel(), X * values.indptr), (n, N * X))

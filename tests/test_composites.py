@@ -215,6 +215,15 @@ def test_an_image_of_one_value_is_a_constant():
     np.testing.assert_allclose(*(u.error for u in found), rtol=0.1)
 
 
+def test_one_pixel_an_axis_and_slow_values_are_the_same_on_a_grid_and_at_points():
+    values = {0: 1.0, 1: lambda x: 3 + x[:, 0]}
+    u = nhpinn.solve([[0, 1, 0, 1]], waves, SQUARE, 1 / 2, values=values)
+    axes = [np.sort(np.random.default_rng(axis).uniform(0, 1, 9)) for axis in range(2)]
+    x = fem.tensor_grid(axes)
+    for one, other in zip(u.certificate.on_grid(axes), (u(x), u.gradient(x), u.flux(x)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
 def test_three_dimensions_and_time_have_no_bar_and_say_so():
     image = np.ones((2, 2, 2))
     image[0, 0, 0] = 2
