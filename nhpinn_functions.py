@@ -138,7 +138,7 @@ def called(name, function, points):
         raise ValueError(f"{name}: raised {text}, at points of shape {points.shape}") from error
     if type(values) is not np.ndarray or values.dtype.kind not in "iuf":
         found = f"{values.dtype} values" if isinstance(values, np.ndarray) else type(values).__name__
-        raise ValueError(f"{name}: returned {found}, expected a numpy array of real numbers")
+        raise ValueError(f"{name}: returned {found}, expected a numpy array of real numbers, one entry a point")
     return values.astype(float)
 
 
@@ -440,7 +440,10 @@ def check_problem(problem):
     for name in ("coefficient", "source", "reaction", "initial"):
         function = getattr(problem, name)
         if not callable(function) and not (function is None and name in ("reaction", "initial")):
-            raise TypeError(f"{name}: found {type(function).__name__}, expected a function of points")
+            raise TypeError(
+                f"{name}: found {shown(function)}, expected a function of points; a constant is "
+                "np.full(len(x), constant)"
+            )
     if problem.slow is not None and not isinstance(problem.slow, bool):
         raise ValueError(f"slow: found {shown(problem.slow)}, expected True, False or None, to find it out")
     return check_functions(problem)

@@ -28,7 +28,7 @@ ERRORS = (  # text, quantity, recipe; one with two bounds is an interval
     ("e3: error of its last training alone, `adam`", "e3", "adam"),
     ("e3, `sharp`", "e3", "sharp"),
     ("e4: homogenization by finite elements", "e4", "fem"),
-    ("error of its reconstruction in the energy norm, at most, `adam`", "certified", "adam"),
+    ("error of u_0 + eps chi_j d_j u_0 in the energy norm, at most, `adam`", "certified", "adam"),
     ("the same, `sharp`", "certified", "sharp"),
 )
 HOMOGENIZATION = (

@@ -3,6 +3,7 @@
     python -m nhpinn_tools image.png --values 0=1 255=10
 
 image: what Pillow reads, grey or with a palette, or a numpy file .npy of two or three axes; labels are its numbers.
+Pixels are squares, voxels cubes; axis 0 is the rows of a picture, from top to bottom.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def pair(text):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m nhpinn_tools", description=__doc__.split("\n")[0])
-    parser.add_argument("image", type=Path)
+    parser.add_argument("image", type=Path, help="a grey picture, or a numpy file; its pixels are squares")
     parser.add_argument("--values", type=pair, nargs="+", metavar="LABEL=CONDUCTIVITY", help="of every label in it")
     parser.add_argument("--tolerance", type=float, help="of the gap between the bounds, relative; 0.01 at best")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of the labels and of a field")
@@ -50,7 +51,8 @@ def main(arguments=None):
             raise ValueError(
                 f"values: found none for {len(labels)} labels ({shares}), expected --values LABEL=CONDUCTIVITY"
             )
-        found = homogenize(image, image.ndim, values=dict(chosen.values), tolerance=chosen.tolerance)
+        period = np.array(image.shape) / max(image.shape)  # square pixels
+        found = homogenize(image, image.ndim, period=period, values=dict(chosen.values), tolerance=chosen.tolerance)
     except (OSError, TypeError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
     print(found, f"lower\n{found.lower}", f"upper\n{found.upper}", sep="\n")
@@ -62,16 +64,15 @@ def draw(image, found, path):
     import matplotlib.pyplot as plt
 
     plane = image if image.ndim == 2 else image[..., image.shape[2] // 2]
-    axes = [(np.arange(n) + 0.5) / n for n in image.shape]
-    y = np.stack(np.meshgrid(*axes[:2], *([[0.5]] if image.ndim == 3 else []), indexing="ij"), -1).reshape(
-        -1, image.ndim
-    )
+    axes = [(np.arange(n) + 0.5) * length / n for n, length in zip(image.shape, found.period, strict=True)]
+    middle = [found.period[2:] / 2] if image.ndim == 3 else []
+    y = np.stack(np.meshgrid(*axes[:2], *middle, indexing="ij"), -1).reshape(-1, image.ndim)
     figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     field = (1 + found.gradient(y)[:, 0, 0]).reshape(plane.shape)
     for panel, values, title in zip(
         panels, (plane, field), ("labels", "field along axis 0, its mean is 1"), strict=True
     ):
-        figure.colorbar(panel.imshow(values, extent=(0, 1, 1, 0)), ax=panel)
+        figure.colorbar(panel.imshow(values, extent=(0, found.period[1], found.period[0], 0)), ax=panel)
         panel.set(title=title, xlabel="axis 1", ylabel="axis 0")
     figure.savefig(path)
 

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import wraps
 
@@ -58,7 +59,7 @@ def one_thread(function):
         try:
             from threadpoolctl import threadpool_limits
         except ImportError:
-            return function(*arguments, **options)
+            threadpool_limits = nullcontext
         with threadpool_limits(1):
             return function(*arguments, **options)
 

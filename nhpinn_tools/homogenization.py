@@ -134,7 +134,8 @@ def homogenize(
     periodic as it stands, with this period (a number, or one an axis); or an image of any shape
     (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i (axis 0: the rows of a
     picture), so that (2, 2) is one of four pixels; or an image of labels, with values={label: conductivity or tensor};
-    or a TwoPhase, for interfaces between smooth phases.  Pixels may conduct exactly 0: then the tensor is the
+    or a TwoPhase, for interfaces between smooth phases.  An image fills the period: it is stretched to a square unless
+    period says otherwise, (0.75, 1) for 60 x 80 square pixels.  Pixels may conduct exactly 0: then the tensor is the
     arithmetic mean of its bounds, and 0 in both in the directions in which nothing percolates.
     sample: an image is no periodic cell, but a sample with fixed values on two opposite faces and sealed sides, for
     each axis in turn; its tensor is diagonal, and that of the periodic image in which its mirror images follow it.
@@ -246,7 +247,7 @@ def _if_smooth(solve, coefficient, period, tolerance, recipe):
     try:
         return _scaled_back(solve(field, dim), period, recipe)
     except bounds.Unresolved as error:
-        return _by_sampling(field, period, tolerance, "it jumps; a TwoPhase has exact interfaces", error)
+        return _by_sampling(field, period, tolerance, "the coefficient jumps; a TwoPhase has exact interfaces", error)
 
 
 def _by_sampling(field, period, tolerance, why, unresolved=None):

@@ -65,7 +65,9 @@ def solve(
 
     coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or an image of one
     period, (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i, positive in every
-    pixel; or labels, with values={label: a number, a tensor, or a function of x}; or a TwoPhase.
+    pixel (axis 0: the rows of a picture, so that the low side of x_1 is its top); or labels, with values={label: a
+    number, a tensor, or a function of x}; or a TwoPhase.  An image fills the period: square pixels of (60, 80) have
+    period=(0.75, 1).
     source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
     without which there is no u_t.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
@@ -74,7 +76,7 @@ def solve(
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
-    (the paper's); images and a TwoPhase have finite elements.
+    (the paper's); images have finite elements, a TwoPhase what `homogenize` takes for it.
     tolerance: None: the expansion in eps, at a cost that does not grow with 1 / eps.  A number: the most that
     Solution.error may be, met by finite elements (refinement.py), or a warning; with time, a reaction, a TwoPhase,
     three dimensions or recipe="adam", where there are none, it is that of the steps alone.
@@ -387,10 +389,10 @@ class Solution:
         if isinstance(c, certificates.Certificate):
             text += f"\nresidual        {c.residual:.2g} of the source, in the homogenized equation"
         if c is None or c.error is None:
-            return text + f"\nrelative error  unknown: there is no certificate of {without_certificate(p)}"
+            return text + f"\nrelative error  unknown: there is no bound for {without_certificate(p)}"
         final = ", at the final time" if isinstance(c, ReactionSolution) and p.initial else ""
         if isinstance(c, certificates.Certificate) and c.scales.elements:
-            final = f", with {c.scales.elements.values.size:,} elements' unknowns added"
+            final = f", with finite elements of {c.scales.elements.values.size:,} unknowns added"
         return text + f"\nrelative error  at most {c.error:.3g} in {c.norm_of_error}{final}"
 
     __repr__ = __str__
@@ -419,7 +421,7 @@ class Solution:
 
 
 def without_certificate(problem):
-    """What there is no certificate of."""
+    """What there is no bound of the error for."""
     two, image = (isinstance(problem.coefficient, kind) for kind in (Phases, Pixels))
     if problem.initial is None and (two or image):
         return "a TwoPhase" if two else "images in three dimensions"

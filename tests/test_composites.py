@@ -228,10 +228,10 @@ def test_three_dimensions_and_time_have_no_bar_and_say_so():
     image = np.ones((2, 2, 2))
     image[0, 0, 0] = 2
     u = nhpinn.solve(image, lambda x: np.ones(len(x)), [(0, 1)] * 3, 1 / 2)
-    assert u.error is None and "unknown: there is no certificate of images in three dimensions" in str(u)
+    assert u.error is None and "unknown: there is no bound for images in three dimensions" in str(u)
     with pytest.warns(UserWarning, match="final_time: the rate at which the solution"):
         u = nhpinn.solve([1.0, 10.0], zero, SQUARE[:1], 1 / 4, initial=lambda x: np.ones(len(x)), final_time=0.1)
-    assert u.error is None and "unknown: there is no certificate of time with an image" in str(u)
+    assert u.error is None and "unknown: there is no bound for time with an image" in str(u)
     with pytest.raises(ValueError, match="flow: found a solution without a bar"):
         u.flow(0, 0)
 
@@ -283,7 +283,7 @@ def gradient_of(u):
 
 def test_two_phases_have_no_bar_and_say_so():
     u = nhpinn.solve(DISC, waves, SQUARE, 1 / 2)
-    assert u.error is None and "unknown: there is no certificate of a TwoPhase" in str(u)
+    assert u.error is None and "unknown: there is no bound for a TwoPhase" in str(u)
     assert u.bounds.error < 1e-4
     axes, mesh = [np.linspace(0, 1, 41)] * 2, fem.Mesh(tuple(SQUARE), 64, 2, gauss=6)
     truth = fem.solve_elliptic(lambda x: disc_at(2 * x), waves, mesh).on_grid(*axes)

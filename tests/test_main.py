@@ -23,6 +23,16 @@ def test_a_picture_has_a_tensor_with_bounds(image, capsys):
     assert str(found) in printed and "lower" in printed and "upper" in printed
 
 
+def test_its_pixels_are_squares(tmp_path, capsys):
+    """Not so in `homogenize`, where an image fills the period: a picture of another shape is not stretched."""
+    picture, values = np.ones((3, 6), int), {0: 1, 1: 10}
+    picture[1:, 2:4] = 0
+    np.save(tmp_path / "wide.npy", picture)
+    main([str(tmp_path / "wide.npy"), "--values", "0=1", "1=10"])
+    stretched, found = (nhpinn.homogenize(picture, 2, values=values, period=period) for period in (1, (0.5, 1)))
+    assert str(found) in capsys.readouterr().out and np.abs(found.tensor - stretched.tensor).max() > 0.1
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

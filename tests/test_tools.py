@@ -155,3 +155,6 @@ def test_matrix_products_have_one_thread_where_that_can_be_asked_for(monkeypatch
     assert limits == [1, None]
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)  # not installed
     nhpinn.homogenize(np.ones((2, 2)) + np.eye(2), 2)
+    with pytest.raises(ValueError, match="dim") as found:
+        nhpinn.homogenize(np.ones((2, 2)), 7)
+    assert found.value.__context__ is None, "an error of the user's is not one of what is not installed"
