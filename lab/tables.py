@@ -246,9 +246,9 @@ def compared(rows):
     missed = dict.fromkeys(r["problem"] for r in rows if not (r["value"] < r["paper"] if ours else near(r)))
     if not rows:
         return ""
-    where = f"none of the {len(names)} problems" if missed else f"all {len(names)} problems"
+    where = f"{len(names) - len(missed)} of {len(names)} problem{'s' * (len(names) > 1)}"
     if 0 < len(missed) < len(names):
-        where = f"{len(names) - len(missed)} of {len(names)} problems, not {', '.join(missed)}"
+        where += f", not {', '.join(missed)}"
     return f"; {'smaller than' if ours else 'within a tenth of'} the paper's on {where}"
 
 

@@ -130,9 +130,9 @@ def within(solution, tolerance, start):
     if (error := solution.error) is None or error > tolerance:
         found = "no bound of the error" if error is None else f"a bound of the error of {error:.2g}"
         warn(
-            f"tolerance: found {found}, expected {tolerance:g}, which is that of the steps alone here: elements that "
-            "meet it are added in one and two dimensions, without time or a reaction, by recipes other than adam, not "
-            "to a TwoPhase; a smaller eps has a smaller error"
+            f"tolerance: found {found}, expected {tolerance:g}, which is that of the steps alone here, cell problems "
+            "and homogenized equation: elements that meet it are added in one and two dimensions, without time or a "
+            "reaction, by recipes other than adam, not to a TwoPhase; a smaller eps has a smaller error"
         )
     return replace(solution, tolerance=tolerance)
 

@@ -43,6 +43,14 @@ def test_a_command_is_one_that_exists(page):
             command.parse(options)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_a_table_has_rows_of_one_length(page):
+    """A bar in a cell, as in |e2 - e4|, would begin another cell, and GitHub would show no table at all."""
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.M):
+        lengths = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(lengths) == 1, table
+
+
 def test_the_reading_order_has_every_module_and_about_its_lines():
     rows = re.findall(r"^\| \d+ \| `(\w+\.py)` \| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
     assert {name for name, _ in rows} == {path.name for path in ROOT.glob("*.py")} - {"run_all.py"}
