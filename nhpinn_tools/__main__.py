@@ -48,8 +48,10 @@ def main(arguments=None):
             shares = "  ".join(
                 f"{label}: {100 * n / image.size:.3g} %" for label, n in zip(labels[:9], counts, strict=False)
             )
+            many = "; grey levels of a photograph become labels by a threshold, picture > 128" * (len(labels) > 9)
             raise ValueError(
-                f"values: found none for {len(labels)} labels ({shares}), expected --values LABEL=CONDUCTIVITY"
+                f"values: found none for {len(labels)} labels ({shares}{'  ...' * bool(many)}), "
+                f"expected --values LABEL=CONDUCTIVITY{many}"
             )
         period = np.array(image.shape) / max(image.shape)  # square pixels
         found = homogenize(image, image.ndim, period=period, values=dict(chosen.values), tolerance=chosen.tolerance)

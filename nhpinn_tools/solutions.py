@@ -427,7 +427,7 @@ def without_certificate(problem):
         return "a TwoPhase" if two else "images in three dimensions"
     what, where = (
         "time" if problem.initial is not None else "a reaction",
-        "in this recipe" if problem.dim == 1 else "in boxes",
+        "in this recipe" if problem.dim == 1 else "in two and three dimensions",
     )
     return f"{what} with {'a TwoPhase' if two else 'an image'}" if two or image else f"{what} {where}"
 

@@ -33,6 +33,15 @@ def test_its_pixels_are_squares(tmp_path, capsys):
     assert str(found) in capsys.readouterr().out and np.abs(found.tensor - stretched.tensor).max() > 0.1
 
 
+def test_a_photograph_takes_a_threshold(tmp_path):
+    grey, path = np.random.default_rng(0).integers(0, 256, (12, 16)), tmp_path / "photograph.npy"
+    np.save(path, grey)
+    with pytest.raises(SystemExit, match=r"labels .*  \.\.\.\), expected .* by a threshold, picture > 128"):
+        main([str(path)])
+    np.save(path, grey > 128)
+    main([str(path), "--values", "0=1", "1=10", "--tolerance", "0.1"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
