@@ -26,7 +26,7 @@ from nhpinn_tools.two_scale import Table
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
 NARROWEST = 1e-9  # panel, of the interval
-SLIVER = 1e-6  # of a period: elements are not narrower
+SLIVER = {1: 1e-9, 2: 1e-6}  # of a period: elements are not narrower, in the plane because of their eigenfunctions
 
 
 # --- panels that resolve functions ------------------------------------------------------------------------
@@ -281,8 +281,9 @@ def layer_pieces(axis, at, sign):
     return np.sort(at + sign * near[np.append(True, np.diff(near) > 1e-9 * axis.length)])
 
 
-def element_ends(axis):
-    """The ends of elements of an axis: of the pieces of all periods and of layers, and of panels narrower than they."""
+def element_ends(axis, sliver):
+    """The ends of elements of an axis: of the pieces of all periods and of layers, and of panels narrower than they.
+    sliver: of a period, they are not narrower."""
     (low, high), layer, breaks = axis.ends, axis.layer, axis.breaks
     start = 0.0 if axis.in_phase else low
     periods = np.arange(np.floor((low - start) / axis.length), np.ceil((high - start) / axis.length))
@@ -292,16 +293,16 @@ def element_ends(axis):
     panels = np.append(axis.edges[:-1][narrow], axis.edges[1:][narrow])
     found = inner, panels, layer_pieces(axis, low, 1), layer_pieces(axis, high, -1)
     ends = np.unique(np.concatenate(found))
-    ends = ends[(ends > low + SLIVER * axis.length) & (ends < high - SLIVER * axis.length)]
+    ends = ends[(ends > low + sliver * axis.length) & (ends < high - sliver * axis.length)]
     ends = np.concatenate([[low], ends, [high]])
-    return ends[np.append(True, np.diff(ends) > SLIVER * axis.length)]
+    return ends[np.append(True, np.diff(ends) > sliver * axis.length)]
 
 
 def corner_ends(axis):
     """Those of elements at which there may be corners: of the box, and of parts of the coefficient."""
     (low, high), n = axis.ends, axis.length
     places = n * (np.arange(np.floor(low / n), np.ceil(high / n))[:, None] + np.array(axis.corners)[:-1]).ravel()
-    inside = (places > low + SLIVER * n) & (places < high - SLIVER * n)
+    inside = (places > low + SLIVER[2] * n) & (places < high - SLIVER[2] * n)
     return np.concatenate([[low], places[inside], [high]])
 
 

@@ -37,7 +37,7 @@ from nhpinn_tools.bounds import inverse
 from nhpinn_tools.calls import warn
 from nhpinn_tools.certificates import bounded, element_rules, fine_fields, slabs
 from nhpinn_tools.polynomials import conjugate_gradients
-from nhpinn_tools.quadrature import corner_ends, element_ends, integral_table, panel_table
+from nhpinn_tools.quadrature import SLIVER, corner_ends, element_ends, integral_table, panel_table
 from nhpinn_tools.two_scale import Table
 
 ORDERS = {1: (8, 24), 2: (3, 12)}  # at first, and at most
@@ -57,7 +57,7 @@ def refined(certificate, tolerance):
     rather than that orders grow.  A warning says where the tolerance is not met.
     """
     axes, best, order, rate, rough = certificate.axes, certificate, 0, RATE, False
-    ends, (first, most) = [element_ends(axis) for axis in axes], ORDERS[len(axes)]
+    ends, (first, most) = [element_ends(axis, SLIVER[len(axes)]) for axis in axes], ORDERS[len(axes)]
     while best.error > tolerance and np.isfinite(certificate.trace) and order < most and rate < STALLED:
         more = 2 if rough else np.ceil(np.log(min(tolerance / min(best.error, 1), 1)) / np.log(rate))
         wanted = order + int(np.clip(more, 1, FURTHER)) if order else max(first, int(more))
