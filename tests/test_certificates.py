@@ -15,10 +15,10 @@ import nhpinn
 from fem import tensor_grid
 from nhpinn import Coefficients, Correctors
 from nhpinn_functions import one_node
-from nhpinn_tools import balance, certificates
+from nhpinn_tools import balance, bounds, certificates
 from nhpinn_tools.interpolation import Chebyshev
 from nhpinn_tools.layers import fields_at
-from nhpinn_tools.quadrature import rule
+from nhpinn_tools.quadrature import Axis, rule
 
 TAU = 2 * np.pi
 seeds = st.integers(0, 2**32 - 1)
@@ -295,3 +295,38 @@ def test_a_million_periods_need_no_more_memory_than_a_few():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]  # for 15,000 times as many periods; where pieces of x end adds a tenth
+
+
+@given(st.floats(0.1, 0.9), st.floats(1e-10, 1e-5), st.floats(0.2, 5))
+def test_a_jump_in_a_narrow_panel_counts_by_its_width(place, width, jump):
+    """A polynomial is some part of the jump away from it, at some of the points."""
+    ends = np.array([0, place - width / 3, place + 2 * width / 3, 1])
+    axis = Axis(np.array([0.0, 1.0]), 1.0, ends, np.array([0.0, 1.0]), certificates.RULES[1])
+    x = bounds.scattered(1)[: certificates.SCATTERED]
+
+    def missed(step):
+        functions = lambda x: np.stack([1 + step * (x[:, 0] > place), 1 + 0 * x[:, 0]])  # noqa: E731
+        return certificates.missed_in_narrow(functions, axis, 0, x)
+
+    assert missed(0.0) == pytest.approx([0, 0], abs=1e-20)
+    found = missed(jump) / (width * jump)
+    assert 0.02 < found[0] < 0.6 and found[1] == 0
+
+
+def test_a_peak_of_a_candidate_between_the_points_of_the_rule_is_in_the_upper_bound():
+    """One of a thousandth of the box, in a period that the rule leaves out."""
+    u = nhpinn.solve(
+        lambda x, y: 2 + anp.sin(2 * np.pi * y[:, 0]), lambda x: np.sin(np.pi * x[:, 0]), [(0, 1)], 1 / 1000
+    )
+    place, width = 0.41373, 3e-4
+
+    def bump(x):
+        return 1e-3 * np.exp(-(((x[:, 0] - place) / width) ** 2))
+
+    def slope(x):
+        return -2 * (x[:, 0] - place) / width**2 * bump(x)
+
+    x, w = fem.gauss(place + width * np.linspace(-8, 8, 101), 8)
+    size = np.sqrt(w @ ((2 + np.sin(2000 * np.pi * x)) * slope(x[:, None]) ** 2)) / u.certificate.norm[1]
+    _, upper = nhpinn.certify(u, lambda x: u(x) + bump(x), lambda x: u.gradient(x) + slope(x)[:, None])
+    assert size > 0.01 and upper > size - u.error

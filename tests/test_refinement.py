@@ -270,6 +270,13 @@ def hidden(x, y):
     return 1 / (1 + (1 / film(3000, 1e-3, False)(x, y) - 1) * anp.exp(-(((x[:, 0] - 0.8137) / 0.002) ** 2)))
 
 
+STEP = 0.7440023389963042
+
+
+def step(x, y):
+    return (2 + anp.sin(TAU * y[:, 0])) * anp.where(x[:, 0] < STEP, 1.0, 1.5)
+
+
 def peak(x):
     return np.exp(-(((x[:, 0] - 0.3137) / 1e-3) ** 2)) * 1e3
 
@@ -286,6 +293,7 @@ def peak(x):
             1 / 8,
             0.3137,
         ),
+        pytest.param(step, one, lambda x: x, 1 / 3, STEP, marks=pytest.mark.slow),
     ],
 )
 def test_what_elements_do_not_see_of_films_and_peaks_is_in_the_bar(coefficient, f, integral, eps, place):
