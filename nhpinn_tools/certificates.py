@@ -42,6 +42,7 @@ in x / eps with x, and in x alone.  The parts m and m' of mean a and mean 1/a th
 
 add u^2 max(|v|_a, |s'|_1/a)^2 to E^2: there s' and a grad v may have nothing in common, and be larger than elsewhere.
 So what the panels have left unresolved, for they may be too many, or have not seen, is in the bound, with a warning.
+Panels that few scattered points meet, in which a may jump, have points of their own.
 f: see balance.py.  Where elements are added (refinement.py), the rules have all periods, and end where elements do.
 What none of these points meets is not in the bound: it is narrower than about 3e-5 of the box in
 one dimension, .006 in two, .03 in three.
@@ -99,7 +100,8 @@ from nhpinn_tools.two_scale import (
 RULES = {1: ((12, 12), (16, 16)), 2: ((4, 8), (6, 10)), 3: ((4, 6), (5, 8))}
 MORE = 2, 3  # Gauss points an element has than its order, of the check, of the bounds
 CUT = 0.41  # where elements of one dimension are cut for the bounds
-ROUNDING, STEP = 1e-9, 1e-5  # of errors, and relative of norms and squares; of differences along a face, of its length
+ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
+LEAST = 2e-10  # what rounding may hide of an error, and rules of what is as rough as rounding
 CANCELLED = 4 * np.finfo(float).eps
 BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 
@@ -486,10 +488,8 @@ def bounded(certificate):
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
     (least, most), moved = norms[1], np.abs(np.subtract(*norms)) + ROUNDING * norms[1][1]
     norm = float(max(least - moved[0], 0.0)), float(most + moved[1])
-    error, constant = (
-        float(errors[1] + ROUNDING * (errors[1] > 0) + change),
-        float(part.constants[0]) if d == 1 else 0.0,
-    )
+    error = float(errors[1] * (1 + ROUNDING) + LEAST * (errors[1] > 0) + change)
+    constant = float(part.constants[0]) if d == 1 else 0.0
     return certificate._replace(error=error, norm=norm, quadrature=float(change), constant=constant)
 
 
