@@ -325,12 +325,7 @@ def sum_rule(count, few):
         return np.arange(count), np.ones(count)
     k = np.arange(1, few)
     beside = k / 2 * np.sqrt((count**2 - k**2) / (4 * k**2 - 1))  # the diagonal of the matrix of its recurrence
-    index = np.round(linalg.eigvalsh_tridiagonal(np.zeros(few), beside) + (count - 1) / 2).astype(int)
-    V = legendre.legvander((2 * index + 1) / count - 1, few - 1)
-    return index, np.linalg.solve(V.T, legendre_sums(count, few))
-
-
-def legendre_sums(count, k):
-    """Sums of the first k Legendre polynomials over the middles of `count` equal parts of (-1, 1), some at a time."""
-    parts = (np.arange(start, min(start + 10**4, count)) for start in range(0, count, 10**4))
-    return sum(legendre.legvander((2 * part + 1) / count - 1, k - 1).sum(0) for part in parts)
+    places, modes = linalg.eigh_tridiagonal(np.zeros(few), beside)  # from the middle on
+    index = np.round(places + (count - 1) / 2).astype(int)
+    sums = count * modes[0] ** 2 @ legendre.legvander(2 * places / count, few - 1)
+    return index, np.linalg.solve(legendre.legvander((2 * index + 1) / count - 1, few - 1).T, sums)
