@@ -10,9 +10,10 @@ import fem
 import nhpinn
 from nhpinn import Flux
 from nhpinn_functions import faces_of
+from nhpinn_tools.flow import integral
 
 TAU = 2 * np.pi
-INSULATED = (Flux(0), Flux(0))
+SQUARE, INSULATED = [(0, 1), (0, 1)], (Flux(0), Flux(0))
 
 
 def laminate(x, y):
@@ -73,3 +74,30 @@ def test_balance_alone_knows_the_flow_through_the_only_face_of_values_and_corner
     assert u.flow(0, 0) == (-np.inf, np.inf)
     with pytest.raises(ValueError, match="axis: found 2"):
         u.flow(2, 0)
+
+
+def test_a_flux_that_jumps_between_points_of_rules():
+    """What flows in through the only face of values is the rest: two rules of a few periods differ by less than both
+    are off."""
+    jump, exact = 0.7877, 1.5 * 0.7877 - 0.5
+    h = Flux(lambda x: np.where(x[:, 1] < jump, 1.0, -0.5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        u = nhpinn.solve(waves, zero, SQUARE, 1 / 20, boundary=[(0, h), INSULATED])
+    for side, sign in ((0, -1), (1, 1)):
+        lower, upper = u.flow(0, side)
+        assert lower <= sign * exact <= upper
+        assert upper - lower < 1e-5
+
+
+def test_integrals_of_data_know_what_they_may_be_off_and_whether_all_is_zero():
+    """Formula (2) needs h = 0: that its integral is 0 is not enough."""
+    line, square = np.array([[0.0, 1.0]]), np.array(SQUARE)
+    for function, box, exact in (
+        (lambda x: np.sign(x[:, 0] - 0.5), line, 0.0),
+        (lambda x: np.exp(-(((x[:, 0] - 0.3) / 0.002) ** 2)), line, 0.002 * np.sqrt(np.pi)),
+        (lambda x: (np.sum((x - 0.4) ** 2, axis=1) < 0.01).astype(float), square, 0.01 * np.pi),
+    ):
+        found, off, busy = integral(function, box)
+        assert abs(found - exact) <= off and busy
+    assert integral(zero, square) == (0, 0, False)
