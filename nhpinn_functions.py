@@ -274,6 +274,11 @@ def at_node(coefficient, x):
     return lambda y: coefficient(np.tile(x, (len(y), 1)), y)
 
 
+def at_fine_scale(problem):
+    """The coefficient as a function of x alone: a(x, x / eps)."""
+    return lambda x: problem.coefficient(x, x / problem.eps)
+
+
 def at_nodes(coefficient, nodes, y):
     """At all pairs of x (X, dim) and y (n, dim): the coefficient as a function of those X n points alone, n of each x,
     and the points (X n, dim)."""
@@ -362,6 +367,11 @@ def faces_of(boundary, domain):
         for axis, pair in enumerate(boundary_pairs(boundary, len(domain)))
         for side, entry in enumerate(pair)
     )
+
+
+def pair_of(faces, axis):
+    """Of the faces of a box, or what there is one of for each of them, those at both ends of an axis."""
+    return faces[2 * axis : 2 * axis + 2]
 
 
 def boundary_pairs(boundary, dim):

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fem import tensor_grid
-from nhpinn_functions import checked_values, midpoint_axes
+from nhpinn_functions import checked_values, midpoint_axes, pair_of
 from nhpinn_tools import bounds
 from nhpinn_tools.calls import warn
 from nhpinn_tools.quadrature import (
@@ -63,7 +63,7 @@ def homogenized_flux(c, macro, axes, grid):
     if d > 1:
         P, divergence = flux_of_u0(c, macro, axes, grid)
     for axis in range(d):
-        pair = c.faces[2 * axis : 2 * axis + 2]
+        pair = pair_of(c.faces, axis)
         t = (macro.x[:, axis] - c.box[axis, 0]) / np.ptp(c.box[axis])
         for face, share in zip(pair, shares([face.flux for face in pair], t), strict=True):
             if share is not None:
@@ -127,12 +127,12 @@ def residual_size(c):
 
 
 def has_values(c, axis):
-    return not all(face.flux for face in c.faces[2 * axis : 2 * axis + 2])
+    return not all(face.flux for face in pair_of(c.faces, axis))
 
 
 def integrated(c, r, edges, axis):
     """The Balance with the integral of r along an axis."""
-    low, high = c.faces[2 * axis : 2 * axis + 2]
+    low, high = pair_of(c.faces, axis)
     R, free = integral_table(r, edges[axis], axis, high.flux), not (low.flux or high.flux)
     if free and len(edges) == 1:
         x = midpoint_axes(c.box, 256)
@@ -195,7 +195,7 @@ def unseen_source(c, edges):
 
 def friedrichs(c):
     """The least constant of |p| <= C |grad p| for p that vanish where u is known."""
-    values = [sum(not face.flux for face in c.faces[2 * axis : 2 * axis + 2]) for axis in range(len(c.box))]
+    values = [sum(not face.flux for face in pair_of(c.faces, axis)) for axis in range(len(c.box))]
     return min(np.ptp(ends) * (3 - n) / np.pi for ends, n in zip(c.box, values, strict=True) if n)
 
 

@@ -55,12 +55,14 @@ import numpy as np
 
 from fem import breaks_of, gauss, tensor_grid
 from nhpinn_functions import (
+    at_fine_scale,
     checked_values,
     compact_tensor_of,
     constant_at,
     extreme_eigenvalues,
     faces_of,
     on_face,
+    pair_of,
     product,
     tensor_of,
 )
@@ -209,7 +211,7 @@ def slabs(axes):
 
 def fine_tensor(c, x):
     """a(x, x / eps) of a TwoScale or a problem, at points (n, d)."""
-    return tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+    return tensor_of(at_fine_scale(c), x)
 
 
 # --- the rules ----------------------------------------------------------------------------------------------
@@ -461,7 +463,7 @@ def fine_fields(c, balance, axes):
     found = fields_at(c, axes, True)
     s = homogenized_flux(c, found.macro, axes, True)[0] + found.curl
     s[balance.axis] += balance.integral.at(axes, True, ())[0][0]
-    return found.macro.x, found.slope, s, compact_tensor_of(lambda q: c.coefficient(q, q / c.eps), found.macro.x)
+    return found.macro.x, found.slope, s, compact_tensor_of(at_fine_scale(c), found.macro.x)
 
 
 def misses_of(certificate, part):
@@ -506,7 +508,7 @@ def blended(c, miss, axes, x):
         return np.zeros(len(x)), np.zeros(x.shape)
     u, g = blended(c, miss, axes - 1, x)
     axis, (low, high) = axes - 1, c.box[axes - 1]
-    pair, normal = c.faces[2 * axis : 2 * axis + 2], np.arange(x.shape[1]) == axis
+    pair, normal = pair_of(c.faces, axis), np.arange(x.shape[1]) == axis
     both = not (pair[0].flux or pair[1].flux)
     for face, share in zip(pair, shares([not f.flux for f in pair], (x[:, axis] - low) / (high - low)), strict=True):
         if share is not None:
@@ -595,7 +597,7 @@ def peaks_of(certificate, candidate, apart):
     c = certificate.scales
     x = c.box[:, 0] + np.ptp(c.box, axis=1) * bounds.scattered(len(c.box))[:SCATTERED]
     miss = (certificate.reconstruction(x)[1] - candidate(x)[0]).T
-    a = compact_tensor_of(lambda q: c.coefficient(q, q / c.eps), x)
+    a = compact_tensor_of(at_fine_scale(c), x)
     squares = np.prod(np.ptp(c.box, axis=1)) * (miss * product(a, miss)).sum(0)
     chance = squares.std() / np.sqrt(len(x))
     more = squares.mean() - apart**2

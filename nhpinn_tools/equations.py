@@ -26,13 +26,12 @@ from scipy.interpolate import make_interp_spline
 from scipy.special import ive
 
 from fem import takes_time, tensor_grid
-from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, source_of
+from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, pair_of, source_of
 from nhpinn_networks import derivatives, operator_jet
 from nhpinn_tools import lifts
 from nhpinn_tools.bounds import closest
 from nhpinn_tools.calls import warn
 from nhpinn_tools.features import Features, composed, factorised, in_parts, least_squares, product_jet, relative, values
-from nhpinn_tools.lifts import pair_of
 
 # --- equations on a box -----------------------------------------------------------------------------
 

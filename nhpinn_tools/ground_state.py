@@ -28,7 +28,7 @@ import numpy as np
 from scipy import linalg
 
 from fem import gauss, on_face, takes_time
-from nhpinn_functions import checked_values, faces_of, tensor_of
+from nhpinn_functions import at_fine_scale, checked_values, faces_of, tensor_of
 from nhpinn_tools.parabolic import (
     Line,
     LineBound,
@@ -225,7 +225,7 @@ class ReactionSolution(NamedTuple):
 
     def flux(self, points):
         """a v_x: (n, 1)"""
-        a = tensor_of(lambda x: self.problem.coefficient(x, x / self.problem.eps), points[:, :1])
+        a = tensor_of(at_fine_scale(self.problem), points[:, :1])
         return a[:, 0] * self.reconstruction(points)[1]
 
     def value(self, points):

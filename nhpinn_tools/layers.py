@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from nhpinn_functions import compact_tensor_of, product
+from nhpinn_functions import at_fine_scale, compact_tensor_of, product
 from nhpinn_tools.balance import homogenized_flux
 from nhpinn_tools.quadrature import KNOTS
 from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at
@@ -238,7 +238,7 @@ def fitted(c, faces, axes, weights):
     """The Layer of these faces that makes |s - a grad v|_1/a least over the points of a grid."""
     macro, (micro, change) = macro_at(c, axes, True), micro_at(c, axes, True)
     found, (P, _) = fields_of(c, macro, micro, change), homogenized_flux(c, macro, axes, True)
-    a = compact_tensor_of(lambda q: c.coefficient(q, q / c.eps), macro.x)
+    a = compact_tensor_of(at_fine_scale(c), macro.x)
     root, size = np.linalg.cholesky(a), np.sqrt(reduce(np.kron, weights))[:, None, None]
     back, root = size * np.linalg.inv(root), size * root.swapaxes(1, 2)
     rest = product(back, P + found.curl) - product(root, found.slope)

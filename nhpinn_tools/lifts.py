@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import NdBSpline, make_interp_spline
 from scipy.special import erf, erfc
 
-from nhpinn_functions import checked_values, grid, on_face
+from nhpinn_functions import checked_values, grid, on_face, pair_of
 from nhpinn_networks import coordinate_jet, operator_jet
 from nhpinn_tools.features import composed, product_jet
 
@@ -56,10 +56,6 @@ class Blending(NamedTuple):
                 share = self.share(face, pair[1 - face.side], distance, jet)
                 out = out + product_jet(share, spline(edge) - self._along(axis, edge))
         return out
-
-
-def pair_of(faces, axis):
-    return faces[2 * axis : 2 * axis + 2]
 
 
 def linear(face, opposite, distance, jet):

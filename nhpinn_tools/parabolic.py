@@ -38,7 +38,7 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import integrate
 
 from fem import gauss, takes_time, tensor_grid
-from nhpinn_functions import at_node, checked_values, source_of, tensor_of
+from nhpinn_functions import at_fine_scale, at_node, checked_values, source_of, tensor_of
 from nhpinn_tools import spectrum
 from nhpinn_tools.quadrature import leggauss, to_legendre
 
@@ -406,7 +406,7 @@ def heat_line(problem, fluxes):
 
 def fine_coefficient(problem, x):
     """a(x, x / eps): (n,)"""
-    return tensor_of(lambda p: problem.coefficient(p, p / problem.eps), x[:, None])[:, 0, 0]
+    return tensor_of(at_fine_scale(problem), x[:, None])[:, 0, 0]
 
 
 def heat_space(problem, correctors, second, x):

@@ -20,12 +20,11 @@ from numpy.polynomial import legendre
 from scipy import linalg
 
 from fem import tensor_grid
-from nhpinn_functions import faces_of, midpoint_axes
+from nhpinn_functions import faces_of, midpoint_axes, pair_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import equations, lifts
 from nhpinn_tools.bounds import closest
 from nhpinn_tools.features import in_parts, relative, values
-from nhpinn_tools.lifts import pair_of
 
 # polynomials an axis
 COUNTS = {1: (16, 32, 64, 128, 256, 512), 2: (12, 20, 32, 64, 128, 256), 3: (8, 14, 24, 40, 64)}

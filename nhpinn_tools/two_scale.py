@@ -30,7 +30,7 @@ from scipy import sparse
 from scipy.interpolate import make_interp_spline
 
 from fem import tensor_grid
-from nhpinn_functions import at_node, checked_values, midpoints, on_face, tensor_of
+from nhpinn_functions import at_node, checked_values, midpoints, on_face, pair_of, tensor_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import spectrum
 from nhpinn_tools.bounds import CELLS
@@ -247,7 +247,7 @@ def shares(there, t):
 def with_values(faces, nodes, values):
     """Values (N, ..., C) at a tensor grid, changed by a blending of what they miss so that they are g on the faces."""
     for axis, z in enumerate(nodes):
-        pair, u = faces[2 * axis : 2 * axis + 2], np.moveaxis(values, axis, -1)
+        pair, u = pair_of(faces, axis), np.moveaxis(values, axis, -1)
         there = [not face.flux for face in pair]
         misses = [there[face.side] and u[..., -face.side] - on_nodes(face, nodes) for face in pair]
         for share, miss in zip(shares(there, (z - z[0]) / (z[-1] - z[0])), misses, strict=True):
