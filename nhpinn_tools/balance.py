@@ -28,7 +28,7 @@ import numpy as np
 
 from fem import tensor_grid
 from nhpinn_functions import checked_values, midpoint_axes, pair_of
-from nhpinn_tools import bounds
+from nhpinn_tools.bounds import scattered_in
 from nhpinn_tools.calls import warn
 from nhpinn_tools.quadrature import (
     Panels,
@@ -179,7 +179,7 @@ def unseen_source(c, edges):
     values, axes = f(tensor_grid([panel_points(e, count) for e in edges])), [panel_points(e, count + 3) for e in edges]
     weights, x_own = reduce(np.kron, [panel_weights(e, count + 3) for e in edges]), tensor_grid(axes)
     own = weights @ (f(x_own) - panel_table(values, edges, count).at(axes, True, ())[0])[0] ** 2
-    x = c.box[:, 0] + np.ptp(c.box, axis=1) * bounds.scattered(d)[:: {1: 1, 2: 3, 3: 3}[d]]
+    x = scattered_in(c.box)[:: {1: 1, 2: 3, 3: 3}[d]]
     misses = [(f(part) - at_points(values, edges, count, part))[0] for part in np.array_split(x, 10)]
     found = np.prod(np.ptp(c.box, axis=1)) * np.mean(np.concatenate(misses) ** 2)
     size = weights @ f(x_own)[0] ** 2

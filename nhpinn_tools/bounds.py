@@ -146,6 +146,11 @@ def scattered(dim, first=0):
     return np.arange(first, first + SCATTERED)[:, None] * ratio ** -np.arange(1.0, dim + 1) % 1
 
 
+def scattered_in(box):
+    """The same in a box (dim, 2)."""
+    return box[:, 0] + np.ptp(box, axis=1) * scattered(len(box))
+
+
 def scattered_means(field, dim, first=0):
     """The harmonic and the arithmetic mean of a field on the unit cell, over scattered points, with weights that fade
     at both ends of the sequence: for a smooth field the error is of the rounding's size."""

@@ -66,9 +66,8 @@ from nhpinn_functions import (
     product,
     tensor_of,
 )
-from nhpinn_tools import bounds
 from nhpinn_tools.balance import Balance, balanced, homogenized_flux
-from nhpinn_tools.bounds import inverse
+from nhpinn_tools.bounds import inverse, scattered_in
 from nhpinn_tools.calls import warn
 from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
 from nhpinn_tools.quadrature import (
@@ -82,8 +81,8 @@ from nhpinn_tools.quadrature import (
     panel_weights,
     period_pieces,
     piece_around,
+    random_points,
     rule,
-    scattered,
 )
 from nhpinn_tools.two_scale import (
     TwoScale,
@@ -229,7 +228,7 @@ def rule_axes(c, finer, pieces):
     """One quadrature.Axis an axis: panels that resolve what varies in x, breaks that follow the coefficient in y."""
     d, rng = len(c.box), np.random.default_rng(4)
     smooth = c._replace(rough=None)
-    size = np.abs(macro_at(smooth, scattered(c.box, SIZES).T, False, second=False).D).max()
+    size = np.abs(macro_at(smooth, random_points(c.box, SIZES).T, False, second=False).D).max()
     y = pieces.places if pieces else np.random.default_rng(5).uniform(0, c.lengths / c.eps, (PLACES, d))
     edges, _ = panel_edges(of_size_one(partial(slow_functions, smooth, size, y), c.box), c.box, SLOW[d])
     if pieces:
@@ -257,7 +256,7 @@ def rules_of_pieces(pieces):
 
 def of_size_one(functions, box):
     """Functions of axes, grid -> (C, n), each divided by its size in mean square."""
-    size = np.sqrt((functions(scattered(box, SIZES).T, False) ** 2).mean(axis=1)) + np.finfo(float).tiny
+    size = np.sqrt((functions(random_points(box, SIZES).T, False) ** 2).mean(axis=1)) + np.finfo(float).tiny
     return lambda axes, grid: functions(axes, grid) / size[:, None]
 
 
@@ -291,7 +290,7 @@ def unseen(c, axes):
     """u of the head of this file.  Far off is what lies FAR times as far from its polynomial as all but a hundredth of
     the points do, or as panels allow."""
     d, (count, few) = len(axes), axes[0].rules[1]
-    x = c.box[:, 0] + np.ptp(c.box, axis=1) * bounds.scattered(d)[:SCATTERED]
+    x = scattered_in(c.box)[:SCATTERED]
 
     def pairs(z):
         a = pairwise_tensors(c.coefficient, z[:, :d], z[:, d:])
@@ -558,7 +557,7 @@ def trace_of_values(c):
     axes, weights = [panel_points(z, 3) for z in knots], [panel_weights(z, 3) for z in knots]
     slope = blended(c, miss, len(axes), tensor_grid(axes))[1]
     for face in known:
-        x = scattered(c.box, 10_000)
+        x = random_points(c.box, 10_000)
         x[:, face.axis] = face.at
         seen, size = np.abs(miss(face, on_face(face, axes))[0]).max(), np.abs(face.data(x)).max()
         if np.abs(miss(face, x)[0]).max() > 10 * seen + 1e-9 * size:
@@ -595,7 +594,7 @@ def peaks_of(certificate, candidate, apart):
     """How much larger |v - w|_a may be than by the rule, for a w with peaks between its points: by scattered points,
     where these find more than chance explains: on a lattice it explains little of a w without peaks."""
     c = certificate.scales
-    x = c.box[:, 0] + np.ptp(c.box, axis=1) * bounds.scattered(len(c.box))[:SCATTERED]
+    x = scattered_in(c.box)[:SCATTERED]
     miss = (certificate.reconstruction(x)[1] - candidate(x)[0]).T
     a = compact_tensor_of(at_fine_scale(c), x)
     squares = np.prod(np.ptp(c.box, axis=1)) * (miss * product(a, miss)).sum(0)

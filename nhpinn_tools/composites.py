@@ -18,7 +18,6 @@ Gauss points see how much of a phase is where; interfaces cut their boxes, and i
 from functools import partial
 
 import numpy as np
-from scipy import sparse
 
 from fem import basis_matrices, breaks_of, counts, nodes_of
 from nhpinn import Coefficients, Correctors
@@ -27,7 +26,7 @@ from nhpinn_tools import bounds, element_bounds
 from nhpinn_tools.element_bounds import bounds_of_image, bounds_on
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
-from nhpinn_tools.two_scale import Pieces, Table, node_counts
+from nhpinn_tools.two_scale import Pieces, Table, node_counts, sparse_rows
 
 LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (6, (0.003, 0.05)))
 GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in units of the box
@@ -129,4 +128,4 @@ def element_line(mesh, axis, nodal, eps, x, order):
     (n, N), X = values.shape, weights.shape[1]
     data = sum(elements.data.reshape(n, -1, 1) * factors[:, None] for elements, factors in parts)
     columns = values.indices.reshape(n, -1, 1) * X + np.arange(X)
-    return sparse.csr_array((data.ravel(), columns.ravel(), X * values.indptr), (n, N * X))
+    return sparse_rows(columns.reshape(n, -1), data.reshape(n, -1), N * X)

@@ -34,7 +34,7 @@ from scipy import linalg
 
 from nhpinn_functions import at_fine_scale, compact_tensor_of, product
 from nhpinn_tools.balance import homogenized_flux
-from nhpinn_tools.quadrature import KNOTS
+from nhpinn_tools.quadrature import KNOTS, layer_width, panel_of
 from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at
 
 HARMONICS = {2: 2, 3: 1}  # of the waves along a face, for smooth coefficients
@@ -57,9 +57,9 @@ class Layer(NamedTuple):
 def hats(c, face, x):
     """The hat functions of a face's knots but the last, and their derivatives along its axis: (knots, n) each."""
     low, high = c.box[face.axis]
-    knots, unit = KNOTS * min(c.lengths[face.axis], (high - low) / 2), np.eye(len(KNOTS))[:, :-1]
+    knots, unit = KNOTS * layer_width((low, high), c.lengths[face.axis]), np.eye(len(KNOTS))[:, :-1]
     s, sign = (x[:, face.axis] - low, 1) if face.side == 0 else (high - x[:, face.axis], -1)
-    k = np.clip(np.searchsorted(knots, s, side="right") - 1, 0, len(knots) - 2)
+    k = panel_of(knots, s)
     before, after, width, inside = unit[k].T, unit[k + 1].T, np.diff(knots)[k], s < knots[-1]
     t = (s - knots[k]) / width
     return inside * (before + t * (after - before)), sign * inside * (after - before) / width
@@ -80,8 +80,7 @@ def in_layer(c, faces, x):
     """Which of the points lie in the layer where these faces meet: indices."""
     near = np.ones(len(x), bool)
     for face in faces:
-        low, high = c.box[face.axis]
-        near &= np.abs(x[:, face.axis] - face.at) < min(c.lengths[face.axis], (high - low) / 2)
+        near &= np.abs(x[:, face.axis] - face.at) < layer_width(c.box[face.axis], c.lengths[face.axis])
     return np.flatnonzero(near)
 
 

@@ -40,7 +40,7 @@ from scipy import integrate
 from fem import gauss, takes_time, tensor_grid
 from nhpinn_functions import at_fine_scale, at_node, checked_values, source_of, tensor_of
 from nhpinn_tools import spectrum
-from nhpinn_tools.quadrature import leggauss, to_legendre
+from nhpinn_tools.quadrature import leggauss, panel_of, to_legendre
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
@@ -248,7 +248,7 @@ def unseen(line, intervals):
 
 def gauss_interpolation(edges, count, z):
     """The Gauss points of the panels that z (n,) lie in, and the weights of their values in that at z: (n, count)."""
-    panel = np.clip(np.searchsorted(edges, z) - 1, 0, len(edges) - 2)
+    panel = panel_of(edges, z)
     low, width = edges[panel], np.diff(edges)[panel]
     weights = legendre.legvander(2 * (z - low) / width - 1, count - 1) @ to_legendre(count)
     return low[:, None] + width[:, None] * (leggauss(count)[0] + 1) / 2, weights

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy import linalg, sparse
+from scipy import linalg
 
-from nhpinn_tools.two_scale import Table
+from nhpinn_tools.two_scale import Table, sparse_rows
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
 NARROWEST = 1e-9  # panel, of the interval
@@ -39,7 +39,7 @@ class Panels(NamedTuple):
     most: int  # panels an axis
     count: int  # Gauss points a panel
     tolerance: float  # of what a panel misses, in mean square over the box
-    checks: int  # scattered points at which the interpolant is looked at
+    checks: int  # random points at which the interpolant is looked at
 
 
 def panel_edges(functions, box, panels):
@@ -49,14 +49,14 @@ def panel_edges(functions, box, panels):
     """
     d, (start, most, count, tolerance, checks) = len(box), panels
     edges = [np.linspace(*ends, start + 1) for ends in box]
-    x = scattered(box, checks)
+    x = random_points(box, checks)
     exact = functions(x.T, False)
     while True:
         values = functions([panel_points(e, count) for e in edges], True)
         steep = [tails(values, edges, axis, count) > tolerance for axis in range(d)]
         if not any(part.any() for part in steep):
             misses = (at_points(values, edges, count, x) - exact) ** 2
-            places = [np.clip(np.searchsorted(e, z) - 1, 0, len(e) - 2) for e, z in zip(edges, x.T, strict=True)]
+            places = [panel_of(e, z) for e, z in zip(edges, x.T, strict=True)]
             steep = [
                 np.max([np.bincount(k, miss, len(e) - 1) for miss in misses], axis=0) > checks * (3 * tolerance) ** 2
                 for k, e in zip(places, edges, strict=True)
@@ -68,8 +68,8 @@ def panel_edges(functions, box, panels):
         edges = finer
 
 
-def scattered(box, count):
-    """Points of a box that are on no grid: (count, d)."""
+def random_points(box, count):
+    """Points of a box, the same ones at every call: (count, d)."""
     return np.random.default_rng(3).uniform(*np.transpose(box), (count, len(box)))
 
 
@@ -128,8 +128,7 @@ def at_points(values, edges, count, x):
         columns, along = line.indices.reshape(-1, 1, count), line.data.reshape(-1, 1, count)
         index = (index[:, :, None] * line.shape[1] + columns).reshape(len(x), -1)
         weights = (weights[:, :, None] * along).reshape(len(x), -1)
-    rows = np.arange(len(x) + 1) * weights.shape[1]
-    return (sparse.csr_array((weights.ravel(), index.ravel(), rows), (len(x), values.shape[1])) @ values.T).T
+    return (sparse_rows(index, weights, values.shape[1]) @ values.T).T
 
 
 @cache
@@ -153,14 +152,17 @@ def panel_weights(edges, count):
     return (np.diff(edges)[:, None] * leggauss(count)[1] / 2).ravel()
 
 
+def panel_of(edges, x):
+    """Which panels points x (n,) lie in, those beyond the ends in the first and the last: (n,)."""
+    return np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+
+
 def panel_line(edges, count, x, order=0):
     """The line of a Table, order 0 alone: polynomials of every panel that are 1 at one of its Gauss points, sparse."""
-    k = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    k = panel_of(edges, x)
     t = 2 * (x - edges[k]) / np.diff(edges)[k] - 1
     inside = legendre.legvander(t, count - 1) @ to_legendre(count)
-    columns = k[:, None] * count + np.arange(count)
-    shape = len(x), (len(edges) - 1) * count
-    return sparse.csr_array((inside.ravel(), columns.ravel(), np.arange(len(x) + 1) * count), shape)
+    return sparse_rows(k[:, None] * count + np.arange(count), inside, (len(edges) - 1) * count)
 
 
 def integral_table(table, edges, axis, from_high):
@@ -200,7 +202,12 @@ class Axis(NamedTuple):
     @property
     def layer(self):
         """The width of the layers at both ends."""
-        return min(self.length, (self.ends[1] - self.ends[0]) / 2)
+        return layer_width(self.ends, self.length)
+
+
+def layer_width(ends, length):
+    """The width of a layer at either end of an axis: a period, or half the box."""
+    return min(length, (ends[1] - ends[0]) / 2)
 
 
 def rule(axis, count, few):
@@ -229,11 +236,16 @@ def weighted_pieces(axis, few):
 
 def cut_at(ends, edges):
     """Pieces, cut further where panels are narrower."""
-    narrow = np.diff(edges) < np.diff(ends).min()
-    inner = np.unique(np.concatenate([edges[:-1][narrow], edges[1:][narrow]]))
+    inner = ends_of_narrow(edges, np.diff(ends).min())
     ends = np.concatenate([ends, inner[(inner > ends[0]) & (inner < ends[-1])]])
     ends.sort()
     return ends[np.append(True, np.diff(ends) > NARROWEST * (ends[-1] - ends[0]))]
+
+
+def ends_of_narrow(edges, width):
+    """The ends of the panels that are narrower than this, each once."""
+    narrow = np.diff(edges) < width
+    return np.unique(np.concatenate([edges[:-1][narrow], edges[1:][narrow]]))
 
 
 def period_pieces(axis, start):
@@ -257,7 +269,7 @@ def piece_around(axis, x):
 
 def panel_around(edges, x):
     """Both ends of the panel around every point x (n,): (2, n)."""
-    k = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    k = panel_of(edges, x)
     return np.stack([edges[k], edges[k + 1]])
 
 
@@ -289,8 +301,7 @@ def element_ends(axis, sliver):
     periods = np.arange(np.floor((low - start) / axis.length), np.ceil((high - start) / axis.length))
     inner = (start + axis.length * (periods[:, None] + breaks[:-1])).ravel()
     inner = inner[(inner > low + layer) & (inner < high - layer)]
-    narrow = np.diff(axis.edges) < axis.length * np.diff(breaks).min()
-    panels = np.append(axis.edges[:-1][narrow], axis.edges[1:][narrow])
+    panels = ends_of_narrow(axis.edges, axis.length * np.diff(breaks).min())
     found = inner, panels, layer_pieces(axis, low, 1), layer_pieces(axis, high, -1)
     ends = np.unique(np.concatenate(found))
     ends = ends[(ends > low + sliver * axis.length) & (ends < high - sliver * axis.length)]

@@ -139,6 +139,12 @@ class Pieces(NamedTuple):
     places: np.ndarray  # (P, d): y that show how the coefficient varies with x
 
 
+def sparse_rows(columns, weights, count):
+    """The sparse matrix (n, count) whose rows have weights (n, k) at columns (n, k), zeros among them."""
+    n, k = weights.shape
+    return sparse.csr_array((weights.ravel(), columns.ravel(), np.arange(n + 1) * k), (n, count))
+
+
 def summed_locally(values, rows):
     """sum_a rows_na values_a...n, for sparse rows with as many entries each: (..., n)."""
     n, found = rows.shape[0], 0.0
@@ -169,9 +175,7 @@ def spline_line(knots, x, order):
         up, down = (x - low, high - x) if p <= DEGREE - order else (p, -p)
         rows[1:] = up * share
         rows[:-1] += down * share
-    columns, count = k[:, None] + np.arange(-DEGREE, 1), DEGREE + 1
-    shape = len(x), len(knots) - count
-    return sparse.csr_array((rows.T.ravel(), columns.ravel(), np.arange(len(x) + 1) * count), shape)
+    return sparse_rows(k[:, None] + np.arange(-DEGREE, 1), rows.T, len(knots) - DEGREE - 1)
 
 
 def weights_line(line, x, order):
