@@ -154,16 +154,14 @@ def checked_equation(problem, recipe, tolerance, seed, values=None):
 
 def checked_composite(problem, recipe, values):
     """The problem with Pixels in the place of an image, Phases in that of a TwoPhase; itself for a function."""
-    if callable(problem.coefficient):
+    function, two = callable(problem.coefficient), isinstance(problem.coefficient, TwoPhase)
+    if values is not None and (function or two):
+        raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
+    if function:
         check_not_elements(recipe)
-        if values is not None:
-            raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
         return problem
-    two, dim, period = isinstance(problem.coefficient, TwoPhase), problem.dim, problem.period
-    what = "a TwoPhase" if two else "an image"
+    dim, period, what = problem.dim, problem.period, "a TwoPhase" if two else "an image"
     if two:
-        if values is not None:
-            raise ValueError(f"values: found {shown(values)}, expected None but for an image of labels")
         cell = unit_cell(problem.coefficient, dim, np.array(period))
         coefficient = Phases(problem.coefficient, cell, period)
     else:

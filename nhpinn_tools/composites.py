@@ -28,6 +28,7 @@ from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
 from nhpinn_tools.two_scale import Pieces, Table, node_counts, sparse_rows
 
+# As in element_bounds.py, with a lower order before the last: a certificate has more Gauss points an element than that.
 LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (6, (0.003, 0.05)))
 GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in units of the box
 GAP_IN_3D = 0.03  # where there is no bar

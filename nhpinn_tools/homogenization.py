@@ -30,8 +30,6 @@ from nhpinn_tools.phases import TwoPhase, coefficient_of
 from nhpinn_tools.recipes import cell_training, counted, element_cells, progress, train_aloud
 from nhpinn_tools.spectrum import series_of, values_of
 
-# --- for a coefficient of one's own: homogenize -----------------------------------------------------
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Homogenized:

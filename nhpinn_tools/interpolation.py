@@ -12,8 +12,6 @@ from nhpinn_functions import Interpolation, at_node, centre, checked_values, dep
 from nhpinn_tools.bounds import Unresolved, field_at, inverse, means_and_midpoints
 from nhpinn_tools.calls import warn
 
-# --- coefficients that vary slowly: interpolation in x ----------------------------------------------
-
 MOST_AN_AXIS = {1: 1025, 2: 257, 3: 65}  # Chebyshev points
 MOST_NODES, COARSE = 1100, 1e-3
 LINES = 200  # on which a coefficient is looked at

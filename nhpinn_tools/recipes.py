@@ -22,8 +22,6 @@ from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, fourier, polynomials
 from nhpinn_tools.calls import keeping_warnings, warn
 
-# --- the three steps, and what long work says -------------------------------------------------------
-
 
 class Recipe(NamedTuple):
     """How the three steps are done: functions, with their settings bound in."""

@@ -43,12 +43,10 @@ from nhpinn_tools.recipes import adam_recipe, check_definite, fourier_recipe, pr
 from nhpinn_tools.refinement import refined
 from nhpinn_tools.unsteady import warn_of_time
 
-# --- for an equation of one's own: solve, certify ---------------------------------------------------
-
-
 STEPS = 1e-4  # the tolerance of the three steps, where none is asked for
 
-# A problem as `solve` makes one of its arguments, see the head of this file.
+# A problem, as `solve` makes it of its arguments.  domain: the box; dim: its dimension; slow: whether the coefficient
+# depends on x.  The functions of nhpinn.py take it as a Problem.
 Equation = namedtuple(
     "Equation", "coefficient source domain eps period reaction initial final_time dim slow boundary rho"
 )
