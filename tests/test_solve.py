@@ -470,7 +470,7 @@ WRONG = {
     "values: found {0: 1.0}, expected None but for": {"values": {0: 1.0}},
     "source: returned .*finite": {"source": lambda x: np.full(len(x), np.nan)},
     "source: returned shape": {"source": lambda x: x},
-    "source: found float": {"source": 1.0},
+    r"source: found 1\.0, expected a function of points": {"source": 1.0},
     "boundary: found .*expected 1 pairs": {"boundary": [(1, 2)] * 3},
     "boundary: found fluxes alone": {"boundary": nhpinn.Flux(0)},
     "boundary: found 'hot', expected a number": {"boundary": "hot"},
