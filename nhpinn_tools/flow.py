@@ -25,9 +25,8 @@ from functools import reduce
 
 import numpy as np
 
-from fem import tensor_grid
-from nhpinn_functions import checked_values
-from nhpinn_tools import bounds
+from nhpinn_functions import checked_values, pair_of
+from nhpinn_tools.bounds import scattered_in
 from nhpinn_tools.certificates import SCATTERED, blocks, fine_tensor, is_constant, rules_of
 from nhpinn_tools.layers import fields_at
 from nhpinn_tools.quadrature import (
@@ -37,9 +36,10 @@ from nhpinn_tools.quadrature import (
     panel_edges,
     panel_points,
     panel_weights,
-    scattered,
+    random_points,
     tails,
 )
+from nhpinn_tools.two_scale import points_of
 
 PANELS = {  # of f and h
     1: Panels(8, 4000, 12, 1e-9, 50_000),
@@ -52,7 +52,7 @@ SIZES = 1000  # points for the size of a function
 def flow(certificate, axis, side):
     """Lower and upper bound of the flow through a face; what two rules of quadrature differ by is added."""
     faces = certificate.scales.faces
-    face, opposite = faces[2 * axis + side], faces[2 * axis + 1 - side]
+    face, opposite = pair_of(faces, axis)[:: 1 - 2 * side]
     if not face.flux and any(not other.flux for other in faces if other.axis != axis):
         return -np.inf, np.inf
     inflow, off, busy = inflow_of_data(certificate.scales, face, opposite)
@@ -137,15 +137,15 @@ def integral(function, box):
         value = function(np.zeros((1, 0)))[0]
         return value, 0.0, value != 0
     panels, volume = PANELS[len(box)], np.prod(np.ptp(box, axis=1))
-    size = np.abs(function(scattered(box, SIZES))).max() or 1.0
+    size = np.abs(function(random_points(box, SIZES))).max() or 1.0
 
     def scaled(axes, grid):
-        return function(tensor_grid(axes) if grid else np.stack(axes, axis=-1))[None] / size
+        return function(points_of(axes, grid))[None] / size
 
     edges, _ = panel_edges(scaled, box, panels)
     values = scaled([panel_points(e, panels.count) for e in edges], True)
     weights = reduce(np.kron, [panel_weights(e, panels.count) for e in edges])
-    x = box[:, 0] + np.ptp(box, axis=1) * bounds.scattered(len(box))[:SCATTERED]
+    x = scattered_in(box)[:SCATTERED]
     misses = [at_points(values, edges, panels.count, part) - scaled(part.T, False) for part in np.array_split(x, 10)]
     off = 2 * np.abs(np.concatenate(misses, axis=1)).mean()
     for axis, e in enumerate(edges):
