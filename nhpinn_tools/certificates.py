@@ -413,30 +413,43 @@ def integrals(certificate, rules, candidate=None):
     sums, lines, line_weights, eigenvalues = 0.0, [], [], []
     for axes, weights in blocks(rules, k):
         x, slope, s, a = fine_fields(c, balance, axes)
-        w, shape, fields = reduce(np.kron, weights), [len(z) for z in axes], [slope]
+        w, gradients = reduce(np.kron, weights), [slope]
         if candidate:
             other, trace = (part.T for part in candidate(x))
-            fields += [slope - other, trace]
-        fluxes = [product(a, z) for z in fields]
-        sums += np.array([(z * flux).sum(0) @ w for z, flux in zip(fields, fluxes, strict=True)])
+            gradients += [slope - other, trace]
+        fluxes = [product(a, z) for z in gradients]
+        sums += np.array([(z * flux).sum(0) @ w for z, flux in zip(gradients, fluxes, strict=True)])
         misses = [s, s - fluxes[0], *(s - fluxes[0] + flux for flux in fluxes[1:2])]  # of zero, v and w
-        back, along = inverse(a), np.broadcast_to(np.eye(len(axes))[:, k : k + 1], s.shape)
-        turned = [product(back, z) for z in (*misses, along)]
-        found = [(z * each).sum(0) for z, each in zip(misses, turned[:-1], strict=True)] + [each[k] for each in turned]
-        found = np.moveaxis(np.reshape(found, (-1, *shape)), 1 + k, -1) @ weights[k]
-        lines.append(found.reshape(len(found), -1))
+        lines.append(along_lines(misses, a, k, weights))
         line_weights.append(reduce(np.kron, [z for i, z in enumerate(weights) if i != k], np.ones(1)))
-        eigenvalues.append([part(each) for part, each in zip((np.min, np.max), extreme_eigenvalues(a), strict=True)])
-    if len(shape) == 1:  # all blocks are of one line
+        least, largest = extreme_eigenvalues(a)
+        eigenvalues += [least.min(), largest.max()]
+    if len(rules) == 1:  # all blocks are of one line
         lines, line_weights = [sum(lines)], [np.ones(1)]
-    (*squares, C), w = np.concatenate(lines, axis=1), np.concatenate(line_weights)
-    squares, means = np.split(np.array(squares), 2)
-    shift = -certificate.balance.free * means[1] / C  # the constants that are best for v
-    lost = CANCELLED * (2 * np.abs(shift * means) + shift**2 * C)  # in the next line, of terms that nearly cancel
-    flux, own, *other = np.sqrt(np.maximum((squares + 2 * shift * means + shift**2 * C + lost) @ w, 0))
+    lines, line_weights = np.concatenate(lines, axis=1), np.concatenate(line_weights)
+    (flux, own, *other), constants = with_constants(lines, line_weights, balance.free)
     energy, *apart_trace = np.sqrt(np.maximum(sums, 0))
     norms = own, *(other or [own]), *(apart_trace or [0.0, 0.0]), energy, flux
-    return Integrals(*norms, np.min(eigenvalues), np.max(eigenvalues), shift)
+    return Integrals(*norms, min(eigenvalues), max(eigenvalues), constants)
+
+
+def along_lines(fluxes, a, k, weights):
+    """Integrals over the lines along axis k of a grid, with B = 1/a: of s . B s for each of F fluxes s (d, n), then of
+    (B s)_k for each, then of B_kk: (2 F + 1, lines)."""
+    back, unit = inverse(a), np.broadcast_to(np.eye(len(weights))[:, k : k + 1], fluxes[0].shape)
+    turned = [product(back, s) for s in (*fluxes, unit)]
+    values = [(s * each).sum(0) for s, each in zip(fluxes, turned[:-1], strict=True)] + [each[k] for each in turned]
+    found = np.moveaxis(np.reshape(values, (-1, *map(len, weights))), 1 + k, -1) @ weights[k]
+    return found.reshape(len(found), -1)
+
+
+def with_constants(lines, weights, free):
+    """|s + constant e_k|_1/a of each of the fluxes of `along_lines`, (F,), and the constants, one a line: those that
+    are best for the second flux, s' - a grad v, if they are free, or 0."""
+    (squares, means), C = np.split(lines[:-1], 2), lines[-1]
+    shift = -free * means[1] / C
+    lost = CANCELLED * (2 * np.abs(shift * means) + shift**2 * C)  # in the next line, of terms that nearly cancel
+    return np.sqrt(np.maximum((squares + 2 * shift * means + shift**2 * C + lost) @ weights, 0)), shift
 
 
 def tabulated(certificate, axes):
@@ -472,25 +485,28 @@ def misses_of(certificate, part):
     return certificate.balance.miss / np.sqrt(part.least) + grown, certificate.trace * np.sqrt(part.largest)
 
 
+def norm_and_error(certificate, part):
+    """Lower and upper bound of |u|_a, and the bound of the relative error, from the Integrals of one rule."""
+    eta, tau = misses_of(certificate, part)
+    middle = np.sqrt(max(2 * part.flux**2 + 2 * part.energy**2 - part.own**2, 0)) / 2
+    radius = part.own / 2 + eta + tau
+    if len(certificate.axes) == 1:  # s' is a u' but for what misses the balance
+        middle, radius = part.flux, eta + tau
+    least, error = middle - radius, part.own + eta + 2 * tau
+    if vanishes_on_faces(certificate.scales):
+        least = max(least, (part.flux**2 + part.energy**2 - part.own**2) / (2 * part.energy or 1.0) - eta)
+    return (least, middle + radius), error / least if least > 0 else np.inf if error > 0 else 0.0
+
+
 def bounded(certificate):
     """The bounds from the finer rule; by how much they differ from those of the coarser one is added."""
-    errors, norms, d = [], [], len(certificate.axes)
-    for part in (integrals(certificate, rules) for rules in rules_of(certificate)):
-        eta, tau = misses_of(certificate, part)
-        middle = np.sqrt(max(2 * part.flux**2 + 2 * part.energy**2 - part.own**2, 0)) / 2
-        radius = part.own / 2 + eta + tau
-        if d == 1:  # s' is a u' but for what misses the balance
-            middle, radius = part.flux, eta + tau
-        least, error = middle - radius, part.own + eta + 2 * tau
-        if vanishes_on_faces(certificate.scales):
-            least = max(least, (part.flux**2 + part.energy**2 - part.own**2) / (2 * part.energy or 1.0) - eta)
-        norms.append((least, middle + radius))
-        errors.append(error / least if least > 0 else np.inf if error > 0 else 0.0)
+    parts = [integrals(certificate, rules) for rules in rules_of(certificate)]
+    norms, errors = zip(*(norm_and_error(certificate, part) for part in parts), strict=True)
     change = abs(errors[1] - errors[0]) if np.isfinite(errors).all() else np.inf
     (least, most), moved = norms[1], np.abs(np.subtract(*norms)) + ROUNDING * norms[1][1]
     norm = float(max(least - moved[0], 0.0)), float(most + moved[1])
     error = float(errors[1] * (1 + ROUNDING) + LEAST * (errors[1] > 0) + change)
-    constant = float(part.constants[0]) if d == 1 else 0.0
+    constant = float(parts[1].constants[0]) if len(certificate.axes) == 1 else 0.0
     return certificate._replace(error=error, norm=norm, quadrature=float(change), constant=constant)
 
 
