@@ -46,6 +46,9 @@ PANELS = {
     2: Panels(4, 48, 8, 1e-4, 3_000),
     3: Panels(2, 12, 6, 1e-3, 1_000),
 }  # of r
+DENSER = 3  # more Gauss points a panel, at which r and f are compared with their interpolants
+SPARED = {1: 1, 2: 3, 3: 3}  # one of so many scattered points looks for peaks of f
+PEAK, LARGE = 1e-20, 1e-4  # squares of parts of f: in peaks, that are rounding; of which a warning tells
 
 
 class Balance(NamedTuple):
@@ -153,12 +156,11 @@ def deviation(choice, axes, weights):
 
 def miss_of(c, r, edges):
     """eta for a coefficient whose least eigenvalue is 1: from what its interpolant misses of r, at denser points."""
-    d, count = len(edges), PANELS[len(edges)].count + 3
-    axes, weights = [panel_points(e, count) for e in edges], [panel_weights(e, count) for e in edges]
+    d, count, (axes, weights) = len(edges), PANELS[len(edges)].count + DENSER, denser_rule(edges)
     miss = residual(c, axes, True) - r.at(axes, True, ())[0][0]
     order = [*range(0, 2 * d, 2), *range(1, 2 * d, 2)]  # cells, then the points of each
     shape = [n for e in edges for n in (len(e) - 1, count)]
-    miss, w = (z.reshape(shape).transpose(order).reshape(-1, count**d) for z in (miss, reduce(np.kron, weights)))
+    miss, w = (z.reshape(shape).transpose(order).reshape(-1, count**d) for z in (miss, weights))
     volume = w.sum(1)
     mean = (w * miss).sum(1) / volume
     inside = (w * (miss - mean[:, None]) ** 2).sum(1)
@@ -169,23 +171,28 @@ def miss_of(c, r, edges):
     return np.hypot(np.sqrt(inside @ (widths / np.pi) ** 2), of_means)
 
 
+def denser_rule(edges):
+    """Points of every axis, and weights (n,) of their grid, of a rule of more Gauss points a panel than r has."""
+    count = PANELS[len(edges)].count + DENSER
+    return [panel_points(e, count) for e in edges], reduce(np.kron, [panel_weights(e, count) for e in edges])
+
+
 def unseen_source(c, edges):
     """What is added to `miss_of` for peaks of f between the points of panels, see the head of this file."""
-    d, count = len(edges), PANELS[len(edges)].count
+    count, (axes, weights) = PANELS[len(edges)].count, denser_rule(edges)
 
     def f(x):
         return checked_values("source", c.source, x)[None]
 
-    values, axes = f(tensor_grid([panel_points(e, count) for e in edges])), [panel_points(e, count + 3) for e in edges]
-    weights, x_own = reduce(np.kron, [panel_weights(e, count + 3) for e in edges]), tensor_grid(axes)
-    own = weights @ (f(x_own) - panel_table(values, edges, count).at(axes, True, ())[0])[0] ** 2
-    x = scattered_in(c.box)[:: {1: 1, 2: 3, 3: 3}[d]]
+    values, denser = f(tensor_grid([panel_points(e, count) for e in edges])), f(tensor_grid(axes))
+    own = weights @ (denser - panel_table(values, edges, count).at(axes, True, ())[0])[0] ** 2
+    x = scattered_in(c.box)[:: SPARED[len(edges)]]
     misses = [(f(part) - at_points(values, edges, count, part))[0] for part in np.array_split(x, 10)]
     found = np.prod(np.ptp(c.box, axis=1)) * np.mean(np.concatenate(misses) ** 2)
-    size = weights @ f(x_own)[0] ** 2
-    if found <= 4 * own + 1e-20 * size:
+    size = weights @ denser[0] ** 2
+    if found <= 4 * own + PEAK * size:
         return 0.0
-    if found > 1e-4 * size:
+    if found > LARGE * size:
         warn(
             "source: has peaks that the quadrature of the error bar does not resolve; the bar is larger, to cover what "
             "is missed; expected wider peaks"

@@ -103,7 +103,7 @@ MORE = 2, 3  # Gauss points an element has than its order, of the check, of the 
 CUT = 0.41  # where elements of one dimension are cut for the bounds
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
 LEAST = 2e-10  # what rounding may hide of an error, and rules of what is as rough as rounding
-CANCELLED = 4 * np.finfo(float).eps
+CANCELLED = 4 * np.finfo(float).eps  # what rounding leaves of terms that nearly cancel, of their size
 BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 
 
