@@ -73,9 +73,7 @@ class TwoScale(NamedTuple):
 class Table(NamedTuple):
     """An interpolant of C functions: sum of values times functions of one coordinate each."""
 
-    lines: (
-        list  # one an axis: coordinates (n,), order -> derivatives of that order of N functions (n, N), may be sparse
-    )
+    lines: list  # one an axis: coordinates (n,), order -> those derivatives of N functions (n, N), may be sparse
     values: np.ndarray  # (N, ..., C)
 
     def at(self, axes, grid, *wanted):
@@ -401,9 +399,6 @@ class Macro(NamedTuple):
     u0: np.ndarray  # (n,)
     D: np.ndarray  # (M, n)
     slope: np.ndarray  # (d, M, n): gradients of D
-
-    def part(self, at):
-        return Macro(self.x[at], self.u0[at], self.D[:, at], self.slope[:, :, at])
 
 
 def macro_at(c, axes, grid, second=True):
