@@ -220,6 +220,7 @@ FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: 
 LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y) is looked at
 SIZES = 1000  # points for the size of a function
 SCATTERED, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
+IN_FIT = 32  # points of a period in the least squares of layers, about, where a coefficient has pieces
 MET, INSIDE = 30, 16  # scattered points that are enough in a panel; else points that are put into it
 CORNERS = {1: 1e-3, 2: 0.1, 3: 0.1}  # the share of second derivatives, times the length of the box, beside grad u0
 
@@ -337,7 +338,7 @@ def fit_axes(axes, pieces):
     """The axes of the least squares of layers, which take fewer points a period where there are many pieces."""
     if not pieces:
         return axes
-    counts = [int(np.clip(32 // (len(breaks) - 1), 2, 4)) for breaks in pieces.coarse]
+    counts = [int(np.clip(IN_FIT // (len(breaks) - 1), 2, 4)) for breaks in pieces.coarse]
     return tuple(
         axis._replace(breaks=breaks, rules=((count, 0),))
         for axis, breaks, count in zip(axes, pieces.coarse, counts, strict=True)
@@ -355,6 +356,7 @@ def sample(axes, faces):
 
 
 def layer_pieces_at(axis, faces, i):
+    """Pieces of a period from those of the faces that lie across axis i; none if there are none."""
     return [layer_pieces(axis, face.at, 1 - 2 * face.side) for face in faces if face.axis == i]
 
 
