@@ -221,6 +221,7 @@ LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y
 SIZES = 1000  # points for the size of a function
 SCATTERED, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
 IN_FIT = 32  # points of a period in the least squares of layers, about, where a coefficient has pieces
+UNEVEN = 0.05  # what chance may explain of the mean of a square without peaks, see `peaks_of`
 MET, INSIDE = 30, 16  # scattered points that are enough in a panel; else points that are put into it
 CORNERS = {1: 1e-3, 2: 0.1, 3: 0.1}  # the share of second derivatives, times the length of the box, beside grad u0
 
@@ -602,23 +603,30 @@ def certify(certificate, value, gradient):
         found.append((*squares, part.apart - of_v, part.apart + of_v))
     (below, above, least, most), change = found[1], np.abs(np.subtract(*found))
     allowance = change[:2] + ROUNDING * abs(above)  # of squares: they nearly cancel for a good candidate
+    seen, more = peaks_of(certificate, trace, part.apart)
     lower = max(np.sqrt(max(below - 2 * allowance[0], 0)), least - change[2], 0)
-    upper = min(np.sqrt(above + allowance[1]), most + change[3]) + peaks_of(certificate, trace, part.apart)
+    lower = max(min(lower, seen - of_v), 0)
+    upper = min(np.sqrt(above + allowance[1]), most + change[3]) + more
     smallest, largest = certificate.norm
     return float(lower / largest), float(upper / smallest) if smallest > 0 else np.inf
 
 
 def peaks_of(certificate, candidate, apart):
-    """How much larger |v - w|_a may be than by the rule, for a w with peaks between its points: by scattered points,
-    where these find more than chance explains: on a lattice it explains little of a w without peaks."""
+    """For a w with peaks that points of the rule miss, or meet too often: the least |v - w|_a by scattered points, and
+    how much larger than by the rule it may be; inf, 0 where there are none.
+
+    Peaks are what these points find and chance does not explain, on a lattice it explains little of a w without peaks;
+    or where the square is so uneven that chance is large itself.
+    """
     c = certificate.scales
     x = scattered_in(c.box)[:SCATTERED]
     miss = (certificate.reconstruction(x)[1] - candidate(x)[0]).T
     a = compact_tensor_of(at_fine_scale(c), x)
     squares = np.prod(np.ptp(c.box, axis=1)) * (miss * product(a, miss)).sum(0)
-    chance = squares.std() / np.sqrt(len(x))
-    more = squares.mean() - apart**2
-    return np.sqrt(more + 3 * chance) if more > chance else 0.0
+    mean, chance = squares.mean(), squares.std() / np.sqrt(len(x))
+    if abs(mean - apart**2) <= chance <= UNEVEN * mean:
+        return np.inf, 0.0
+    return np.sqrt(max(mean - 3 * chance, 0)), np.sqrt(max(mean - apart**2 + 3 * chance, 0))
 
 
 def candidate_parts(certificate, value, gradient):

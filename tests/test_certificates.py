@@ -331,3 +331,24 @@ def test_a_peak_of_a_candidate_between_the_points_of_the_rule_is_in_the_upper_bo
     size = np.sqrt(w @ ((2 + np.sin(2000 * np.pi * x)) * slope(x[:, None]) ** 2)) / u.certificate.norm[1]
     _, upper = nhpinn.certify(u, lambda x: u(x) + bump(x), lambda x: u.gradient(x) + slope(x)[:, None])
     assert size > 0.01 and upper > size - u.error
+
+
+@pytest.mark.slow
+def test_a_peak_of_a_candidate_that_points_of_few_elements_meet_too_often_is_not_in_the_lower_bound():
+    u = nhpinn.solve(
+        lambda x, y: 2 + anp.sin(2 * np.pi * y[:, 0]) * anp.cos(2 * np.pi * y[:, 1]),
+        lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]), [(0, 1), (0, 1)], 1 / 2, tolerance=1e-3,
+    )  # fmt: skip
+    place, width = np.random.default_rng(5).uniform(0.2, 0.8, (3, 2))[2], 0.01
+
+    def bump(x):
+        return 0.01 * np.exp(-(((x - place) / width) ** 2).sum(1))
+
+    def slope(x):
+        return -2 * (x - place) / width**2 * bump(x)[:, None]
+
+    axes, weights = zip(*(fem.gauss(z + width * np.linspace(-6, 6, 61), 4) for z in place), strict=True)
+    x = fem.tensor_grid(axes)
+    size = np.sqrt(np.kron(*weights) @ (u.problem.coefficient(x, 2 * x) * (slope(x) ** 2).sum(1))) / u.certificate.norm
+    lower, upper = nhpinn.certify(u, lambda x: u(x) + bump(x), lambda x: u.gradient(x) + slope(x))
+    assert lower <= size[0] + u.error and size[1] - u.error <= upper
