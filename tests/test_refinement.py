@@ -259,7 +259,7 @@ def test_random_problems_in_the_plane_meet_the_tolerance_or_warn_and_are_never_b
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_random_problems_on_a_line_have_the_closed_form(seed):
-    check_line(seed, 10.0 ** -(4 + seed % 7))
+    check_line(seed, 10.0 ** -(4 + seed % 6))  # 1e-10 is below what rounding hides, certificates.LEAST
 
 
 # --- hostile coefficients and sources ---------------------------------------------------------------------
