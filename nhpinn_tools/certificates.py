@@ -44,8 +44,8 @@ add u^2 max(|v|_a, |s'|_1/a)^2 to E^2: there s' and a grad v may have nothing in
 So what the panels have left unresolved, for they may be too many, or have not seen, is in the bound, with a warning.
 Panels that few scattered points meet, in which a may jump, have points of their own.
 f: see balance.py.  Where elements are added (refinement.py), the rules have all periods, and end where elements do.
-What none of these points meets is not in the bound: it is narrower than about 3e-5 of the box in
-one dimension, .006 in two, .03 in three.
+What none of these points meets is not in the bound: it is narrower than about 3e-5 of the box in one dimension, .006 in
+two, .03 in three.
 """
 
 from functools import partial, reduce
@@ -102,7 +102,7 @@ RULES = {1: ((12, 12), (16, 16)), 2: ((4, 8), (6, 10)), 3: ((4, 6), (5, 8))}
 MORE = 2, 3  # Gauss points an element has than its order, of the check, of the bounds
 CUT = 0.41  # where elements of one dimension are cut for the bounds
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
-LEAST = 2e-10  # what rounding may hide of an error, and rules of what is as rough as rounding
+LEAST = 2.1e-10  # what rounding may hide of an error, and rules of what is as rough as rounding
 CANCELLED = 4 * np.finfo(float).eps  # what rounding leaves of terms that nearly cancel, of their size
 BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array has, about, at points on none
 

@@ -92,13 +92,19 @@ def test_v_has_its_values_and_s_is_in_balance_against_any_function(name):
                 total -= weights[1 - face.axis] @ (face.data(z) * vanishing(faces, k, phase, z)[0])
         eta = c.balance.miss * np.sqrt(w @ (slope**2).sum(1))
         assert abs(total) < max(2 * eta, 1e-8)
+    fluxes, values = misses_on_faces(u, faces, rng, 200)
+    assert fluxes < 1e-10 and values < 1e-6
+
+
+def misses_on_faces(u, faces, rng, count):
+    """How far fluxes, and values, on the faces of the unit square are from their data, at most, at random points."""
+    most = [0.0, 0.0]
     for face in faces:
-        z = rng.uniform(0, 1, (200, 2))
+        z = rng.uniform(0, 1, (count, 2))
         z[:, face.axis] = face.at
-        if face.flux:
-            assert np.abs((2 * face.side - 1) * u.flux(z)[:, face.axis] - face.data(z)).max() < 1e-10
-        else:
-            assert np.abs(u(z) - face.data(z)).max() < 1e-6
+        found = u(z) if not face.flux else (2 * face.side - 1) * u.flux(z)[:, face.axis]
+        most[not face.flux] = np.maximum(most[not face.flux], np.abs(found - face.data(z)).max())
+    return most
 
 
 def vanishing(faces, k, phase, x):
