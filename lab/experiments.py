@@ -27,7 +27,7 @@ import nhpinn
 from lab.minimisers import coarse_mesh_failure
 from lab.training import final_averages, no_checkpoints, recorder
 from nhpinn import Correctors
-from nhpinn_functions import at_node, centre, faces_of, grid, midpoints, one_node, spline_weights, tensor_of
+from nhpinn_functions import at_node, cell_quadrature, centre, faces_of, grid, one_node, spline_weights, tensor_of
 from nhpinn_networks import network, value_and_gradient
 from nhpinn_tools import certificates, recipes
 from nhpinn_tools.ground_state import has_ground_state, solve_reaction
@@ -242,7 +242,7 @@ def corrector_errors(problem, inputs=lambda y: y):
         return None
     exact = cell_reference(problem)
     points = inputs(exact.points)
-    inside = inputs(midpoints(problem.dim, problem.period, {1: 32, 2: 32, 3: 12}[problem.dim]))  # for the mean
+    inside = inputs(cell_quadrature(problem.dim, problem.period))  # for the mean
 
     def errors(params):
         dtype = params[0][0].dtype

@@ -21,9 +21,10 @@ from lab.experiments import of_trainings
 from lab.minimisers import exact_minimiser, feature_count
 from lab.settings import averages_are_trained
 from lab.training import final_averages
-from nhpinn_functions import at_node, centre, midpoint_axes, midpoints, on_boundary
+from nhpinn_functions import at_node, centre, faces_of, midpoint_axes, midpoints, on_boundary
 from nhpinn_networks import Loss, Term, init_network, network, operator_jet
 from nhpinn_tools import recipes
+from nhpinn_tools.equations import bubble_jet
 from nhpinn_tools.features import waves
 
 # ---------------------------------------------------------------------------------------------------
@@ -232,17 +233,14 @@ POINTS_A_CELL = {1: 24, 2: 8}  # per axis: residuals that oscillate are small be
 
 
 def bubble(problem, x):
-    """prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, its gradient and Laplacian: (n,), (dim, n), (n,)."""
-    low, high = np.transpose(problem.domain)
-    t = 4 * (x - low) * (high - x) / (high - low) ** 2
-    slope, second = 4 * (low + high - 2 * x) / (high - low) ** 2, -8 / (high - low) ** 2
-    others = np.stack([np.delete(t, i, axis=1).prod(1) for i in range(problem.dim)], -1)
-    return t.prod(1), (slope * others).T, (second * others).sum(1)
+    """prod_i 4 (x_i - low_i) (high_i - x_i) / length_i^2, its gradient and Laplacian: a jet (channels, n)."""
+    coordinates = operator_jet(x, np.broadcast_to(np.eye(problem.dim), (len(x), problem.dim, problem.dim)), 0 * x)
+    return bubble_jet(faces_of(problem.boundary, problem.domain), coordinates)
 
 
 def bubble_channels(problem, x):
     """The channels of u = phi N, phi the bubble, as combinations of those of N: (channels, channels, n)."""
-    phi, slope, laplacian = bubble(problem, x)
+    phi, *slope, laplacian = bubble(problem, x)
     u = np.zeros((problem.dim + 2, problem.dim + 2, len(x)))
     u[0, 0] = u[-1, -1] = phi
     u[-1, 0] = laplacian

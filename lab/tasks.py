@@ -91,7 +91,7 @@ def settings_hash(setup):
     """Names a task's data, functions included, so that results under other settings are never taken for its own."""
     task, experiment = setup.task, setup.experiment
     others = {name: value for name, value in experiment._asdict().items() if not isinstance(value, Mapping)}
-    data = others | {"problem": setup.problem._asdict()}
+    data = others | {"problem": setup.problem._replace(title="")._asdict()}
     of_study = METHODS[task.method].run.__module__ == studies.__name__
     modules = [experiments, *([minimisers, studies] if of_study else [])]
     varied = setup.budget.step, setup.budget.size
