@@ -1,7 +1,8 @@
 """What the documents show of a run: small results, CLAIMS.md and the tables of PAGES, of one folder.
 
-    python -m lab.published --from results     reduces the results to docs/results/ and writes the documents from them
-    python -m lab.published                    writes the documents once more, from docs/results/
+    python -m lab.published --from results          reduces the results to docs/results/, writes the documents from them
+    python -m lab.published --from results --keep   the same, and keeps the published results of other tasks
+    python -m lab.published                         writes the documents once more, from docs/results/
 
 No number in a table is typed in: a test writes them again and compares.  Numbers in sentences are, and have to be read
 again after a new run.
@@ -157,11 +158,6 @@ TABLES = {
 
 def provenance(results):
     """What was run, when, by what, on what, and how long it took."""
-    in_time = sorted(results.values(), key=lambda result: result.get("started", ""))
-
-    def of_all(key, between=", "):
-        return between.join(dict.fromkeys(str(result.get(key, "unknown")) for result in in_time))
-
     seconds = {}
     for task, result in results.items():
         seconds.setdefault((task.problem, task.method), []).append(result["processor_seconds"])
@@ -171,8 +167,9 @@ def provenance(results):
         if any(each):
             rows.append([method, *(f"{sum(s) / len(s):.1f} ({len(s)})" if s else "" for s in each)])
     total = sum(result["processor_seconds"] for result in results.values())
-    first, last = (in_time[i].get("started", "") for i in (0, -1))
-    versions = {f"{name} {v}" for result in results.values() for name, v in result.get("versions", {}).items()}
+    of_commits = {}
+    for task, result in sorted(results.items(), key=lambda pair: pair[1].get("started", "")):
+        of_commits.setdefault(result.get("commit", "unknown"), {})[task] = result
     lines = [
         "# The results that the documents show",
         "",
@@ -180,12 +177,7 @@ def provenance(results):
         "lab.published`, as are CLAIMS.md, the tables of the other pages and this one. `python run_all.py --verify "
         "docs/results` runs a tenth of them again and compares every number that is kept.",
         "",
-        f"- command: `{of_all('command', '`, then `')}`",
-        f"- commit: {of_all('commit')}",
-        f"- from {first} to {last} (the starts of the first and the last task)",
-        f"- processor: {of_all('processor')}; BLAS threads of a process: {of_all('threads')}",
-        f"- {', '.join(sorted(versions))}",
-        "",
+        *(line for commit, part in of_commits.items() for line in made_by(commit, part, results)),
         f"{len(results)} tasks, {total:.0f} s of processor time in all. Processor seconds of a task, means over seeds, "
         "with their number:",
         "",
@@ -194,11 +186,40 @@ def provenance(results):
     return "\n".join(lines) + "\n"
 
 
+def made_by(commit, part, results):
+    """The lines about the results of one commit, a part of all: which they are, by what, when and where."""
+
+    def of_all(key, between=", "):
+        return between.join(dict.fromkeys(str(result.get(key, "unknown")) for result in part.values()))
+
+    def problems_of(method, tasks_there):
+        return [name for name in PROBLEMS if any((t.problem, t.method) == (name, method) for t in tasks_there)]
+
+    methods = []
+    for method in tasks.METHODS:
+        there = problems_of(method, part)
+        if there:
+            alone = "" if there == problems_of(method, results) else f" of {', '.join(there)}"
+            methods.append(f"`{method}`{alone}")
+    starts = [result.get("started", "") for result in part.values()]
+    versions = {f"{name} {v}" for result in part.values() for name, v in result.get("versions", {}).items()}
+    return [
+        f"Commit {commit}: {'; '.join(methods)}",
+        "",
+        f"- by `{of_all('command', '`, then `')}`",
+        f"- from {starts[0]} to {starts[-1]} (the starts of the first and the last task)",
+        f"- processor: {of_all('processor')}; BLAS threads of a process: {of_all('threads')}",
+        f"- {', '.join(sorted(versions))}",
+        "",
+    ]
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m lab.published", description="Write docs/results/ and the documents from saved results."
     )
     parser.add_argument("--from", dest="folder", type=Path, default=FOLDER, metavar="DIR", help="results of run_all.py")
+    parser.add_argument("--keep", action="store_true", help="keep published results of tasks that DIR has none of")
     parser.add_argument("--budget", choices=BUDGETS, help="results of this budget (default: the largest there is)")
     args = parser.parse_args(argv)
     results = load(args.folder, args.budget)
@@ -208,7 +229,7 @@ def main(argv=None):
             "made; `python run_all.py` makes them"
         )
     if args.folder.resolve() != FOLDER.resolve():
-        reduce(results, FOLDER)
+        reduce((load(FOLDER, args.budget) if args.keep else {}) | results, FOLDER)
         if (picture := args.folder / "figures" / PICTURE).exists():
             files.write(FOLDER.parent / PICTURE, picture.read_bytes())
         else:

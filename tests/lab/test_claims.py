@@ -129,6 +129,31 @@ def test_results_are_published_small_and_their_numbers_reach_the_documents(tmp_p
     assert files.reduced(small, 1) is small
 
 
+def test_published_results_of_other_tasks_are_kept_if_that_is_asked_for(tmp_path, monkeypatch):
+    def save(folder, method, e4, commit):
+        task = Task("slow1d", method, 0, "paper")
+        result = {"task": task._asdict(), "recipe": method, "quantities": {"e4": e4}, "seconds": 1.0, "commit": commit}
+        name = tasks.name_of(tasks.setup(task, EXPERIMENTS["slow1d"]))
+        files.save(result | {"processor_seconds": 1.0, "command": "c"}, files.result_path(folder, name))
+
+    save(tmp_path / "first", "fem", 0.1, "a")
+    save(tmp_path / "first", "sharp", 0.2, "a")
+    save(tmp_path / "second", "sharp", 0.3, "b")
+    monkeypatch.chdir(tmp_path)
+    for page in published.PAGES:
+        files.write(page, "")
+
+    def commits(*words):
+        published.main(["--from", *words])
+        return {task.method: result["commit"] for task, result in published.load(published.FOLDER).items()}
+
+    assert commits("first") == {"fem": "a", "sharp": "a"}
+    assert commits("second", "--keep") == {"fem": "a", "sharp": "b"}
+    text = (published.FOLDER / "README.md").read_text()
+    assert "Commit a: `fem`\n" in text and "Commit b: `sharp`\n" in text
+    assert commits("second") == {"sharp": "b"}
+
+
 def test_an_empty_folder_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         published.main(["--from", str(tmp_path)])
