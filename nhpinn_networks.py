@@ -23,7 +23,6 @@ same jet and loss made fast, which may be skipped.
 
 import math
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -138,13 +137,11 @@ class Loss(NamedTuple):
     jet: Callable = network_jet  # or plain_jet, or partial(plain_jet, activation=...)
 
     def __call__(self, params):
-        square = partial(sum_of_squares, jet=self.jet)
-        return sum(sum_of_parts(square, params, blocks(term, params)) for term in self.terms)
+        return sum(sum_of_parts(self.sum_of_squares, params, blocks(term, params)) for term in self.terms)
 
-
-def sum_of_squares(params, term: Term, jet: Callable = network_jet):
-    """w / N sum_i |L(F)(p_i) - f(p_i)|^2"""
-    return anp.sum(term.weight * anp.square(residuals(params, term, jet)))
+    def sum_of_squares(self, params, term: Term):
+        """w / N sum_i |L(F)(p_i) - f(p_i)|^2"""
+        return anp.sum(term.weight * anp.square(residuals(params, term, self.jet)))
 
 
 def residuals(params, term: Term, jet: Callable = network_jet):
