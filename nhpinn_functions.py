@@ -167,16 +167,11 @@ def tensor_of(field, points):
 
 
 def compact_tensor_of(field, points):
-    """A coefficient at points (n, d), checked: (n, d, d), or (n, 1, 1) for scalars, which `product` multiplies."""
+    """A coefficient at points (n, d), checked: (n, d, d), or (n, 1, 1) for scalars."""
     a = called("coefficient", field, points)
     a = a[:, None, None] if a.shape == points.shape[:1] else as_tensor(a, points.shape)
     check_elliptic(a, points.__getitem__)
     return a
-
-
-def product(a, z):
-    """a z at n points, for a (n, d, d), or (n, 1, 1) for scalars, and z (d, ..., n)."""
-    return a[:, 0, 0] * z if a.shape[1] == 1 else np.einsum("nij,j...n->i...n", a, z)
 
 
 def as_tensor(values, shape):
@@ -272,11 +267,6 @@ def differentiation(name):
 def at_node(coefficient, x):
     """The coefficient at one x (m,) as a function of y."""
     return lambda y: coefficient(np.tile(x, (len(y), 1)), y)
-
-
-def at_fine_scale(problem):
-    """The coefficient as a function of x alone: a(x, x / eps)."""
-    return lambda x: problem.coefficient(x, x / problem.eps)
 
 
 def at_nodes(coefficient, nodes, y):

@@ -55,7 +55,6 @@ import numpy as np
 
 from fem import breaks_of, gauss, tensor_grid
 from nhpinn_functions import (
-    at_fine_scale,
     checked_values,
     compact_tensor_of,
     constant_at,
@@ -63,11 +62,10 @@ from nhpinn_functions import (
     faces_of,
     on_face,
     pair_of,
-    product,
     tensor_of,
 )
 from nhpinn_tools.balance import Balance, balanced, homogenized_flux
-from nhpinn_tools.bounds import inverse, scattered_in
+from nhpinn_tools.bounds import at_fine_scale, inverse, product, scattered_in
 from nhpinn_tools.calls import warn
 from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
 from nhpinn_tools.quadrature import (

@@ -28,7 +28,8 @@ import numpy as np
 from scipy import linalg
 
 from fem import gauss, on_face, takes_time
-from nhpinn_functions import at_fine_scale, checked_values, faces_of, tensor_of
+from nhpinn_functions import checked_values, faces_of, tensor_of
+from nhpinn_tools.bounds import at_fine_scale
 from nhpinn_tools.parabolic import (
     Line,
     LineBound,

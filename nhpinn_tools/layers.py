@@ -32,8 +32,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from nhpinn_functions import at_fine_scale, compact_tensor_of, product
+from nhpinn_functions import compact_tensor_of
 from nhpinn_tools.balance import homogenized_flux
+from nhpinn_tools.bounds import at_fine_scale, product
 from nhpinn_tools.quadrature import KNOTS, layer_width, panel_of
 from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at
 

@@ -38,8 +38,9 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import integrate
 
 from fem import gauss, takes_time, tensor_grid
-from nhpinn_functions import at_fine_scale, at_node, checked_values, source_of, tensor_of
+from nhpinn_functions import at_node, checked_values, source_of, tensor_of
 from nhpinn_tools import spectrum
+from nhpinn_tools.bounds import at_fine_scale
 from nhpinn_tools.quadrature import leggauss, panel_of, to_legendre
 
 NODES = 65  # Chebyshev points of u0

@@ -32,8 +32,8 @@ import numpy as np
 from scipy import linalg
 
 from fem import Mesh, basis_matrices, breaks_of, gauss, lobatto
-from nhpinn_functions import extreme_eigenvalues, product
-from nhpinn_tools.bounds import inverse
+from nhpinn_functions import extreme_eigenvalues
+from nhpinn_tools.bounds import inverse, product
 from nhpinn_tools.calls import warn
 from nhpinn_tools.certificates import bounded, element_rules, fine_fields, slabs
 from nhpinn_tools.polynomials import conjugate_gradients
