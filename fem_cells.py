@@ -368,7 +368,7 @@ def energies(form, fields):
     A, dim = 0.0, len(form.parts)
     for planes in _slabs(form):
         local = [_local(form, u, constant, planes) for u, constant in zip(fields, form.constants.T, strict=True)]
-        at = [np.stack([_product(factors, u[where]) for factors, where in form.parts]) for u in local]
+        at = [np.stack([_kronecker_times(factors, u[where]) for factors, where in form.parts]) for u in local]
         s = form.s[(..., planes, *[slice(None)] * (dim - 1))].reshape(*form.s.shape[:-dim], -1)
         if s.ndim == 2:
             at = [np.sqrt(s) * each for each in at]
@@ -379,7 +379,7 @@ def energies(form, fields):
     return A / form.volume
 
 
-def _product(factors, local):
+def _kronecker_times(factors, local):
     """The Kronecker product of matrices (q, p), one an axis, times local (p * ... * p, elements)."""
     out = local.reshape(*[factor.shape[1] for factor in factors], -1)
     for axis, factor in enumerate(factors):

@@ -48,7 +48,7 @@ PANELS = {
 }  # of r
 DENSER = 3  # more Gauss points a panel, at which r and f are compared with their interpolants
 SPARED = {1: 1, 2: 3, 3: 3}  # one of so many scattered points looks for peaks of f
-PEAK, LARGE = 1e-20, 1e-4  # squares of parts of f: in peaks, that are rounding; of which a warning tells
+ROUNDED, LARGE = 1e-20, 1e-4  # squares of parts of f: in peaks, that are rounding; of which a warning tells
 
 
 class Balance(NamedTuple):
@@ -190,7 +190,7 @@ def unseen_source(c, edges):
     misses = [(f(part) - at_points(values, edges, count, part))[0] for part in np.array_split(x, 10)]
     found = np.prod(np.ptp(c.box, axis=1)) * np.mean(np.concatenate(misses) ** 2)
     size = weights @ denser[0] ** 2
-    if found <= 4 * own + PEAK * size:
+    if found <= 4 * own + ROUNDED * size:
         return 0.0
     if found > LARGE * size:
         warn(

@@ -217,7 +217,7 @@ SLOW = {1: Panels(1, 1000, 12, 1e-9, 20_000), 2: Panels(1, 16, 8, 1e-2, 2_000), 
 FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: Panels(2, 16, 5, 0.3, 256)}
 LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y) is looked at
 SIZES = 1000  # points for the size of a function
-SCATTERED, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
+SCATTERED_IN_BOX, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
 IN_FIT = 32  # points of a period in the least squares of layers, about, where a coefficient has pieces
 UNEVEN = 0.05  # what chance may explain of the mean of a square without peaks, see `peaks_of`
 MET, INSIDE = 30, 16  # scattered points that are enough in a panel; else points that are put into it
@@ -290,7 +290,7 @@ def unseen(c, axes):
     """u of the head of this file.  Far off is what lies FAR times as far from its polynomial as all but a hundredth of
     the points do, or as panels allow."""
     d, (count, few) = len(axes), axes[0].rules[1]
-    x = scattered_in(c.box)[:SCATTERED]
+    x = scattered_in(c.box)[:SCATTERED_IN_BOX]
 
     def pairs(z):
         a = pairwise_tensors(c.coefficient, z[:, :d], z[:, d:])
@@ -412,7 +412,7 @@ def integrals(certificate, rules, candidate=None):
     """By the rules of all axes; candidate: points -> grad w, grad t, (n, d) each."""
     k, (c, balance) = certificate.balance.axis, tabulated(certificate, [points for points, _ in rules])
     sums, lines, line_weights, eigenvalues = 0.0, [], [], []
-    for axes, weights in blocks(rules, k):
+    for axes, weights in blocks_of_grid(rules, k):
         x, slope, s, a = fine_fields(c, balance, axes)
         w, gradients = reduce(np.kron, weights), [slope]
         if candidate:
@@ -461,7 +461,7 @@ def tabulated(certificate, axes):
     return c, balance._replace(integral=balance.integral.tabulated(axes))
 
 
-def blocks(rules, k):
+def blocks_of_grid(rules, k):
     """Parts of a grid, of whole lines along the axis k in more than one dimension: points, weights of every axis."""
     d, cut = len(rules), (k + 1) % len(rules)  # the axis that is cut
     others = np.prod([len(x) for axis, (x, _) in enumerate(rules) if axis != cut], dtype=int)
@@ -617,7 +617,7 @@ def peaks_of(certificate, candidate, apart):
     or where the square is so uneven that chance is large itself.
     """
     c = certificate.scales
-    x = scattered_in(c.box)[:SCATTERED]
+    x = scattered_in(c.box)[:SCATTERED_IN_BOX]
     miss = (certificate.reconstruction(x)[1] - candidate(x)[0]).T
     a = compact_tensor_of(at_fine_scale(c), x)
     squares = np.prod(np.ptp(c.box, axis=1)) * (miss * product(a, miss)).sum(0)

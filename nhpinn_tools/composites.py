@@ -32,7 +32,7 @@ from nhpinn_tools.two_scale import Pieces, Table, node_counts, sparse_rows
 LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (6, (0.003, 0.05)))
 GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in units of the box
 GAP_IN_3D = 0.03  # where there is no bar
-SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
+CELL_UNKNOWNS = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
 SLOW = 1e-3  # tolerance of the interpolation in x
 MOST_IN_FIT = 32  # boxes an axis of a period in the least squares of layers
 WAVES, FEW_MANY = 3 / 4, (2, 6)  # of the layers, for each pixel of a period; in all
@@ -46,7 +46,7 @@ def solve_cells(problem, executor=None):
     cells = problem.eps * np.array(problem.period) / np.ptp(problem.domain, axis=1)
     tolerance = GAP * cells.max() if dim < 3 else GAP_IN_3D
     x = centre(problem.domain)
-    middle = bounds_of_image(pixels.at(x), dim, problem.period, tolerance, SIZES[dim], LEVELS)
+    middle = bounds_of_image(pixels.at(x), dim, problem.period, tolerance, CELL_UNKNOWNS[dim], LEVELS)
     nodes = chebyshev_points(problem, SLOW)
     if not problem.slow:
         return middle, [middle], nodes

@@ -27,7 +27,7 @@ import numpy as np
 
 from nhpinn_functions import checked_values, pair_of
 from nhpinn_tools.bounds import scattered_in
-from nhpinn_tools.certificates import SCATTERED, blocks, fine_tensor, is_constant, rules_of
+from nhpinn_tools.certificates import SCATTERED_IN_BOX, SIZES, blocks_of_grid, fine_tensor, is_constant, rules_of
 from nhpinn_tools.layers import fields_at
 from nhpinn_tools.quadrature import (
     Panels,
@@ -46,7 +46,6 @@ PANELS = {  # of f and h
     2: Panels(4, 128, 8, 1e-9, 3_000),
     3: Panels(2, 12, 6, 1e-9, 1_000),
 }
-SIZES = 1000  # points for the size of a function
 
 
 def flow(certificate, axis, side):
@@ -73,7 +72,7 @@ def bounds_by(certificate, face, opposite, rules, inflow, busy):
     if opposite.flux:
         return -inflow, -inflow
     slope, bar = slope_of_p(face, opposite), certificate.error * certificate.norm[1]
-    energy, along, of_p = integrals(certificate, rules, face.axis)
+    energy, along, of_p = integrals_of_flow(certificate, rules, face.axis)
     if is_constant(face) and is_constant(opposite) and not busy:
         drop = face.data.args[0] - opposite.data.args[0]
         return tuple(sorted([(energy - bar**2) / drop, energy / drop])) if drop else (0.0, 0.0)
@@ -81,10 +80,10 @@ def bounds_by(certificate, face, opposite, rules, inflow, busy):
     return Q - bar * abs(slope) * np.sqrt(of_p), Q + bar * abs(slope) * np.sqrt(of_p)
 
 
-def integrals(certificate, rules, k):
+def integrals_of_flow(certificate, rules, k):
     """|v|_a^2, and the integrals of (a grad v)_k and a_kk."""
     c, sums = certificate.scales, np.zeros(3)
-    for axes, weights in blocks(rules, certificate.balance.axis):
+    for axes, weights in blocks_of_grid(rules, certificate.balance.axis):
         found, w = fields_at(c, axes, True), reduce(np.kron, weights)
         a = fine_tensor(c, found.macro.x)
         s = np.einsum("nij,jn->in", a, found.slope)
@@ -145,7 +144,7 @@ def integral(function, box):
     edges, _ = panel_edges(scaled, box, panels)
     values = scaled([panel_points(e, panels.count) for e in edges], True)
     weights = reduce(np.kron, [panel_weights(e, panels.count) for e in edges])
-    x = scattered_in(box)[:SCATTERED]
+    x = scattered_in(box)[:SCATTERED_IN_BOX]
     misses = [at_points(values, edges, panels.count, part) - scaled(part.T, False) for part in np.array_split(x, 10)]
     off = 2 * np.abs(np.concatenate(misses, axis=1)).mean()
     for axis, e in enumerate(edges):

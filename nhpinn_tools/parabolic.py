@@ -50,7 +50,7 @@ TIMES = 3, 4  # Gauss points in each, of the check and of the bound
 LATE = 4  # decades of intervals that shrink towards the final time, where k is singular
 CELL = 257  # points of a cell, of the second corrector
 BLOCK = 10**6  # numbers in an array
-SCATTERED = 2**15  # points that look for what the rules do not see
+SCATTERED_IN_TIME = 2**15  # points that look for what the rules do not see
 
 
 class Line(NamedTuple):
@@ -128,11 +128,11 @@ def cardinal(domain, x):
     """The polynomials that are 1 at one Chebyshev point and 0 at the others, and three derivatives: four of (n, K)."""
     low, high = domain
     V = chebyshev.chebvander(2 * (x - low) / (high - low) - 1, NODES - 1)
-    return [V[:, : len(C)] @ C * (2 / (high - low)) ** m for m, C in enumerate(cardinal_series())]
+    return [V[:, : len(C)] @ C * (2 / (high - low)) ** m for m, C in enumerate(cardinal_derivatives())]
 
 
 @cache
-def cardinal_series():
+def cardinal_derivatives():
     """The Chebyshev coefficients of these polynomials on [-1, 1] and of three derivatives, by columns."""
     values = np.linalg.inv(chebyshev.chebvander(chebyshev.chebpts2(NODES), NODES - 1))
     return [chebyshev.chebder(values, m) for m in range(4)]
@@ -229,12 +229,12 @@ def unseen(line, intervals):
     A pulse between its points would be in no residual.  Scattered points see it, as what the polynomials through the
     points of a panel and an interval differ by from f.
     """
-    (low, high), number = line.domain, np.arange(1, SCATTERED + 1)
+    (low, high), number = line.domain, np.arange(1, SCATTERED_IN_TIME + 1)
     x = low + (high - low) * (number * 0.7548776662466927 % 1)  # x and t both fill their intervals evenly
     t = intervals[-1] * (number * 0.5698402909980532 % 1)
     (nodes, in_space), rho = gauss_interpolation(panels_of(line), POINTS[-1], x), line.weight(x)
     if line.initial is None:
-        moments, in_time = np.zeros((SCATTERED, 1)), np.ones((SCATTERED, 1))
+        moments, in_time = np.zeros((SCATTERED_IN_TIME, 1)), np.ones((SCATTERED_IN_TIME, 1))
     else:
         moments, in_time = gauss_interpolation(intervals, TIMES[-1], t)
     f = line.source(nodes[:, :, None], moments[:, None, :])

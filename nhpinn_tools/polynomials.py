@@ -29,7 +29,7 @@ from nhpinn_tools.features import in_parts, relative, values
 # polynomials an axis
 COUNTS = {1: (16, 32, 64, 128, 256, 512), 2: (12, 20, 32, 64, 128, 256), 3: (8, 14, 24, 40, 64)}
 MORE = 6  # Gauss points than polynomials
-STEPS, SMALLEST = 1000, 1e-13  # of conjugate gradients; of their residual, relative
+STEPS, SMALLEST_RESIDUAL = 1000, 1e-13  # of conjugate gradients; of their residual, relative
 
 
 class Line(NamedTuple):
@@ -93,7 +93,7 @@ def solve_equation(problem, coefficients, tolerance):
     slowly; a warning says where it was not reached.
     """
     domain, faces = problem.domain, faces_of(problem.boundary, problem.domain)
-    problem = equations.BoxProblem(domain, faces, in_blocks(coefficients), problem.source, None, 0.0)
+    problem = equations.BoxProblem(domain, faces, coefficients_in_parts(coefficients), problem.source, None, 0.0)
     blended = lifts.blending(faces, domain)
     smooth, rough = equations.elliptic_lift(problem, blended)
     lift = smooth if rough is None else partial(equations.summed, (smooth, rough))
@@ -109,7 +109,7 @@ def solve_equation(problem, coefficients, tolerance):
     return best
 
 
-def in_blocks(coefficients):
+def coefficients_in_parts(coefficients):
     """Coefficients of the same values that take little memory on the way."""
 
     def evaluate(x):
@@ -185,7 +185,7 @@ def face_load(problem, lines, face, lift, axes, weights):
     return transformed(flow, [line.tables(z)[:1] for line, z in zip(lines, here, strict=True)], back=True)
 
 
-def conjugate_gradients(apply, load, diagonal, close=SMALLEST):
+def conjugate_gradients(apply, load, diagonal, close=SMALLEST_RESIDUAL):
     """u with apply(u) = load; close: the residual at which it ends, relative, in the norm of 1 / diagonal."""
     u, r = 0 * load, load
     p = z = r / diagonal

@@ -351,7 +351,7 @@ def raised(order, dim):
 # --- upper bound: elements --------------------------------------------------------------------------
 
 
-def nodes_of(graph, order):
+def nodes_of_graph(graph, order):
     """The nodes (n, (order + 1)^dim) of voxels, joined through faces: 0 ... N - 1, and N for ends that are held; N."""
     dim, n, f, size = len(graph.shape), len(graph.voxels), graph.faces, (order + 1) ** len(graph.shape)
     corners = np.indices([order + 1] * dim).reshape(dim, -1)
@@ -414,7 +414,7 @@ def upper_bound(medium, order, start, accuracy):
     start: such fields of one order less, or of this one.
     """
     g, dim, scale = medium.graph, len(medium.h), medium.scale
-    local, count = nodes_of(g, order)
+    local, count = nodes_of_graph(g, order)
     K, slopes = element_matrices(medium, order)
 
     def gathered(values):

@@ -25,7 +25,7 @@ from scipy import linalg
 from nhpinn_tools.two_scale import Table, sparse_rows
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
-NARROWEST = 1e-9  # panel, of the interval
+NARROWEST_PANEL = 1e-9  # panel, of the interval
 SLIVER = {1: 1e-9, 2: 1e-6}  # of a period: elements are not narrower, in the plane because of their eigenfunctions
 
 
@@ -108,7 +108,7 @@ def ends_of_panel(count):
 
 def halved(edges, steep, most, ends):
     """The panels with the steep ones cut in the middle, if there is room for all of them."""
-    steep = steep & (np.diff(edges) > NARROWEST * (ends[1] - ends[0]))
+    steep = steep & (np.diff(edges) > NARROWEST_PANEL * (ends[1] - ends[0]))
     if len(edges) - 1 + steep.sum() > most:
         return edges
     return np.sort(np.append(edges, (edges[:-1] + edges[1:])[steep] / 2))
@@ -197,7 +197,7 @@ class Axis(NamedTuple):
     @property
     def in_phase(self):
         """Whether the pieces of a period begin where y does: equal ones serve at any phase, where nothing jumps."""
-        return self.jumps or np.ptp(np.diff(self.breaks)) > NARROWEST
+        return self.jumps or np.ptp(np.diff(self.breaks)) > NARROWEST_PANEL
 
     @property
     def layer(self):
@@ -239,7 +239,7 @@ def cut_at(ends, edges):
     inner = ends_of_narrow(edges, np.diff(ends).min())
     ends = np.concatenate([ends, inner[(inner > ends[0]) & (inner < ends[-1])]])
     ends.sort()
-    return ends[np.append(True, np.diff(ends) > NARROWEST * (ends[-1] - ends[0]))]
+    return ends[np.append(True, np.diff(ends) > NARROWEST_PANEL * (ends[-1] - ends[0]))]
 
 
 def ends_of_narrow(edges, width):
@@ -253,7 +253,7 @@ def period_pieces(axis, start):
     breaks = axis.breaks
     if axis.in_phase:
         breaks = np.unique(np.concatenate([[0.0, 1.0], (breaks - start / axis.length) % 1]))
-        breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST)]
+        breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST_PANEL)]
     return start + axis.length * breaks
 
 

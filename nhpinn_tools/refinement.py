@@ -45,7 +45,7 @@ NODES = 4_000_000  # at most
 CLOSE = 0.1  # the error of conjugate gradients, of the tolerance
 RATE, ROUGH, STALLED = 0.4, 0.6, 0.85  # by which the bar falls with an order: expected, of a rough u, of no use
 FURTHER = 3  # orders at a time, after the first ones
-NARROWEST = 1e-4  # of a period: elements that are cut no more; eigenfunctions of 1e6 times narrower ones are noise
+SHORTEST = 1e-4  # of a period: elements that are cut no more; eigenfunctions of 1e6 times narrower ones are noise
 CUTS = {False: (0.3,), True: (0.15, 0.15, 0.15)}  # of elements at corners at a time, shares, of a smooth and a rough u
 
 
@@ -77,7 +77,7 @@ def refined(certificate, tolerance):
 
 def graded(axis, ends, shares):
     """The ends of elements of an axis with those beside corners cut, one time after the other."""
-    corners, narrowest = corner_ends(axis), NARROWEST * axis.length
+    corners, narrowest = corner_ends(axis), SHORTEST * axis.length
     for share in shares:
         k = np.clip(np.searchsorted(ends, corners - 1e-9 * np.ptp(ends)), 0, len(ends) - 1)
         widths = np.diff(ends)
