@@ -21,9 +21,19 @@ from nhpinn import Correctors
 from nhpinn_functions import extreme_eigenvalues, midpoints, tensor_of
 from nhpinn_tools.bounds import SHIFT, Bounds, closest, field_at, inverse, means_and_midpoints, tensor_bounds
 from nhpinn_tools.calls import warn
-from nhpinn_tools.features import LEAST_GAP, contrast
+from nhpinn_tools.features import LEAST_GAP, contrast, relative
 from nhpinn_tools.interpolation import chebyshev_points
-from nhpinn_tools.spectrum import Spectrum, gradient, refined, series_of, shifted, spectrum_of, values_of, waves
+from nhpinn_tools.spectrum import (
+    Spectrum,
+    potential,
+    refined,
+    series_of,
+    shifted,
+    spectrum_of,
+    symbol,
+    values_of,
+    waves,
+)
 
 # points an axis of one attempt after the other, odd
 POINTS = {1: (31, 63, 127, 255, 511, 1023), 2: (15, 31, 61, 121, 243), 3: (9, 15, 25, 41, 63)}
@@ -69,7 +79,7 @@ def correctors_of(a, tolerance, start=None):
 
     tolerance: what the conjugate gradients leave in the energies is at most its part SAFE, relative.
     """
-    d, n = a.shape[0], a.shape[-1]
+    d = len(a)
     fields = np.moveaxis(a.reshape(d, d, -1), -1, 0)
     if d == 1:
         return integrated(1 / fields[:, 0, 0])
@@ -81,8 +91,8 @@ def correctors_of(a, tolerance, start=None):
     def flux(slopes):
         return a[0, 0] * slopes if scalar else np.einsum("ij...,sj...->si...", a, slopes)
 
-    load = -minus_divergence(np.moveaxis(a, 1, 0), n)
-    return conjugate_gradients(flux, load, mean, SAFE * tolerance * least * energies, start, n)
+    load = np.moveaxis(a, 1, 0)
+    return potential(flux, load, mean, start, STEPS, enough=SAFE * tolerance * least * energies)
 
 
 def integrated(resistance):
@@ -90,42 +100,6 @@ def integrated(resistance):
     s = spectrum_of((resistance / resistance.mean() - 1)[None], 1)
     k = waves(1, s.n)[0]
     return s._replace(modes=s.modes * np.divide(-0.5j / np.pi, k, where=k > 0, out=np.zeros_like(s.modes[0])))
-
-
-def minus_divergence(fluxes, n):
-    """-div of fluxes (J, d, n, ..., n), modes (J, ...)."""
-    s = spectrum_of(fluxes, fluxes.shape[1])
-    return np.sum(np.conj(2j * np.pi * waves(s.d, n)) * s.modes, axis=1)
-
-
-def conjugate_gradients(flux, load, mean, enough, start, n):
-    """The Spectrum of u (J, ...) with -div flux(grad u) = load, modes (J, ...), preconditioned by -div mean grad, until
-    the squares of the residuals in its inverse are below `enough` (J,)."""
-    d = len(mean)
-    k = 2 * np.pi * waves(d, n)
-    symbol = np.einsum("i...,ij,j...->...", k, mean, k)
-    symbol.flat[0] = np.inf  # there is no mean
-    weights = np.where(k[-1] > 0, 2.0, 1.0) / n ** (2 * d)  # the modes with their conjugates, a mean over the cell
-
-    def apply(u):
-        return minus_divergence(flux(values_of(gradient(Spectrum(u, d, n)))), n)
-
-    def inner(u, v):
-        return np.sum((u.real * v.real + u.imag * v.imag) * weights, axis=tuple(range(-d, 0)), keepdims=True)
-
-    u, r = (0 * load, load) if start is None else (start.modes, load - apply(start.modes))
-    p = z = r / symbol
-    square = inner(r, z)
-    for _ in range(STEPS):
-        if np.all(square.ravel() <= enough):
-            break
-        q = apply(p)
-        step = square / np.maximum(inner(p, q), np.finfo(float).tiny)
-        u, r = u + step * p, r - step * q
-        z = r / symbol
-        last, square = square, inner(r, z)
-        p = z + square / np.maximum(last, np.finfo(float).tiny) * p
-    return Spectrum(u, d, n)
 
 
 # --- for `solve` ------------------------------------------------------------------------------------
@@ -187,11 +161,8 @@ def reaction_cell(reaction, a, tolerance):
         for n in POINTS[dim]:
             y, shift = midpoints(dim, 1.0, n), SHIFT * np.arange(1, dim + 1) / n
             r = spectrum_of(reaction(y).reshape(1, *[n] * dim), dim)
-            between, k = reaction(y + shift), 2 * np.pi * waves(dim, n)
+            between = reaction(y + shift)
             miss = np.linalg.norm(values_of(shifted(r, shift)).ravel() - between)
-            square = np.einsum("i...,ij,j...->...", k, a, k)
-            square.flat[0] = np.inf
-            size = np.linalg.norm(between)
-            yield Found(r._replace(modes=-r.modes / square), miss / size if size else 0.0)
+            yield Found(r._replace(modes=-r.modes / symbol(a, n)), relative(miss, np.linalg.norm(between)))
 
     return closest(attempts(), tolerance)

@@ -38,7 +38,7 @@ from numpy.polynomial import chebyshev, legendre
 from scipy import integrate
 
 from fem import gauss, takes_time, tensor_grid
-from nhpinn_functions import at_node, checked_values, source_of, tensor_of
+from nhpinn_functions import at_node, checked_values, faces_of, source_of, tensor_of
 from nhpinn_tools import spectrum
 from nhpinn_tools.bounds import at_fine_scale
 from nhpinn_tools.quadrature import leggauss, panel_of, to_legendre
@@ -365,11 +365,12 @@ def relative_to(found):
     return found.error / rest if rest > 0 else np.inf
 
 
-def solve_heat(problem, correctors, coefficients, u0, faces):
+def solve_heat(problem, correctors, coefficients, u0):
     """HeatSolution of a problem in one dimension from what the three steps have found.
 
-    u0: points (n, 2), time last -> value, gradient, second derivatives.  faces: of `faces_of`.
+    u0: points (n, 2), time last -> value, gradient, second derivatives.
     """
+    faces = faces_of(problem.boundary, problem.domain)
     ends = [float(face.data(np.array([[face.at]]))[0]) for face in faces]
     line = heat_line(problem, [end if face.flux else None for end, face in zip(ends, faces, strict=True)])
     second = second_corrector(problem, correctors) if len(correctors.nodes) == 1 else None

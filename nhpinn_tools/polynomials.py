@@ -13,6 +13,7 @@ estimate of equations.py is small.
 
 from collections.abc import Callable
 from functools import partial, reduce
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from nhpinn_functions import faces_of, midpoint_axes, pair_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import equations, lifts
 from nhpinn_tools.bounds import closest
+from nhpinn_tools.conjugate_gradients import conjugate_gradients
 from nhpinn_tools.features import in_parts, relative, values
 
 # polynomials an axis
@@ -160,7 +162,7 @@ def galerkin(problem, lines, lift):
     diagonal = np.mean(c) / np.mean(w) * np.ones(counts)
     for axis, line in enumerate(lines):
         diagonal += (means[axis] * line.rates).reshape([-1 if i == axis else 1 for i in range(dim)])
-    return conjugate_gradients(apply, load, diagonal)
+    return solution(apply, load, diagonal)
 
 
 def gauss_points(line):
@@ -185,20 +187,14 @@ def face_load(problem, lines, face, lift, axes, weights):
     return transformed(flow, [line.tables(z)[:1] for line, z in zip(lines, here, strict=True)], back=True)
 
 
-def conjugate_gradients(apply, load, diagonal, close=SMALLEST_RESIDUAL):
+def solution(apply, load, diagonal, close=SMALLEST_RESIDUAL):
     """u with apply(u) = load; close: the residual at which it ends, relative, in the norm of 1 / diagonal."""
-    u, r = 0 * load, load
-    p = z = r / diagonal
-    square = first = np.sum(r * z)
-    for _ in range(STEPS):
+    u, first = 0 * load, None
+    steps = conjugate_gradients(apply, lambda r: r / diagonal, u, load.copy())
+    for square, _ in islice(steps, 1 + STEPS):
+        first = first or square
         if square <= close**2 * first:
             break
-        q = apply(p)
-        step = square / np.sum(p * q)
-        u, r = u + step * p, r - step * q
-        z = r / diagonal
-        last, square = square, np.sum(r * z)
-        p = z + square / last * p
     return u
 
 

@@ -36,7 +36,7 @@ from nhpinn_functions import extreme_eigenvalues
 from nhpinn_tools.bounds import inverse, product
 from nhpinn_tools.calls import warn
 from nhpinn_tools.certificates import bounded, element_rules, fine_fields, slabs
-from nhpinn_tools.polynomials import conjugate_gradients
+from nhpinn_tools.polynomials import solution
 from nhpinn_tools.quadrature import SLIVER, corner_ends, element_ends, integral_table, panel_table
 from nhpinn_tools.two_scale import Table
 
@@ -89,7 +89,7 @@ def graded(axis, ends, shares):
 
 
 def with_elements(certificate, ends, order, close):
-    """The certificate with elements of an order between these ends an axis; close: see `conjugate_gradients`."""
+    """The certificate with elements of an order between these ends an axis; close: see `solution`."""
     meshes = [Mesh(((z[0], z[-1]),), 1, order, cuts=(z - z[0]) / (z[-1] - z[0])) for z in ends]
     if len(meshes) == 1:
         balance, values = on_a_line(certificate, *meshes)
@@ -184,7 +184,7 @@ def minimiser(a, flow, lines, zero, linear, close):
         parts = (flow * w).reshape(2, len(w0), len(w1))
         return V0.T @ sum(left.T @ part @ right for part, (left, right) in zip(parts, along, strict=True)) @ V1
 
-    u = conjugate_gradients(lambda u: load(product(a, slopes(u))), load(flow), diagonal, close)
+    u = solution(lambda u: load(product(a, slopes(u))), load(flow), diagonal, close)
     return V0 @ u @ V1.T
 
 

@@ -15,7 +15,6 @@ from nhpinn_functions import (
     centre,
     check_integer,
     checked_values,
-    faces_of,
     midpoints,
     one_node,
     shown,
@@ -102,14 +101,15 @@ def solve(
     check_executor(executor, problem.coefficient)
     steps = STEPS if tolerance is None or takes_elements(problem, recipe) else tolerance
     if isinstance(problem.coefficient, Pixels | Phases):
-        found = by_composite(problem, steps, seed, executor, start)
+        found = by_composite(problem, steps, seed, executor)
     elif recipe is None and has_ground_state(problem):
-        found = by_ground_state(problem, start)
+        found = by_ground_state(problem)
     else:
-        found = by_expansion(problem, recipe or "fourier", steps, seed, executor, start)
-    found = found if tolerance is None else within(found, tolerance, start)
-    warn_of_large(found.problem, found.correctors, found.certificate)
-    return found
+        found = by_expansion(problem, recipe or "fourier", steps, seed, executor)
+    found = found if tolerance is None else within(found, tolerance)
+    progress()
+    warn_of_errors(found)
+    return replace(found, seconds=time.perf_counter() - start)
 
 
 def takes_elements(problem, recipe):
@@ -118,13 +118,11 @@ def takes_elements(problem, recipe):
     return problem.reaction is None and problem.initial is None and problem.dim < 3 and recipe != "adam" and not two
 
 
-def within(solution, tolerance, start):
-    """The Solution with an error of at most a tolerance, or a warning.  start: when the clock began."""
+def within(solution, tolerance):
+    """The Solution with an error of at most a tolerance, or a warning."""
     if takes_elements(solution.problem, solution.recipe):
         progress("elements")
-        certificate, seconds = refined(solution.certificate, tolerance), time.perf_counter() - start
-        progress()
-        return replace(solution, certificate=certificate, seconds=seconds, tolerance=tolerance)
+        return replace(solution, certificate=refined(solution.certificate, tolerance), tolerance=tolerance)
     if (error := solution.error) is None or error > tolerance:
         found = "no bound of the error" if error is None else f"a bound of the error of {error:.2g}"
         warn(
@@ -135,8 +133,8 @@ def within(solution, tolerance, start):
     return replace(solution, tolerance=tolerance)
 
 
-def by_expansion(problem, recipe, tolerance, seed, executor, start):
-    """The Solution for a coefficient that is smooth in y, by the three steps.  start: when the clock began."""
+def by_expansion(problem, recipe, tolerance, seed, executor):
+    """The Solution for a coefficient that is smooth in y, by the three steps."""
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, problem.dim, means, midpoints_an_axis)
     mean_rho = None if problem.rho is None else cell_mean(problem, problem.rho, tolerance)
@@ -156,17 +154,12 @@ def by_expansion(problem, recipe, tolerance, seed, executor, start):
             finer = max(1, midpoints_an_axis // bounds.COARSEST[problem.dim])  # than usual, as what was looked at in y
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
         elif problem.dim == 1:
-            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(problem.boundary, problem.domain))
-    progress()
-    seconds = time.perf_counter() - start
-    solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
-    if problem.initial is not None and not (certificate and certificate.error < 1):
-        warn_of_time(problem, correctors, coefficients, solution)
-    return solution
+            certificate = solve_heat(problem, correctors, coefficients, u0)
+    return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe)
 
 
-def by_composite(problem, tolerance, seed, executor, start):
-    """The Solution for an image or a TwoPhase, see composites.py.  start: when the clock began."""
+def by_composite(problem, tolerance, seed, executor):
+    """The Solution for an image or a TwoPhase, see composites.py."""
     progress("cell problems")
     image, x = isinstance(problem.coefficient, Pixels), centre(problem.domain)
     if image:
@@ -187,16 +180,11 @@ def by_composite(problem, tolerance, seed, executor, start):
         else:
             pieces = composites.pieces_of_phases(problem.coefficient, middle.tensor, problem.eps)
             certificate = certificates.without_bar(*steps, pieces)
-    progress()
-    tensor_bounds, seconds = composites.bounds_of(middle), time.perf_counter() - start
-    solution = Solution(*steps, certificate, tensor_bounds, "fem" if image else middle.recipe, seconds)
-    if problem.initial is not None:
-        warn_of_time(problem, correctors, coefficients, solution)
-    return solution
+    return Solution(*steps, certificate, composites.bounds_of(middle), "fem" if image else middle.recipe)
 
 
-def by_ground_state(problem, start):
-    """The Solution of a reaction in one dimension, see ground_state.py.  start: when the clock began."""
+def by_ground_state(problem):
+    """The Solution of a reaction in one dimension, see ground_state.py."""
     smooth_field(problem)
     smooth_field(problem._replace(reaction=None))
     progress("ground state of the cell")
@@ -207,20 +195,22 @@ def by_ground_state(problem, start):
     correctors = Correctors(N, one_node(1), x, problem.period)
     tensor = np.full((1, 1, 1), state.tensor / state.weight)
     coefficients = Coefficients(tensor, one_node(1), state.first_order)
-    progress()
-    seconds = time.perf_counter() - start
-    return Solution(problem, correctors, coefficients, found, found, None, "ground state", seconds)
+    return Solution(problem, correctors, coefficients, found, found, None, "ground state")
 
 
-def warn_of_large(problem, correctors, certificate):
+def warn_of_errors(solution):
     """Warns where the expansion in eps has not begun to help."""
+    problem, certificate = solution.problem, solution.certificate
+    unknown = certificate is None or (isinstance(certificate, HeatSolution) and not certificate.error < 1)
+    if problem.initial is not None and unknown:
+        warn_of_time(solution)
     if certificate and certificate.error is not None and certificate.error >= 1:
         why = "eps is not small against the waves of source and coefficient, or u_0 is not resolved"
         if isinstance(certificate, ReactionSolution) and certificate.bound.error == np.inf:
             why = f"the reaction, mu = {certificate.state.mu:.6g}, outweighs diffusion, and no energy bounds the error"
         warn(f"error: found a bound of {certificate.error:.3g}, expected one below 1, the error of zero: {why}")
     if problem.reaction is not None and certificate is None:
-        N = correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
+        N = solution.correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
         if (size := problem.eps * np.abs(N).max()) > 0.1:
             warn(
                 f"reaction: eps N(x / eps) reaches {size:.2g}, expected at most 0.1: by that part of itself the "
@@ -276,7 +266,7 @@ class Solution:
     certificate: certificates.Certificate | HeatSolution | ReactionSolution | None
     bounds: bounds.Bounds | None  # of the homogenized tensor at the centre of the box
     recipe: str
-    seconds: float
+    seconds: float = 0.0
     tolerance: float | None = None  # what was asked for
 
     @property

@@ -1,15 +1,17 @@
-"""Periodic functions by their Fourier coefficients: shift, refine, differentiate, project; series at any points.
+"""Periodic functions by their Fourier coefficients: shift, refine, differentiate, project, solve; series at any points.
 
 Values are those at the midpoints of n ** d equal boxes of the unit cell, arrays (..., n, ..., n).  Their spectrum
 stands for the trigonometric polynomial through them; where n is even, its fastest wave, which has no derivative on the
 grid, is left out wherever it matters.
 """
 
-from itertools import combinations
+from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
+
+from nhpinn_tools.conjugate_gradients import conjugate_gradients
 
 NUMBERS = 10**6  # that an array has, about, on the way to values at scattered points
 ROUNDING = 1e-12  # of functions of the size of one: smaller waves are rounding
@@ -85,6 +87,51 @@ def fluxes_potential(flux, period):
     modes = s.modes / square  # those of m, lap m = flux, but for the mean, which k takes away
     phi = [k[p] * modes[:, i] - k[i] * modes[:, p] for p, i in combinations(range(s.d), 2)]
     return values_of(s._replace(modes=np.reshape(phi, (-1, *modes[:, 0].shape))))
+
+
+# --- elliptic equations -----------------------------------------------------------------------------
+
+
+def symbol(a, n):
+    """That of -d_i(a_ij d_j) with a constant a (d, d), infinite for the mean: (n, ..., n // 2 + 1)."""
+    k = 2 * np.pi * waves(len(a), n)
+    found = np.einsum("i...,ij,j...->...", k, a, k)
+    found.flat[0] = np.inf
+    return found
+
+
+def minus_divergence(fluxes):
+    """The modes (J, ...) of -div of fluxes (J, d, n, ..., n)."""
+    s = spectrum_of(fluxes, fluxes.shape[1])
+    return np.sum(np.conj(2j * np.pi * waves(s.d, s.n)) * s.modes, axis=1)
+
+
+def potential(flux, load, mean, start, most, enough=0.0, close=0.0):
+    """The Spectrum of u (J, ...), div( flux(grad u) + load ) = 0 for loads (J, d, n, ..., n), by conjugate gradients.
+
+    flux: values (J, d, n, ..., n) -> the same, near mean (d, d) times them, which preconditions.  start: the Spectrum
+    to begin with, or None.  most: steps.  enough, close: the squares of the residuals in the inverse of the
+    preconditioner at which it ends, (J,), and relative to the first ones.
+    """
+    d, n = load.shape[1], load.shape[-1]
+    inverse = 1 / symbol(mean, n)
+    weights = np.where(waves(d, n)[-1] > 0, 2.0, 1.0) / n ** (2 * d)  # of the modes and their conjugates, in a mean
+
+    def apply(u):
+        return minus_divergence(flux(values_of(gradient(Spectrum(u, d, n)))))
+
+    def inner(u, v):
+        return np.sum((u.real * v.real + u.imag * v.imag) * weights, axis=tuple(range(-d, 0)), keepdims=True)
+
+    r = -minus_divergence(load)
+    u = 0 * r if start is None else start.modes.copy()
+    r = r if start is None else r - apply(u)
+    first = None
+    for square, _ in islice(conjugate_gradients(apply, lambda r: r * inverse, u, r, inner), 1 + most):
+        first = square if first is None else first
+        if np.all(square.ravel() <= np.maximum(enough, close * first.ravel())):
+            break
+    return Spectrum(u, d, n)
 
 
 # --- series: at any points --------------------------------------------------------------------------

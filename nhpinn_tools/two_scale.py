@@ -344,44 +344,15 @@ def second_table(a, table, period):
 def cell_solutions(a, F, period):
     """u (S, m, ...) and a grad u (S, d, m, ...), for periodic F (S, d, m, ...): div(a grad u) = div F, by conjugate
     gradients with the Laplacian of the mean coefficient as preconditioner.  Who stops early has a wider bound."""
-    d, m = len(period), F.shape[-1]
-    k = 2j * np.pi * spectrum.waves(d, m) / np.reshape(period, (d, *[1] * d))
-    laplace = -(k**2).sum(0).real * np.einsum("ii...->...", a).mean() / d
-    laplace.flat[0] = np.inf
-    axes = tuple(range(1, d + 1))
+    d = len(period)
+    lengths = np.reshape(period, (d, *[1] * d))
+    mean = np.einsum("ii...->...", a).mean() / d * np.diag(period**-2.0)
 
-    def field(modes):
-        return spectrum.values_of(spectrum.Spectrum(modes, d, m))
+    def flux(slopes):
+        return np.einsum("ik...,sk...->si...", a, slopes / lengths)
 
-    def modes(values):
-        return spectrum.spectrum_of(values, d).modes
-
-    def flux_of(u):
-        return np.einsum("ik...,sk...->si...", a, field(k * modes(u)[:, None]))
-
-    def divergence(s):
-        return field((k * modes(s)).sum(1))
-
-    def preconditioned(r):
-        return field(modes(r) / laplace)
-
-    def dot(u, v):
-        return (u * v).sum(axes, keepdims=True)
-
-    tiny = np.finfo(float).tiny  # for an F that has no divergence
-    u, r = np.zeros(F[:, 0].shape), -divergence(F)
-    p = preconditioned(r)
-    first = square = dot(r, p)
-    for _ in range(CG_STEPS):
-        q = -divergence(flux_of(p))
-        step = square / (dot(p, q) + tiny)
-        u, r = u + step * p, r - step * q
-        z, last = preconditioned(r), square
-        square = dot(r, z)
-        if np.all(square <= CG_CLOSE * first):
-            break
-        p = z + square / (last + tiny) * p
-    return u, flux_of(u)
+    u = spectrum.potential(lambda slopes: flux(slopes) / lengths, -F / lengths, mean, None, CG_STEPS, close=CG_CLOSE)
+    return spectrum.values_of(u), flux(spectrum.values_of(spectrum.gradient(u)))
 
 
 # --- at points --------------------------------------------------------------------------------------------
