@@ -3,8 +3,8 @@
     cell        -d_i( a_ij (d_j chi_k + delta_jk) ) = 0            periodic, mean zero; eqs. (9), (10)
     tensor      a*_ij = mean( a_ij + a_ik d_k chi_j )
 
-The elements are those of fem.py, periodic.  Functions given by the user take points (n, dim) and return (n,) or, for a
-coefficient, (n, dim, dim).  Two-sided bounds by the same elements are in nhpinn_tools/element_bounds.py.
+The elements, and what a user's functions take and return, are those of fem.py; all is periodic here.  Two-sided bounds
+by the same elements are in nhpinn_tools/element_bounds.py.
 """
 
 import os

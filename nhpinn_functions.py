@@ -25,8 +25,7 @@ from fem import on_face, takes_time, tensor_grid
 
 def grid(bounds, count):
     """A uniform grid with both ends on every axis: bounds ((low, high), ...), `count` an axis -> (count ** d, d)."""
-    counts = np.broadcast_to(count, len(bounds))
-    return tensor_grid([np.linspace(low, high, m) for (low, high), m in zip(bounds, counts, strict=True)])
+    return tensor_grid([np.linspace(low, high, count) for low, high in bounds])
 
 
 def midpoints(dim, period, count):
@@ -411,8 +410,6 @@ def check_faces(faces, domain):
 
 
 # --- what is checked of a problem and of settings -------------------------------------------------------
-#
-# One sentence names the argument, what was found and what was expected.
 
 
 def checked_nodes(problem, cell, homogenized, nodes_an_axis):
