@@ -25,6 +25,7 @@ from nhpinn_tools.features import LEAST_GAP, contrast, relative
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.spectrum import (
     Spectrum,
+    antiderivative,
     potential,
     refined,
     series_of,
@@ -32,8 +33,7 @@ from nhpinn_tools.spectrum import (
     spectrum_of,
     symbol,
     values_of,
-    waves,
-)
+)  # fmt: skip
 
 # points an axis of one attempt after the other, odd
 POINTS = {1: (31, 63, 127, 255, 511, 1023), 2: (15, 31, 61, 121, 243), 3: (9, 15, 25, 41, 63)}
@@ -82,7 +82,8 @@ def correctors_of(a, tolerance, start=None):
     d = len(a)
     fields = np.moveaxis(a.reshape(d, d, -1), -1, 0)
     if d == 1:
-        return integrated(1 / fields[:, 0, 0])
+        resistance = 1 / fields[:, 0, 0]
+        return spectrum_of(antiderivative(resistance / resistance.mean(), 1.0)[None], 1)
     mean, scalar = fields.mean(axis=0), np.array_equal(a, a[0, 0] * np.eye(d).reshape(d, d, *[1] * d))
     root = np.linalg.inv(np.linalg.cholesky(mean))
     least = extreme_eigenvalues(root @ fields @ root.T)[0].min()  # of a relative to its mean
@@ -93,13 +94,6 @@ def correctors_of(a, tolerance, start=None):
 
     load = np.moveaxis(a, 1, 0)
     return potential(flux, load, mean, start, STEPS, enough=SAFE * tolerance * least * energies)
-
-
-def integrated(resistance):
-    """The Spectrum of the corrector in one dimension, from 1 / a at midpoints (n,)."""
-    s = spectrum_of((resistance / resistance.mean() - 1)[None], 1)
-    k = waves(1, s.n)[0]
-    return s._replace(modes=s.modes * np.divide(-0.5j / np.pi, k, where=k > 0, out=np.zeros_like(s.modes[0])))
 
 
 # --- for `solve` ------------------------------------------------------------------------------------

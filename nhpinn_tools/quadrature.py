@@ -170,14 +170,21 @@ def integral_table(table, edges, axis, from_high):
     count = table.values.shape[axis] // (len(edges) - 1)
     values = np.moveaxis(table.values, axis, 0)
     values = values.reshape(len(edges) - 1, count, -1)
-    series = legendre.legint(to_legendre(count), lbnd=-1)
-    inside = legendre.legvander(leggauss(count + 1)[0], count) @ series
-    whole = np.einsum("kc,kcn->kn", panel_weights(edges, count).reshape(-1, count), values)
-    before = np.cumsum(whole, axis=0) - whole - from_high * whole.sum(axis=0)
-    found = np.diff(edges)[:, None, None] / 2 * (inside @ values) + before[:, None]
+    found, whole = running_integrals(values, edges, count + 1)
+    found -= from_high * whole
     shape = [n for i, n in enumerate(table.values.shape) if i != axis]
     lines = [partial(panel_line, edges, count + 1) if i == axis else line for i, line in enumerate(table.lines)]
     return Table(lines, np.moveaxis(found.reshape(-1, *shape), 0, axis))
+
+
+def running_integrals(values, edges, points):
+    """The integrals, from the low end on, of what has values (K, count, n) at the Gauss points of K panels: at as many
+    Gauss points of each panel as `points`, (K, points, n), and over all of them, (n,)."""
+    count = values.shape[1]
+    inside = legendre.legvander(leggauss(points)[0], count) @ legendre.legint(to_legendre(count), lbnd=-1)
+    panels = np.einsum("kc,kcn->kn", panel_weights(edges, count).reshape(-1, count), values)
+    ends = np.cumsum(panels, axis=0)
+    return np.diff(edges)[:, None, None] / 2 * (inside @ values) + (ends - panels)[:, None], ends[-1]
 
 
 # --- rules ------------------------------------------------------------------------------------------------
@@ -276,13 +283,18 @@ def panel_around(edges, x):
 def missed_along(functions, ends, count, axis, x):
     """How far functions of points (n, d) -> (C, n) are at x (n, d) from their polynomials through count Gauss points
     along an axis, between ends (low, high) around each x: (C, n)."""
-    low, high = ends
-    nodes, t = leggauss(count)[0], 2 * (x[:, axis] - low) / (high - low) - 1
-    weights = legendre.legvander(t, count - 1) @ to_legendre(count)
     points = np.repeat(x[:, None], count, axis=1)
-    points[:, :, axis] = low[:, None] + (high - low)[:, None] * (nodes + 1) / 2
+    points[:, :, axis], weights = interpolation_around(ends, count, x[:, axis])
     values = functions(points.reshape(-1, x.shape[1])).reshape(-1, len(x), count)
     return np.abs(np.einsum("cnk,nk->cn", values, weights) - functions(x))
+
+
+def interpolation_around(ends, count, z):
+    """The Gauss points between ends (low, high) around each z (n,), and the weights of their values in that of their
+    polynomial at z: (n, count) each."""
+    low, high = ends
+    weights = legendre.legvander(2 * (z - low) / (high - low) - 1, count - 1) @ to_legendre(count)
+    return low[:, None] + (high - low)[:, None] * (leggauss(count)[0] + 1) / 2, weights
 
 
 def layer_pieces(axis, at, sign):

@@ -15,11 +15,10 @@ from nhpinn_functions import (
     centre,
     check_integer,
     checked_values,
-    midpoints,
     one_node,
     shown,
 )
-from nhpinn_tools import bounds, certificates, composites, files, pictures, spectrum
+from nhpinn_tools import bounds, certificates, composites, files, pictures
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
 from nhpinn_tools.checks import (
@@ -190,8 +189,7 @@ def by_ground_state(problem):
     progress("ground state of the cell")
     found = solve_reaction(problem)
     state, x = found.state, centre(problem.domain)[None]
-    y = midpoints(1, problem.period, bounds.CELLS[1])
-    N = spectrum.series_of(state.N(y[:, 0])[None, None], np.array(problem.period))
+    N = state.N._replace(coefficients=state.N.coefficients[None, None])
     correctors = Correctors(N, one_node(1), x, problem.period)
     tensor = np.full((1, 1, 1), state.tensor / state.weight)
     coefficients = Coefficients(tensor, one_node(1), state.first_order)

@@ -61,6 +61,18 @@ def gradient(s):
     return s._replace(modes=s.modes[(..., None, *[slice(None)] * s.d)] * (2j * np.pi * k * (2 * np.abs(k) < s.n)))
 
 
+def antiderivative(values, period):
+    """That of values (m,), m odd, less their mean, with mean zero, in one dimension: values (m,)."""
+    s = spectrum_of(values, 1)
+    modes = np.append(0, s.modes[1:] / (2j * np.pi * waves(1, s.n)[0, 1:]))
+    return period * values_of(s._replace(modes=modes))
+
+
+def derivative(values, period):
+    """That of values (..., m), m odd, in one dimension: values (..., m)."""
+    return values_of(gradient(spectrum_of(values, 1)))[..., 0, :] / period
+
+
 def slopes_at_midpoints(s, n):
     """The gradients of functions (J, ...) at the midpoints of n ** d boxes: (J, n ** d, d)."""
     return np.moveaxis(values_of(gradient(refined(s, n))).reshape(len(s.modes), s.d, -1), 1, 2)
@@ -165,6 +177,11 @@ class Series(NamedTuple):
         value, slope = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
         return value.reshape(*batch, -1), (slope / self.period).reshape(*batch, -1, d)
 
+    def on_line(self, y):
+        """Values and derivatives (..., n) at y (n,), in one dimension."""
+        value, slope = self(y[:, None])
+        return value, slope[..., 0]
+
     def _at(self, table, y):
         """Values (Q, n) and gradients (Q, n, d) at points y in units of the period; the sum over m_1 first, then those
         from the last one on."""
@@ -187,16 +204,22 @@ def contracted(array, weights):
     return np.matmul(flat, weights[:, :, None])[..., 0].reshape(array.shape[:-1])
 
 
-def series_of(values, period):
+def series_through(values, period):
     """The Series of functions with these values (..., n, ..., n), n odd, at the midpoints of a cell of these periods
-    (d,), without the fast waves that are rounding."""
+    (d,)."""
     d, n = len(period), values.shape[-1]
     back = line(n, (np.arange(n) + 0.5) / n) * np.append(1, np.full(n - 1, 2)) / n
     for axis in range(-d, 0):
         values = np.moveaxis(np.tensordot(values, back, (axis, 0)), -1, axis)
-    for axis in range(-d, 0):
+    return Series(values, np.asarray(period, float))
+
+
+def series_of(values, period):
+    """The same, without the fast waves that are rounding."""
+    (values, period), n = series_through(values, period), values.shape[-1]
+    for axis in range(-len(period), 0):
         sizes = np.moveaxis(np.abs(values), axis, 0).reshape(n, -1).max(axis=1)
         fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > ROUNDING)
         count = fast[-1] + 1 if len(fast) else 0
         values = np.take(values, np.r_[: 1 + count, 1 + n // 2 : 1 + n // 2 + count], axis)  # cosines, sines
-    return Series(values, np.asarray(period, float))
+    return Series(values, period)
