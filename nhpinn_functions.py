@@ -24,8 +24,9 @@ from fem import on_face, takes_time, tensor_grid
 
 
 def grid(bounds, count):
-    """A uniform grid with both ends on every axis: bounds ((low, high), ...), `count` an axis -> (count ** d, d)."""
-    return tensor_grid([np.linspace(low, high, count) for low, high in bounds])
+    """A uniform grid (n, d), ends included: bounds ((low, high), ...), `count` points, or one count an axis."""
+    counts = np.broadcast_to(count, len(bounds))
+    return tensor_grid([np.linspace(low, high, m) for (low, high), m in zip(bounds, counts, strict=True)])
 
 
 def midpoints(dim, period, count):

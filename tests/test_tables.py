@@ -51,8 +51,7 @@ def test_a_table_in_a_box_is_exact_for_cubic_polynomials(dim, series):
     box = [(-1.0, 2.0), (3.0, 4.0), (0.0, 1.0)][:dim]
     cubic = lambda x: sum(c * x[:, 0] ** k * x[:, -1] ** (3 - k) for k, c in enumerate(series))  # noqa: E731
     counts = (5, 6, 7)[:dim]
-    points = tensor_grid([np.linspace(*side, count) for side, count in zip(box, counts, strict=True)])
-    table = nhpinn.table(cubic(points).reshape(counts), dim, box=box)
+    table = nhpinn.table(cubic(grid(box, counts)).reshape(counts), dim, box=box)
     x = np.random.default_rng(0).uniform(*np.transpose(box), (20, dim))
     np.testing.assert_allclose(table(x), cubic(x), atol=1e-9)
     np.testing.assert_allclose(elementwise_grad(table)(x), elementwise_grad(cubic)(x) + 0 * x, atol=1e-8)
