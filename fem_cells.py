@@ -63,6 +63,7 @@ def homogenized_tensor(coefficient, dim: int, n: int, *, period=1.0, order: int 
 
 def reaction_corrector(reaction, diffusion: float, mesh: Mesh) -> tuple[Field, float]:
     """N with D lap N = r, periodic with mean zero, and r* = mean(r N), eqs. (A.2), (A.3): Field, float."""
+    check_cell(mesh)
     s = space(mesh)
     r = reaction(s.points)
     check_period_of_mesh("reaction", reaction, mesh)

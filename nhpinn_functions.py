@@ -1,4 +1,4 @@
-"""The ground floor: points and grids, interpolation between them, and what is checked of a user's functions.
+"""Points and grids, interpolation between them, and what is checked of a user's functions.
 
 A coefficient is a function of points (n, dim) that returns (n,), for a scalar, or (n, dim, dim), for a symmetric
 positive definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says
@@ -497,7 +497,7 @@ def check_cell_training(training, dim, problems=1):
 
 def check_equation_training(training, dim, timed):
     """Settings of step 3, of the classical PINN and of transfer learning."""
-    check_training(training, ("equation", "boundary", "initial"), timed, dim + timed)
+    check_training(training, ("equation", "boundary", "initial value"), timed, dim + timed)
 
 
 def check_training(training, weights, third, inputs, problems=1):
@@ -519,8 +519,8 @@ def check_training(training, weights, third, inputs, problems=1):
         found = np.zeros(0)
     if found.shape != (3,) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9) or found[2] > third:
         raise ValueError(
-            f"weights: found {shown(training.weights)} with sum {found.sum():.12g}, expected three non-negative ones, "
-            f"of ({', '.join(weights)}), that sum to one{'' if third else ', the third 0: there is none of that'}"
+            f"weights: found {shown(training.weights)}, expected three non-negative ones, of ({', '.join(weights)}), "
+            f"that sum to one{'' if third else ', the third 0: there is no ' + weights[2]}"
         )
 
 

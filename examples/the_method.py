@@ -37,6 +37,7 @@ def equation_loss(k, params):
 
 
 def trained(loss):
+    """Adam takes from the settings rate, epochs and decay; points and weights stand in the losses above."""
     rng, settings = np.random.default_rng(0), Training((24, 24), 51, (w1, w2, w3), 1e-2, epochs=800, decay=0.02)
     return train("", loss, init_network((1, 24, 24, 1), rng), settings, rng)
 
