@@ -115,7 +115,8 @@ def balanced(c):
     edges, _ = panel_edges(lambda *at: residual(c, *at)[None] / size, c.box, PANELS[len(c.box)])
     axes = [panel_points(e, count) for e in edges]
     r = panel_table(residual(c, axes, True)[None], edges, count)
-    choices = [integrated(c, r, edges, axis) for axis in range(len(axes)) if has_values(c, axis)]
+    known = [axis for axis in range(len(axes)) if not all(face.flux for face in pair_of(c.faces, axis))]
+    choices = [integrated(c, r, edges, axis) for axis in known]
     weights = [panel_weights(e, count) for e in edges]
     best = min(choices, key=lambda choice: deviation(choice, axes, weights))
     miss = miss_of(c, r, edges) + unseen_source(c, edges)
@@ -127,10 +128,6 @@ def residual_size(c):
     macro = macro_at(c, axes := midpoint_axes(c.box, {1: 256, 2: 32, 3: 12}[len(c.box)]), True, second=False)
     flux = np.abs(flux_of_u0(c, macro, axes, True)[0]).max(axis=1) / np.ptp(c.box, axis=1)
     return max(np.abs(checked_values("source", c.source, macro.x)).max(), flux.max(), np.finfo(float).tiny)
-
-
-def has_values(c, axis):
-    return not all(face.flux for face in pair_of(c.faces, axis))
 
 
 def integrated(c, r, edges, axis):

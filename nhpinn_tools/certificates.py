@@ -70,6 +70,7 @@ from nhpinn_tools.calls import warn
 from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
 from nhpinn_tools.quadrature import (
     Axis,
+    Counts,
     Panels,
     layer_pieces,
     missed_along,
@@ -95,8 +96,8 @@ from nhpinn_tools.two_scale import (
     varying_directions,
 )
 
-# (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
-RULES = {1: ((12, 12), (16, 16)), 2: ((4, 8), (6, 10)), 3: ((4, 6), (5, 8))}
+# Of the check, of the bounds
+RULES = {1: (Counts(12, 12), Counts(16, 16)), 2: (Counts(4, 8), Counts(6, 10)), 3: (Counts(4, 6), Counts(5, 8))}
 MORE = 2, 3  # Gauss points an element has than its order, of the check, of the bounds
 CUT = 0.41  # where elements of one dimension are cut for the bounds
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
@@ -247,11 +248,9 @@ def rules_of_pieces(pieces):
     """As RULES: Gauss points that are exact for squares of micro functions, in the check but for the highest power of
     cubics and above, and enough for the waves of the layers; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
-    few = {1: (12, 16), 2: (6, 8)}[d]
-    counts = [
-        max(pieces.order + k, min(pieces.order + 1, 3) + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)
-    ]
-    return tuple(zip(counts, few, strict=True))
+    for_waves = [-(-many * pieces.waves // fewest) for many in (8, 12)]
+    points = [max(pieces.order + k, min(pieces.order + 1, 3) + k, for_waves[k]) for k in (0, 1)]
+    return tuple(map(Counts, points, {1: (12, 16), 2: (6, 8)}[d]))
 
 
 def of_size_one(functions, box):
@@ -267,8 +266,8 @@ def slow_functions(c, size, y, axes, grid):
     x, (n, d) = macro.x, macro.x.shape
     H = macro.slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
     a = pairwise_tensors(c.coefficient, np.tile(x, (len(y), 1)), np.repeat(y, n, axis=0))
-    a = a.reshape(len(y), n, -1).transpose(0, 2, 1).reshape(-1, n)
-    return np.concatenate([checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a])
+    f = checked_values("source", c.source, x)
+    return np.concatenate([f[None], size + H.reshape(d * d, n), entries_on_lines(a, len(y))])
 
 
 def fast_functions(c, axis, x, y, places, grid):
@@ -277,8 +276,13 @@ def fast_functions(c, axis, x, y, places, grid):
     y = np.repeat(y, n, axis=0)
     y[:, axis] = np.tile(places[0], lines) * c.lengths[axis] / c.eps
     a = pairwise_tensors(c.coefficient, np.repeat(x, n, axis=0), y)
-    parts = [part.reshape(lines, n, -1).transpose(0, 2, 1).reshape(-1, n) for part in (a, inverse(a))]
-    return np.concatenate(parts)
+    return np.concatenate([entries_on_lines(part, lines) for part in (a, inverse(a))])
+
+
+def entries_on_lines(a, lines):
+    """All entries of tensors (lines n, d, d) as functions of the n points of a line: (C, n)."""
+    n = len(a) // lines
+    return a.reshape(lines, n, -1).transpose(0, 2, 1).reshape(-1, n)
 
 
 def pairwise_tensors(coefficient, x, y):
@@ -287,35 +291,43 @@ def pairwise_tensors(coefficient, x, y):
 
 
 def unseen(c, axes):
-    """u of the head of this file.  Far off is what lies FAR times as far from its polynomial as all but a hundredth of
-    the points do, or as panels allow."""
-    d, (count, few) = len(axes), axes[0].rules[1]
+    """u of the head of this file."""
+    d, counts, functions = len(axes), axes[0].rules[1], partial(tensors_and_inverses, c)
     x = scattered_in(c.box)[:SCATTERED_IN_BOX]
-
-    def pairs(z):
-        a = pairwise_tensors(c.coefficient, z[:, :d], z[:, d:])
-        return np.concatenate([part.reshape(len(z), -1).T for part in (a, inverse(a))])
-
-    def on_diagonal(x):
-        return pairs(np.hstack([x, x / c.eps]))
-
-    def total(misses, tolerance):
-        miss = misses.reshape(2, -1, len(x)).max(axis=1) / sizes[:, None]
-        least = np.minimum(np.quantile(miss, 0.99, axis=1), tolerance)
-        return np.where(miss > np.maximum(FAR * least, TINY)[:, None], miss, 0).mean(axis=1).sum()
-
-    z, a = np.hstack([x, x / c.eps]), on_diagonal(x)
-    sizes, found = np.abs(a).mean(axis=1).reshape(2, -1).max(axis=1), 0.0
-    moved = pairs(np.hstack([np.roll(x, 1, axis=0), x / c.eps]))
+    z, a = np.hstack([x, x / c.eps]), functions(x)
+    sizes, found = of_both(np.abs(a).mean(axis=1)), 0.0
+    moved = functions(np.hstack([np.roll(x, 1, axis=0), x / c.eps]))
     varies = np.abs(moved - a).max() > TINY * np.abs(a).max()
     for i, axis in enumerate(axes):
-        found += total(missed_along(on_diagonal, piece_around(axis, x[:, i]), count, i, x), FAST[d].tolerance)
+        misses = missed_along(functions, piece_around(axis, x[:, i]), counts.points, i, x)
+        found += far_off(misses, sizes, FAST[d].tolerance)
         panel = panel_around(axis.edges, x[:, i])
-        skips = varies * (np.diff(panel, axis=0)[0] > few * axis.length)  # where a few periods stand for all
+        skips = varies * (np.diff(panel, axis=0)[0] > counts.periods * axis.length)  # where a few periods stand for all
         if skips.any():
-            found += total(skips * missed_along(pairs, panel, SLOW[d].count, i, z), SLOW[d].tolerance)
-        found += (missed_in_narrow(on_diagonal, axis, i, x) / sizes).sum()
+            misses = missed_along(functions, panel, SLOW[d].count, i, z)
+            found += far_off(skips * misses, sizes, SLOW[d].tolerance)
+        found += (missed_in_narrow(functions, axis, i, x) / sizes).sum()
     return float(np.sqrt(PEAK * found))
+
+
+def tensors_and_inverses(c, z):
+    """The entries of a, then of 1 / a, at pairs (x, y), z (n, 2 d), or at (x, x / eps) for z = x (n, d): (C, n)."""
+    x, y = np.split(z, 2, axis=1) if z.shape[1] > len(c.box) else (z, z / c.eps)
+    a = pairwise_tensors(c.coefficient, x, y)
+    return np.concatenate([part.reshape(len(z), -1).T for part in (a, inverse(a))])
+
+
+def of_both(entries):
+    """The largest of a and of 1 / a: (C, ...) -> (2, ...)."""
+    return entries.reshape(2, -1, *entries.shape[1:]).max(axis=1)
+
+
+def far_off(misses, sizes, tolerance):
+    """The mean of the misses (C, n), relative to sizes (2,), that are FAR times those of all but a hundredth of the
+    points, or of what panels allow; the sum of both."""
+    miss = of_both(misses) / sizes[:, None]
+    least = np.minimum(np.quantile(miss, 0.99, axis=1), tolerance)
+    return np.where(miss > np.maximum(FAR * least, TINY)[:, None], miss, 0).mean(axis=1).sum()
 
 
 def missed_in_narrow(functions, axis, i, x):
@@ -329,7 +341,7 @@ def missed_in_narrow(functions, axis, i, x):
     inside = np.random.default_rng(7).random(len(x))
     ends = np.stack([axis.edges[k], axis.edges[k + 1]])
     x[:, i] = ends[0] * (1 - inside) + ends[1] * inside
-    misses = missed_along(functions, ends, panels.count, i, x).reshape(2, -1, len(x)).max(axis=1)
+    misses = of_both(missed_along(functions, ends, panels.count, i, x))
     return np.where(misses > FAR * panels.tolerance, misses, 0) @ widths[k] / INSIDE
 
 
@@ -339,24 +351,20 @@ def fit_axes(axes, pieces):
         return axes
     counts = [int(np.clip(IN_FIT // (len(breaks) - 1), 2, 4)) for breaks in pieces.coarse]
     return tuple(
-        axis._replace(breaks=breaks, rules=((count, 0),))
+        axis._replace(breaks=breaks, rules=(Counts(count, 0),))
         for axis, breaks, count in zip(axes, pieces.coarse, counts, strict=True)
     )
 
 
 def sample(axes, faces):
     """Points of every axis, and weights, of a part of the box: a period from these faces, some periods along them."""
-    d, counts = len(axes), [axis.rules[0][0] for axis in axes]
-    pieces = [layer_pieces_at(axis, faces, i) or sampled_pieces(axis, SAMPLE[d]) for i, axis in enumerate(axes)]
+    d, counts = len(axes), [axis.rules[0].points for axis in axes]
+    at_faces = [[layer_pieces(axis, f.at, 1 - 2 * f.side) for f in faces if f.axis == i] for i, axis in enumerate(axes)]
+    pieces = [own or sampled_pieces(axis, SAMPLE[d]) for own, axis in zip(at_faces, axes, strict=True)]
     return tuple(
         [np.concatenate([part(ends, count) for ends in some]) for some, count in zip(pieces, counts, strict=True)]
         for part in (panel_points, panel_weights)
     )
-
-
-def layer_pieces_at(axis, faces, i):
-    """Pieces of a period from those of the faces that lie across axis i; none if there are none."""
-    return [layer_pieces(axis, face.at, 1 - 2 * face.side) for face in faces if face.axis == i]
 
 
 def sampled_pieces(axis, some):
@@ -401,7 +409,7 @@ def element_rules(meshes, axes):
     cut = [np.sort(np.append(z, z[:-1] + CUT * np.diff(z))) for z in ends] if len(ends) == 1 else ends
     return [
         [
-            gauss(z, max(mesh.order + MORE[k], axis.rules[k][0]))
+            gauss(z, max(mesh.order + MORE[k], axis.rules[k].points))
             for z, mesh, axis in zip((ends, cut)[k], meshes, axes, strict=True)
         ]
         for k in (0, 1)

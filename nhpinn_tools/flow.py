@@ -55,7 +55,10 @@ def flow(certificate, axis, side):
     if not face.flux and any(not other.flux for other in faces if other.axis != axis):
         return -np.inf, np.inf
     inflow, off, busy = inflow_of_data(certificate.scales, face, opposite)
-    coarse, fine = (bounds_by(certificate, face, opposite, rules, inflow, busy) for rules in rules_of(certificate))
+    if face.flux or opposite.flux:
+        coarse = fine = (inflow, inflow) if face.flux else (-inflow, -inflow)
+    else:
+        coarse, fine = (bounds_by(certificate, face, opposite, rules, inflow, busy) for rules in rules_of(certificate))
     change = np.abs(np.subtract(coarse, fine)) + (1e-12 + certificate.unseen**2) * np.abs(fine) + off
     return float(fine[0] - change[0]), float(fine[1] + change[1])
 
@@ -66,11 +69,7 @@ def slope_of_p(face, opposite):
 
 
 def bounds_by(certificate, face, opposite, rules, inflow, busy):
-    """Both bounds by the rules of all axes; inflow, busy: see `inflow_of_data`."""
-    if face.flux:
-        return inflow, inflow
-    if opposite.flux:
-        return -inflow, -inflow
+    """Both bounds for two faces where u is known, by the rules of all axes; inflow, busy: see `inflow_of_data`."""
     slope, bar = slope_of_p(face, opposite), certificate.error * certificate.norm[1]
     energy, along, of_p = integrals_of_flow(certificate, rules, face.axis)
     if is_constant(face) and is_constant(opposite) and not busy:
@@ -98,31 +97,26 @@ def inflow_of_data(c, face, opposite):
     """(f, p) + <h, p>, or <h, 1> over a face of fluxes: what it is, what that may be off, and whether f or h is not 0
     somewhere."""
     if face.flux:
-        return integral(lambda x: on(face, x)[0], np.delete(c.box, face.axis, axis=0))
+        return over_face(c, face, lambda x: 1.0)
     slope = slope_of_p(face, opposite)
 
     def p(x):
         return 1 + slope * (x[:, face.axis] - face.at)
 
-    def of_source(x):
-        return checked_values("source", c.source, x) * p(x)
-
-    def of_face(other):
-        def h_p(x):
-            h, x = on(other, x)
-            return h * p(x)
-
-        return integral(h_p, np.delete(c.box, other.axis, axis=0))
-
-    found = [integral(of_source, c.box), *(of_face(other) for other in c.faces if other.flux)]
+    found = [over_face(c, other, p) for other in c.faces if other.flux]
+    found.append(integral(lambda x: checked_values("source", c.source, x) * p(x), c.box))
     inflow, off, busy = zip(*found, strict=True)
     return sum(inflow), sum(off), any(busy)
 
 
-def on(face, x):
-    """h at points of a face without the coordinate of its axis, (n, d - 1), and these points (n, d)."""
-    x = np.insert(x, face.axis, face.at, axis=1)
-    return checked_values("boundary", face.data, x), x
+def over_face(c, face, p):
+    """The `integral` of h times p over a face."""
+
+    def function(x):
+        x = np.insert(x, face.axis, face.at, axis=1)
+        return checked_values("boundary", face.data, x) * p(x)
+
+    return integral(function, np.delete(c.box, face.axis, axis=0))
 
 
 def integral(function, box):

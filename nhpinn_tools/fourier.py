@@ -20,8 +20,7 @@ import numpy as np
 from nhpinn import Correctors
 from nhpinn_functions import extreme_eigenvalues, midpoints, tensor_of
 from nhpinn_tools.bounds import SHIFT, Bounds, closest, field_at, inverse, means_and_midpoints, tensor_bounds
-from nhpinn_tools.calls import warn
-from nhpinn_tools.features import LEAST_GAP, contrast, relative
+from nhpinn_tools.features import hardest, relative, tolerance_of_gap, warn_of_cells
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.spectrum import (
     Spectrum,
@@ -111,21 +110,17 @@ def solve_cells(problem, tolerance, mapped=map, sight=None):
     x = nodes.points
     if problem.reaction is not None:
         a = tensor_of(field_at(problem.coefficient, period, x[0]), np.zeros((1, dim)))[0]
-        found = reaction_cell(lambda y: problem.reaction(period * y), a, tolerance)
-        chi = values_of(found.chi)[None]
-    elif len(x) == 1:
-        found = homogenize_cell(field_at(problem.coefficient, period, x[0]), dim, max(LEAST_GAP, tolerance**2), sight)
-        chi = values_of(found.chi)[None]
+        found, scale = reaction_cell(lambda y: problem.reaction(period * y), a, tolerance), 1.0
     else:
-        fields = (field_at(problem.coefficient, period, each) for each in x)
-        hardest = max(fields, key=lambda field: contrast(field, dim))
-        found = homogenize_cell(hardest, dim, tolerance, most=NUMBERS // (dim * len(x)))
+        field, scale = hardest(problem.coefficient, period, x), period.reshape(dim, *[1] * dim)
+        sight = None if len(x) > 1 else sight
+        found = homogenize_cell(field, dim, tolerance_of_gap(tolerance, x), sight, NUMBERS // (dim * len(x)))
+    warn_of_cells(found.error, tolerance, f"{found.chi.n} points an axis")
+    chi = values_of(found.chi)[None]
+    if len(x) > 1:
         task = partial(solve_line, problem.coefficient, period, found.chi.n, tolerance)
         chi = np.concatenate(list(mapped(task, np.split(x, nodes.counts[0]))))
-    warn_of_cells(found, tolerance)
-    if problem.reaction is None:
-        chi = chi * period.reshape(dim, *[1] * dim)
-    return Correctors(series_of(chi, period), nodes.weights, x, problem.period)
+    return Correctors(series_of(scale * chi, period), nodes.weights, x, problem.period)
 
 
 def solve_line(coefficient, period, n, tolerance, nodes):
@@ -135,15 +130,6 @@ def solve_line(coefficient, period, n, tolerance, nodes):
         chi = correctors_of(sampled(field_at(coefficient, period, x), len(x), n), tolerance, chi)
         found.append(values_of(chi))
     return np.stack(found)
-
-
-def warn_of_cells(found, tolerance):
-    """Warns where no attempt at the cell problems has met the tolerance."""
-    if found.error > tolerance:
-        warn(
-            f"cell problems: their error is about {found.error:.2g} with {found.chi.n} points an axis, expected at "
-            f"most {tolerance:g}: the coefficient is steep within its cell"
-        )
 
 
 def reaction_cell(reaction, a, tolerance):

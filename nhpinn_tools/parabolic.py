@@ -178,6 +178,7 @@ class Rule(NamedTuple):
     X: np.ndarray  # (n, K)
     slopes: np.ndarray  # (n, K)
     lam: float
+    free: bool  # whether no flux is known
 
 
 def rule_of(line, V, count):
@@ -185,9 +186,9 @@ def rule_of(line, V, count):
     edges = panels_of(line)
     x, w = gauss(edges, count)
     a, rho = line.coefficient(x), line.weight(x)
-    quarter = 1 if all(h is None for h in line.fluxes) else 2
-    lam = a.min() / rho.max() * (np.pi / (high - low) / quarter) ** 2
-    return Rule(edges, count, x, w, a, rho, *V.space(x), lam)
+    free = all(h is None for h in line.fluxes)
+    lam = a.min() / rho.max() * (np.pi / (high - low) / (1 if free else 2)) ** 2
+    return Rule(edges, count, x, w, a, rho, *V.space(x), lam, free)
 
 
 def panels_of(line):
@@ -219,10 +220,10 @@ def unseen(line, intervals):
     return size, np.sqrt((high - low) * np.mean(initial**2 * rho))
 
 
-def size_of(line, rule, s):
+def size_of(rule, s):
     """|m|_1/a of m (k, n), less the best constant where no flux is known."""
     inverse = rule.w / rule.a
-    if all(h is None for h in line.fluxes):
+    if rule.free:
         s = s - (s @ inverse / inverse.sum())[:, None]
     return np.sqrt(s**2 @ inverse)
 
@@ -231,7 +232,7 @@ def bound_in_time(line, V, points, times, intervals, hidden):
     rule, T = rule_of(line, V, points), line.final_time
     lam, none = rule.lam, tuple(None if h is None else 0.0 for h in line.fluxes)
     start = rule.X @ V.time(np.zeros(1))[0][0] - line.initial(rule.x)
-    first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none))[0]
+    first = size_of(rule, along_line((rule.rho * start)[None], rule, none))[0]
     total = min(kernel(lam, T) * first, np.exp(-lam * T) * np.sqrt(np.sum(rule.w * rule.rho * start**2)))
     (t, weights), largest, (source, initial) = gauss(intervals, times), 0.0, hidden
     total += np.sqrt(-np.expm1(-2 * lam * T) / (2 * lam)) * source + np.exp(-lam * T) * initial
@@ -239,7 +240,7 @@ def bound_in_time(line, V, points, times, intervals, hidden):
         now, rate = V.time(t[part])
         balance = (rate @ rule.X.T) * rule.rho - line.source(rule.x, t[part][:, None])
         s = along_line(balance, rule, line.fluxes)
-        miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)
+        miss = size_of(rule, s - now @ rule.slopes.T * rule.a)
         total += (weights[part] * kernel(lam, T - t[part])) @ miss
         largest = max(largest, np.sqrt((now @ rule.X.T) ** 2 @ (rule.w * rule.rho)).max())
     final = rule.X @ V.time(np.array([T]))[0][0]
@@ -252,7 +253,7 @@ def bound_without_time(line, V, points, _times, _intervals, hidden):
     lam, now = rule.lam, V.time(np.zeros(1))[0]
     v = now @ rule.X.T
     s = along_line(line.mu * rule.rho * v - line.source(rule.x[None], np.zeros((1, 1))), rule, line.fluxes)
-    miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)[0]
+    miss = size_of(rule, s - now @ rule.slopes.T * rule.a)[0]
     final = summary(rule, 0.0, v[0])
     if lam + rate <= 0:
         return final._replace(error=np.inf)

@@ -190,6 +190,13 @@ def running_integrals(values, edges, points):
 # --- rules ------------------------------------------------------------------------------------------------
 
 
+class Counts(NamedTuple):
+    """How fine a rule is."""
+
+    points: int  # Gauss points a piece
+    periods: int  # that stand for those of a panel, at most
+
+
 class Axis(NamedTuple):
     """How the rule of one axis is made."""
 
@@ -197,7 +204,7 @@ class Axis(NamedTuple):
     length: float  # eps * period
     edges: np.ndarray  # of panels
     breaks: np.ndarray  # of a period, from 0 to 1
-    rules: tuple  # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
+    rules: tuple  # of Counts: of the check, of the bounds
     jumps: bool = False  # whether the coefficient jumps at the breaks
     corners: np.ndarray | tuple = ()  # those of the breaks at which parts of the coefficient may have corners
 

@@ -18,18 +18,10 @@ from nhpinn_functions import (
     one_node,
     shown,
 )
-from nhpinn_tools import bounds, certificates, composites, files, pictures
+from nhpinn_tools import bounds, certificates, checks, composites, files, pictures
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
-from nhpinn_tools.checks import (
-    as_points,
-    check_executor,
-    check_gradient,
-    checked_equation,
-    checked_gradient,
-    checked_points,
-    says_what_it_takes,
-)
+from nhpinn_tools.checks import says_what_it_takes
 from nhpinn_tools.flow import flow
 from nhpinn_tools.ground_state import ReactionSolution, has_ground_state, solve_reaction
 from nhpinn_tools.homogenization import homogenize, lines_of
@@ -96,8 +88,8 @@ def solve(
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
-    problem = checked_equation(problem, recipe, tolerance, seed, values)
-    check_executor(executor, problem.coefficient)
+    problem = checks.checked_equation(problem, recipe, tolerance, seed, values)
+    checks.check_executor(executor, problem.coefficient)
     steps = STEPS if tolerance is None or takes_elements(problem, recipe) else tolerance
     if isinstance(problem.coefficient, Pixels | Phases):
         found = by_composite(problem, steps, seed, executor)
@@ -275,16 +267,16 @@ class Solution:
 
     def __call__(self, x, t=None):
         """u, by the expansion in eps, and with the elements that a tolerance has added: (n,)"""
-        return as_points(x, self._value_and_gradient(x, t)[0])
+        return checks.as_points(x, self._value_and_gradient(x, t)[0])
 
     def gradient(self, x, t=None):
         """d_i u, the derivatives of what solution(x) returns: (n, dim)"""
-        return as_points(x, self._value_and_gradient(x, t)[1])
+        return checks.as_points(x, self._value_and_gradient(x, t)[1])
 
     @usual_arithmetic
     def homogenized(self, x, t=None):
         """u_0, the limit of u for small eps: (n,)"""
-        return as_points(x, self.u0.value(self._points(x, t)))
+        return checks.as_points(x, self.u0.value(self._points(x, t)))
 
     @usual_arithmetic
     def flux(self, x, t=None):
@@ -295,9 +287,9 @@ class Solution:
         """
         points = self._points(x, t)
         if self.certificate:
-            return as_points(x, self.certificate.flux(points))
+            return checks.as_points(x, self.certificate.flux(points))
         inside, slope = points[:, : self.problem.dim], self._value_and_gradient(x, t)[1]
-        return as_points(x, np.einsum("nij,nj->ni", certificates.fine_tensor(self.problem, inside), slope))
+        return checks.as_points(x, np.einsum("nij,nj->ni", certificates.fine_tensor(self.problem, inside), slope))
 
     @usual_arithmetic
     def flow(self, axis, side):
@@ -315,20 +307,20 @@ class Solution:
 
     def tensor(self, x):
         """The homogenized tensor a*_ij(x): (n, dim, dim)"""
-        return as_points(x, self.coefficients.tensor(self._inside(x)))
+        return checks.as_points(x, self.coefficients.tensor(self._inside(x)))
 
     def corrector(self, x, y):
         """chi_j(x, y), or N(y) beside a reaction, as many points y as x, anywhere: (n, dim), or (n, 1).
 
         u is about u_0 + eps chi_j(x, x / eps) d_j u_0; chi_j is periodic in y, with mean zero, in units of y.
         """
-        inside, cell = self._inside(x), checked_points("y", y, self.problem.dim)
+        inside, cell = self._inside(x), checks.checked_points("y", y, self.problem.dim)
         if len(inside) != len(cell):
             raise ValueError(f"y: found {len(cell)} points, expected as many as x, {len(inside)}")
-        return as_points(x, self.correctors.expansion(inside, cell)[0].T)
+        return checks.as_points(x, self.correctors.expansion(inside, cell)[0].T)
 
     def _inside(self, x):
-        x, (low, high) = checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
+        x, (low, high) = checks.checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
         if not len(x):
             raise ValueError("x: found no points, expected one at least")
         if np.any((x < low) | (x > high)):
@@ -439,6 +431,6 @@ def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[fl
         raise ValueError(f"solution: found {NO_BAR}, expected one with a bar")
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
-    value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
-    check_gradient(value, gradient, solution.problem)
+    value, gradient = partial(checked_values, "value", value), partial(checks.checked_gradient, gradient)
+    checks.check_gradient(value, gradient, solution.problem)
     return certificates.certify(solution.certificate, value, gradient)

@@ -208,9 +208,10 @@ def series_through(values, period):
     """The Series of functions with these values (..., n, ..., n), n odd, at the midpoints of a cell of these periods
     (d,)."""
     d, n = len(period), values.shape[-1]
-    back = line(n, (np.arange(n) + 0.5) / n) * np.append(1, np.full(n - 1, 2)) / n
+    turn = np.exp(-1j * np.pi * np.arange(n // 2 + 1) / n) * np.append(1, np.full(n // 2, 2)) / n
     for axis in range(-d, 0):
-        values = np.moveaxis(np.tensordot(values, back, (axis, 0)), -1, axis)
+        modes = fft.rfft(np.moveaxis(values, axis, -1)) * turn
+        values = np.moveaxis(np.concatenate([modes.real, -modes[..., 1:].imag], axis=-1), -1, axis)
     return Series(values, np.asarray(period, float))
 
 
