@@ -22,8 +22,8 @@ import numpy as np
 from fem import basis_matrices, breaks_of, counts, nodes_of
 from nhpinn import Coefficients, Correctors
 from nhpinn_functions import at_node, centre, one_node
-from nhpinn_tools import bounds, element_bounds
-from nhpinn_tools.element_bounds import bounds_of_image, bounds_on
+from nhpinn_tools import bounds
+from nhpinn_tools.element_bounds import bounds_of_function, bounds_of_image, bounds_on
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
 from nhpinn_tools.two_scale import Pieces, Table, node_counts, sparse_rows
@@ -46,7 +46,9 @@ def solve_cells(problem, executor=None):
     cells = problem.eps * np.array(problem.period) / np.ptp(problem.domain, axis=1)
     tolerance = GAP * cells.max() if dim < 3 else GAP_IN_3D
     x = centre(problem.domain)
-    middle = bounds_of_image(pixels.at(x), dim, problem.period, tolerance, CELL_UNKNOWNS[dim], LEVELS)
+    middle = bounds_of_image(
+        pixels.at(x), dim, period=problem.period, tolerance=tolerance, size=CELL_UNKNOWNS[dim], levels=LEVELS
+    )
     nodes = chebyshev_points(problem, SLOW)
     if not problem.slow:
         return middle, [middle], nodes
@@ -93,7 +95,7 @@ def pieces_of(found, nodes, pixels, eps):
 def pieces_of_phases(phases, tensor, eps):
     """The Pieces of a TwoPhase in the plane whose homogenized tensor is known."""
     a = at_node(phases, np.zeros(2))
-    found = element_bounds.bounds(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
+    found = bounds_of_function(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
     breaks = (np.linspace(0, 1, ELEMENTS + 1),) * 2
     coarse = (breaks[0][:: ELEMENTS // MOST_IN_FIT],) * 2
     micro = micro_table([found], one_node(2), eps)

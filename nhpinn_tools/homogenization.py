@@ -269,7 +269,7 @@ def warn_of_pixels(found, why):
 
 
 def _by_pixels(image, period, tolerance, seed):
-    return _of_elements(element_bounds.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+    return _of_elements(element_bounds.bounds_of_image(image, len(period), period=tuple(period), tolerance=tolerance))
 
 
 def _of_elements(found):

@@ -372,7 +372,7 @@ def test_functions_that_jump_are_not_silent():
 
     with pytest.warns(UserWarning, match="coefficient: two quadrature rules differ"):
         fem_cells.homogenized_tensor(disc, 2, 6)
-    assert element_bounds.bounds(disc, 2, 6).quadrature > 1e-3
+    assert element_bounds.bounds_of_function(disc, 2, 6).quadrature > 1e-3
 
 
 @given(seeds, st.integers(1, 3), st.booleans())
