@@ -338,6 +338,16 @@ def test_what_is_better_and_worse_than_the_paper_is_marked_by_a_sign_and_a_color
     )
 
 
+def test_a_printed_error_below_the_converged_e4_is_no_measure_of_ours():
+    made = [
+        result("slow1d", "fem", 0, quantities={"e4": 0.01}),
+        result("slow1d", "adam", 0, quantities={"e1": 0.02, "e3": 0.5}),
+    ]
+    shown = tables.shown("", "", {Task(**each["task"]): each for each in made}, EXPERIMENTS)
+    assert shown.overview.rows[1] == ["", "adam", "", "", "", "0.02", "0.5 >", "0.01", "", ""]
+    assert shown.problems["slow1d"].rows[0] == ["e1: NH-PINN", "0.02", "", "0.005819"]
+
+
 @pytest.mark.parametrize(
     ("recipes", "shown_as"), [("fem", "fem"), ("fem sharp", "sharp"), ("fem sharp adam", "adam sharp")]
 )
