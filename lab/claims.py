@@ -457,10 +457,8 @@ def worse_when_eps_is_small(found, name, *reactions):
     falls = {q: [f"1/{1 / b:g}" for a, b in pairwise(eps) if rows[b][q] <= rows[a][q]] for q in heads}
     held = {f"the {heads[q]} of {name} (no rise to eps = {', '.join(where)})": not where for q, where in falls.items()}
     held[" and ".join(errors)] = all(first < second for first, second in pairwise(errors.values()))
-    note = (
-        f"{name}: one seed; the mean of the boundary values should be 0, and the smaller eps the slower it gets there"
-    )
-    return held, columns, note, CHANCE
+    mean = "The mean of the boundary values should be 0; a training gets there the more slowly the smaller eps is"
+    return held, columns, f"{name}: one seed", mean, CHANCE
 
 
 def eps_does_not_matter(found, *names):
