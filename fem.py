@@ -85,9 +85,15 @@ def tensor_grid(axes) -> np.ndarray:
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
 
 
+@lru_cache(maxsize=64)
+def leggauss(count):
+    """Gauss points and weights on [-1, 1], which numpy finds as eigenvalues at every call."""
+    return legendre.leggauss(count)
+
+
 def gauss(breaks, count):
     """`count` Gauss points between any two neighbours of `breaks`: points, weights."""
-    nodes, weights = legendre.leggauss(count)
+    nodes, weights = leggauss(count)
     half = np.diff(breaks)[:, None] / 2
     return (breaks[:-1, None] + half * (nodes + 1)).ravel(), (half * weights).ravel()
 

@@ -76,8 +76,6 @@ from nhpinn_tools.quadrature import (
     missed_along,
     panel_around,
     panel_edges,
-    panel_points,
-    panel_weights,
     period_pieces,
     piece_around,
     random_points,
@@ -107,14 +105,14 @@ BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array h
 
 
 class Certificate(NamedTuple):
-    error: float | None  # the relative error |u - v|_a / |u|_a is at most this; None: there is no bound
-    norm: tuple  # lower, upper bound of |u|_a
-    quadrature: float  # by which `error` changed from one quadrature to another: in it
     scales: TwoScale
     balance: Balance
     axes: tuple  # of quadrature.Axis
-    trace: float  # tau, for a coefficient whose largest eigenvalue is 1
-    unseen: float  # u: what the rule does not resolve of a, relative
+    error: float | None = None  # the relative error |u - v|_a / |u|_a is at most this; None: there is no bound
+    norm: tuple = (0.0, np.inf)  # lower, upper bound of |u|_a
+    quadrature: float = np.inf  # by which `error` changed from one quadrature to another: in it
+    trace: float = np.inf  # tau, for a coefficient whose largest eigenvalue is 1
+    unseen: float = np.inf  # u: what the rule does not resolve of a, relative
     constant: float = 0.0  # of s' in one dimension
     norm_of_error = "the energy norm"
 
@@ -164,8 +162,9 @@ def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
     method `value` of points (n, dim).  finer: how many times finer than usual in y the rules are to be.
     pieces: two_scale.Pieces of a coefficient that jumps in y; None: it is smooth.
     """
-    c, axes = expansion(problem, correctors, coefficients, u0, finer, pieces)
-    found = Certificate(np.inf, (0.0, np.inf), np.inf, c, balanced(c), axes, trace_of_values(c), unseen(c, axes))
+    found = without_bar(problem, correctors, coefficients, u0, finer, pieces)
+    trace, missed = trace_of_values(found.scales), unseen(found.scales, found.axes)
+    found = found._replace(error=np.inf, trace=trace, unseen=missed)
     found = found if np.isinf(found.trace) else bounded(found)
     if found.unseen > min(found.error, 1) / 2:
         warn(
@@ -175,17 +174,12 @@ def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
     return found
 
 
-def without_bar(problem, correctors, coefficients, u0, pieces):
-    """The same reconstruction where no rule of Gauss points in boxes has the integrals of a bound: error None."""
-    c, axes = expansion(problem, correctors, coefficients, u0, 1, pieces)
-    return Certificate(None, (0.0, np.inf), np.inf, c, balanced(c), axes, np.inf, np.inf)
-
-
-def expansion(problem, correctors, coefficients, u0, finer, pieces):
-    """All that v and s are made of, with the layers, and the axes of the rule."""
+def without_bar(problem, correctors, coefficients, u0, finer=1, pieces=None):
+    """The same reconstruction, for a coefficient such that no rule of Gauss points in boxes has a bound's integrals."""
     c = two_scale(problem, correctors, coefficients, u0, pieces)
     axes = rule_axes(c, finer, pieces)
-    return ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces))), axes
+    c = ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces)))
+    return Certificate(c, balanced(c), axes)
 
 
 def two_scale(problem, correctors, coefficients, u0, pieces=None):
@@ -361,10 +355,8 @@ def sample(axes, faces):
     d, counts = len(axes), [axis.rules[0].points for axis in axes]
     at_faces = [[layer_pieces(axis, f.at, 1 - 2 * f.side) for f in faces if f.axis == i] for i, axis in enumerate(axes)]
     pieces = [own or sampled_pieces(axis, SAMPLE[d]) for own, axis in zip(at_faces, axes, strict=True)]
-    return tuple(
-        [np.concatenate([part(ends, count) for ends in some]) for some, count in zip(pieces, counts, strict=True)]
-        for part in (panel_points, panel_weights)
-    )
+    parts = [[gauss(ends, count) for ends in some] for some, count in zip(pieces, counts, strict=True)]
+    return zip(*(map(np.concatenate, zip(*part, strict=True)) for part in parts), strict=True)
 
 
 def sampled_pieces(axis, some):
@@ -579,7 +571,7 @@ def trace_of_values(c):
         return g - macro.u0, slope - macro.D.T
 
     knots = macro_nodes(c.box, len(c.macro.values))
-    axes, weights = [panel_points(z, 3) for z in knots], [panel_weights(z, 3) for z in knots]
+    axes, weights = zip(*(gauss(z, 3) for z in knots), strict=True)
     slope = blended(c, miss, len(axes), tensor_grid(axes))[1]
     for face in known:
         x = random_points(c.box, 10_000)

@@ -22,7 +22,6 @@ import numpy as np
 from fem import basis_matrices, breaks_of, counts, nodes_of
 from nhpinn import Coefficients, Correctors
 from nhpinn_functions import at_node, centre, one_node
-from nhpinn_tools import bounds
 from nhpinn_tools.element_bounds import bounds_of_function, bounds_of_image, bounds_on
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
@@ -65,11 +64,6 @@ def correctors_of(found, nodes, period):
     cells = partial(element_cells, [each.field for each in found])
     tensors = np.stack([each.tensor for each in found])
     return Correctors(cells, nodes.weights, nodes.points, period), Coefficients(tensors, nodes.weights, 0.0)
-
-
-def bounds_of(found):
-    """The Bounds of a tensor, from ElementBounds or what `homogenize` returns."""
-    return bounds.Bounds(found.lower, found.tensor, found.upper, found.gap, found.quadrature)
 
 
 def correctors_of_phases(found, x, period):

@@ -25,6 +25,7 @@ from functools import reduce
 
 import numpy as np
 
+from fem import gauss
 from nhpinn_functions import checked_values, pair_of
 from nhpinn_tools.bounds import scattered_in
 from nhpinn_tools.certificates import SCATTERED_IN_BOX, SIZES, blocks_of_grid, fine_tensor, is_constant, rules_of
@@ -34,18 +35,13 @@ from nhpinn_tools.quadrature import (
     at_points,
     jumps,
     panel_edges,
-    panel_points,
-    panel_weights,
     random_points,
     tails,
 )
 from nhpinn_tools.two_scale import points_of
 
-PANELS = {  # of f and h
-    1: Panels(8, 4000, 12, 1e-9, 50_000),
-    2: Panels(4, 128, 8, 1e-9, 3_000),
-    3: Panels(2, 12, 6, 1e-9, 1_000),
-}
+# Of f and h
+PANELS = {1: Panels(8, 4000, 12, 1e-9, 50_000), 2: Panels(4, 128, 8, 1e-9, 3_000), 3: Panels(2, 12, 6, 1e-9, 1_000)}
 
 
 def flow(certificate, axis, side):
@@ -136,8 +132,8 @@ def integral(function, box):
         return function(points_of(axes, grid))[None] / size
 
     edges, _ = panel_edges(scaled, box, panels)
-    values = scaled([panel_points(e, panels.count) for e in edges], True)
-    weights = reduce(np.kron, [panel_weights(e, panels.count) for e in edges])
+    axes, weights = zip(*(gauss(e, panels.count) for e in edges), strict=True)
+    values, weights = scaled(axes, True), reduce(np.kron, weights)
     x = scattered_in(box)[:SCATTERED_IN_BOX]
     misses = [at_points(values, edges, panels.count, part) - scaled(part.T, False) for part in np.array_split(x, 10)]
     off = 2 * np.abs(np.concatenate(misses, axis=1)).mean()

@@ -23,6 +23,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
+from fem import gauss
 from nhpinn_functions import grid
 from nhpinn_tools.bounds import Unresolved
 
@@ -265,8 +266,7 @@ def rule(arrangement, boxes, order):
     Pieces along a coordinate end where an edge of the box in the later coordinates meets an interface, since what is
     integrated along those changes its form there; in the last coordinate they end at the interface itself.
     """
-    t, g = np.polynomial.legendre.leggauss(order)
-    t, g = (t + 1) / 2, g / 2
+    t, g = gauss(np.array([0.0, 1.0]), order)
     count, dim = boxes.low.shape
     box, y, w = np.arange(count), boxes.low.copy(), np.ones(count)  # of the points, in the coordinates so far
     for i in range(dim):

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy import linalg
 
-from fem import tensor_grid
+from fem import gauss, tensor_grid
 from nhpinn_functions import faces_of, midpoint_axes, pair_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import equations, lifts
@@ -61,7 +61,7 @@ class Polynomial(NamedTuple):
     rough: Callable | None  # the part of the lift whose gradient is not bounded
 
     def __call__(self, points):
-        parts = [self._jet(part) for part in in_parts(points)]
+        parts = [derivatives_by(self._along(part), part.shape[1]) for part in in_parts(points)]
         smooth = [np.concatenate(each) for each in zip(*parts, strict=True)]
         return tuple(one + other for one, other in zip(smooth, derivatives(self.lift, points), strict=True))
 
@@ -81,10 +81,11 @@ class Polynomial(NamedTuple):
 
         return along
 
-    def _jet(self, x):
-        along, d = self._along(x), x.shape[1]
-        second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
-        return along(), np.stack([along(i) for i in range(d)], axis=-1), second
+
+def derivatives_by(along, d):
+    """Value (n,), gradient (n, d), second derivatives (n, d, d) from a function that differentiates along some axes."""
+    second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
+    return along(), np.stack([along(i) for i in range(d)], axis=-1), second
 
 
 def solve_equation(problem, coefficients, tolerance):
@@ -141,7 +142,7 @@ def line_of(side, pair, count):
 def galerkin(problem, lines, lift):
     """The coefficients (N, ..., N) of p."""
     dim, counts = problem.dim, [len(line.rates) for line in lines]
-    axes, weights = zip(*(gauss_points(line) for line in lines), strict=True)
+    axes, weights = zip(*(gauss(np.array(line.side), len(line.rates) + MORE) for line in lines), strict=True)
     tables, x = [line.tables(z)[:2] for line, z in zip(lines, axes, strict=True)], tensor_grid(axes)
     a, _, c = problem.coefficients(x)
     w = reduce(np.multiply.outer, weights)
@@ -163,12 +164,6 @@ def galerkin(problem, lines, lift):
     for axis, line in enumerate(lines):
         diagonal += (means[axis] * line.rates).reshape([-1 if i == axis else 1 for i in range(dim)])
     return solution(apply, load, diagonal)
-
-
-def gauss_points(line):
-    t, w = legendre.leggauss(len(line.rates) + MORE)
-    low, high = line.side
-    return (low + high + (high - low) * t) / 2, w * (high - low) / 2
 
 
 def transformed(array, tables, along=None, back=False):
@@ -218,15 +213,13 @@ def checked(problem, blended, lift):
 
 def on_grid(u, axes):
     """Value (n,), gradient (n, d), second derivatives (n, d, d) of p on a tensor grid."""
-    d = len(axes)
     tables = [line.tables(z) for line, z in zip(u.lines, axes, strict=True)]
 
     def along(*which):
         chosen = [[table[which.count(i)]] for i, table in enumerate(tables)]
         return transformed(u.coefficients, chosen).ravel()
 
-    second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
-    return along(), np.stack([along(i) for i in range(d)], axis=-1), second
+    return derivatives_by(along, len(axes))
 
 
 def flow_of(problem, u, face, x):

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy import linalg
 
+from fem import gauss, leggauss
 from nhpinn_tools.two_scale import Table, sparse_rows
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
@@ -52,7 +53,7 @@ def panel_edges(functions, box, panels):
     x = random_points(box, checks)
     exact = functions(x.T, False)
     while True:
-        values = functions([panel_points(e, count) for e in edges], True)
+        values = functions([gauss(e, count)[0] for e in edges], True)
         steep = [tails(values, edges, axis, count) > tolerance for axis in range(d)]
         if not any(part.any() for part in steep):
             misses = (at_points(values, edges, count, x) - exact) ** 2
@@ -96,7 +97,7 @@ def in_panels(functionals, values, edges, axis, count):
     shape = [n for e in edges for n in (len(e) - 1, count)]
     parts = np.moveaxis(values.reshape(-1, *shape), [1 + 2 * axis, 2 + 2 * axis], [0, 1])
     found = np.tensordot(functionals, parts, (1, 1)).reshape(len(functionals), shape[2 * axis], len(values), -1)
-    weights = [panel_weights(e, count) / (e[-1] - e[0]) for i, e in enumerate(edges) if i != axis]
+    weights = [gauss(e, count)[1] / (e[-1] - e[0]) for i, e in enumerate(edges) if i != axis]
     return found, reduce(np.kron, weights, np.ones(1))
 
 
@@ -132,24 +133,9 @@ def at_points(values, edges, count, x):
 
 
 @cache
-def leggauss(count):
-    """Gauss points and weights on [-1, 1], which numpy finds as eigenvalues at every call."""
-    return legendre.leggauss(count)
-
-
-@cache
 def to_legendre(count):
     """From values at Gauss points to Legendre coefficients: (count, count)."""
     return np.linalg.inv(legendre.legvander(leggauss(count)[0], count - 1))
-
-
-def panel_points(edges, count):
-    t = (leggauss(count)[0] + 1) / 2
-    return (edges[:-1, None] + np.diff(edges)[:, None] * t).ravel()
-
-
-def panel_weights(edges, count):
-    return (np.diff(edges)[:, None] * leggauss(count)[1] / 2).ravel()
 
 
 def panel_of(edges, x):
@@ -182,7 +168,7 @@ def running_integrals(values, edges, points):
     Gauss points of each panel as `points`, (K, points, n), and over all of them, (n,)."""
     count = values.shape[1]
     inside = legendre.legvander(leggauss(points)[0], count) @ legendre.legint(to_legendre(count), lbnd=-1)
-    panels = np.einsum("kc,kcn->kn", panel_weights(edges, count).reshape(-1, count), values)
+    panels = np.einsum("kc,kcn->kn", gauss(edges, count)[1].reshape(-1, count), values)
     ends = np.cumsum(panels, axis=0)
     return np.diff(edges)[:, None, None] / 2 * (inside @ values) + (ends - panels)[:, None], ends[-1]
 
@@ -226,11 +212,8 @@ def layer_width(ends, length):
 
 def rule(axis, count, few):
     """Points and weights of an axis: count Gauss points a piece; few: how many periods of a panel stand for all."""
-    pieces = weighted_pieces(axis, few)
-    return (
-        np.concatenate([panel_points(ends, count) for ends, _ in pieces]),
-        np.concatenate([weight * panel_weights(ends, count) for ends, weight in pieces]),
-    )
+    parts = [(*gauss(ends, count), weight) for ends, weight in weighted_pieces(axis, few)]
+    return np.concatenate([x for x, _, _ in parts]), np.concatenate([weight * w for _, w, weight in parts])
 
 
 def weighted_pieces(axis, few):

@@ -51,18 +51,16 @@ def solve(
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
-    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or an image of one
-    period, (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i, positive in every
-    pixel (axis 0: the rows of a picture, so that the low side of x_1 is its top); or labels, with values={label: a
-    number, a tensor, or a function of x}; or a TwoPhase.  An image fills the period: square pixels of (60, 80) have
-    period=(0.75, 1).
+    Functions take points (n, dim); the coefficient is written with autograd.numpy.
+    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or, as `homogenize`
+    takes them, an image of one period, positive in every pixel (the low side of x_1 is the top of a picture); labels,
+    with values={label: a number, a tensor, or a function of x}; a TwoPhase.
     source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
     without which there is no u_t.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
     value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
-    Functions take points (n, dim); the coefficient is written with autograd.numpy.
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
     (the paper's); images have finite elements, a TwoPhase what `homogenize` takes for it.
     tolerance: None: the expansion in eps, at a cost that does not grow with 1 / eps.  A number: the most that
@@ -78,11 +76,7 @@ def solve(
     is None for a TwoPhase, and for images in three dimensions or with time; images have no reaction.
     Raises ValueError or TypeError, before any work, for arguments that cannot be meant.
 
-        import autograd.numpy as np
-
-        def a(x, y):
-            return 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])
-
+        a = lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])    # np: autograd.numpy
         u = nhpinn.solve(a, lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]), box=[(0, 1), (0, 1)], eps=1 / 8)
         u([0.5, 0.5]), u.error
     """
@@ -170,8 +164,9 @@ def by_composite(problem, tolerance, seed, executor):
             certificate = certificates.certificate(*steps, pieces=pieces)
         else:
             pieces = composites.pieces_of_phases(problem.coefficient, middle.tensor, problem.eps)
-            certificate = certificates.without_bar(*steps, pieces)
-    return Solution(*steps, certificate, composites.bounds_of(middle), "fem" if image else middle.recipe)
+            certificate = certificates.without_bar(*steps, pieces=pieces)
+    found = bounds.Bounds(middle.lower, middle.tensor, middle.upper, middle.gap, middle.quadrature)
+    return Solution(*steps, certificate, found, "fem" if image else middle.recipe)
 
 
 def by_ground_state(problem):
