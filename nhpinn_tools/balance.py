@@ -30,13 +30,7 @@ from fem import gauss, tensor_grid
 from nhpinn_functions import checked_values, midpoint_axes, pair_of
 from nhpinn_tools.bounds import scattered_in
 from nhpinn_tools.calls import warn
-from nhpinn_tools.quadrature import (
-    Panels,
-    at_points,
-    integral_table,
-    panel_edges,
-    panel_table,
-)
+from nhpinn_tools.quadrature import Panels, at_points, integral_table, panel_edges, panel_table
 from nhpinn_tools.two_scale import Table, macro_at, shares
 
 # Of r

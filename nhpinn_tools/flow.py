@@ -30,14 +30,7 @@ from nhpinn_functions import checked_values, pair_of
 from nhpinn_tools.bounds import scattered_in
 from nhpinn_tools.certificates import SCATTERED_IN_BOX, SIZES, blocks_of_grid, fine_tensor, is_constant, rules_of
 from nhpinn_tools.layers import fields_at
-from nhpinn_tools.quadrature import (
-    Panels,
-    at_points,
-    jumps,
-    panel_edges,
-    random_points,
-    tails,
-)
+from nhpinn_tools.quadrature import Panels, at_points, jumps, panel_edges, random_points, tails
 from nhpinn_tools.two_scale import points_of
 
 # Of f and h

@@ -28,9 +28,8 @@ import numpy as np
 from scipy import linalg
 
 from fem import gauss, on_face, takes_time
-from nhpinn_functions import checked_values, faces_of, midpoints, tensor_of
+from nhpinn_functions import at_node, centre, checked_values, faces_of, midpoints, tensor_of
 from nhpinn_tools import parabolic
-from nhpinn_tools.bounds import at_fine_scale
 from nhpinn_tools.equations import at_time
 from nhpinn_tools.parabolic import Line, LineBound, Products, cardinal, chebyshev_nodes
 from nhpinn_tools.spectrum import Series, antiderivative, derivative, series_through
@@ -212,8 +211,7 @@ class ReactionSolution(NamedTuple):
 
     def flux(self, points):
         """a v_x: (n, 1)"""
-        a = tensor_of(at_fine_scale(self.problem), points[:, :1])
-        return a[:, 0] * self.reconstruction(points)[1]
+        return parabolic.fine_coefficient(self.problem, points[:, 0])[:, None] * self.reconstruction(points)[1]
 
     def value(self, points):
         """exp(-mu t) W0, the solution without the oscillations of the cells: (n,)"""
@@ -263,16 +261,15 @@ def solve_reaction(problem):
 
     Raises ValueError where exp(-mu T) is no number.
     """
-    ((low, high),), eps, timed = problem.domain, problem.eps, problem.initial is not None
     (period,) = np.broadcast_to(np.asarray(problem.period, float), 1)
-    middle = (low + high) / 2
-    state = ground_state(lambda y: problem.coefficient(0 * y + middle, y), problem.reaction, period, eps)
-    if timed and abs(state.mu) * problem.final_time > 600:
+    coefficient = at_node(problem.coefficient, centre(problem.domain))
+    state = ground_state(coefficient, problem.reaction, period, problem.eps)
+    if problem.initial is not None and abs(state.mu) * problem.final_time > 600:
         raise ValueError(
             f"final_time: found {problem.final_time:g}, expected at most {600 / abs(state.mu):.3g}: by its reaction "
             f"the solution changes as exp({-state.mu:.6g} t)"
         )
-    W0 = homogenized_by_sines(state, problem.source, problem.initial, problem.domain, eps)
+    W0 = homogenized_by_sines(state, problem.source, problem.initial, problem.domain, problem.eps)
     line = line_of(problem, state, period)
     columns = steady_columns(problem, state)
     V = parabolic.with_ends(
@@ -283,7 +280,7 @@ def solve_reaction(problem):
 
 def line_of(problem, state, period):
     """(2) as an equation of nhpinn_tools/parabolic.py."""
-    eps, (middle,) = problem.eps, np.mean(problem.domain, axis=1)
+    eps = problem.eps
 
     def phi(x):
         return state.phi.on_line(x / eps)[0]
@@ -292,8 +289,7 @@ def line_of(problem, state, period):
         return phi(x) ** 2
 
     def coefficient(x):
-        a = tensor_of(lambda y: problem.coefficient(0 * y + middle, y), x[:, None] / eps)[:, 0, 0]
-        return a * weight(x)
+        return parabolic.fine_coefficient(problem, x) * weight(x)
 
     def source(x, t):
         each = x.ravel()

@@ -10,14 +10,7 @@ import numpy as np
 
 import fem_cells
 from nhpinn import Coefficients, Correctors, reconstruct
-from nhpinn_functions import (
-    cell_quadrature,
-    centre,
-    check_integer,
-    checked_values,
-    one_node,
-    shown,
-)
+from nhpinn_functions import cell_quadrature, centre, check_integer, checked_values, one_node, shown
 from nhpinn_tools import bounds, certificates, checks, composites, files, pictures
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
@@ -76,7 +69,9 @@ def solve(
     is None for a TwoPhase, and for images in three dimensions or with time; images have no reaction.
     Raises ValueError or TypeError, before any work, for arguments that cannot be meant.
 
-        a = lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])    # np: autograd.numpy
+        import autograd.numpy as np
+
+        a = lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])
         u = nhpinn.solve(a, lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]), box=[(0, 1), (0, 1)], eps=1 / 8)
         u([0.5, 0.5]), u.error
     """

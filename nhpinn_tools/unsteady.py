@@ -12,15 +12,7 @@ length of the box does, to second order its square.  Sizes are estimates, not bo
 
 import numpy as np
 
-from nhpinn_functions import (
-    CELL_POINTS,
-    box_midpoints,
-    cell_quadrature,
-    centre,
-    checked_values,
-    source_of,
-    tensor_of,
-)
+from nhpinn_functions import CELL_POINTS, box_midpoints, cell_quadrature, centre, checked_values, source_of, tensor_of
 from nhpinn_tools import spectrum
 from nhpinn_tools.calls import warn
 from nhpinn_tools.ground_state import zero_on_faces
@@ -85,13 +77,10 @@ def exponent_error(problem, correctors, coefficients):
         return abs(mu) * T + slowed * times.sum()
     chi = np.sqrt(np.mean(correctors.cells(cell_quadrature(problem.dim, problem.period))[0] ** 2, axis=2)).max(axis=0)
     shifts = np.empty(problem.dim)
-    for i, (low, high) in enumerate(problem.domain):
-        pair = []
-        for end in (low, high):
-            face = x.copy()
-            face[:, i] = end
-            pair.append(correctors.expansion(face, face / problem.eps)[0][i].mean())
-        shifts[i] = 2 * abs(pair[1] - pair[0])
+    for i, ends in enumerate(problem.domain):
+        faces = [np.where(np.arange(problem.dim) == i, end, x) for end in ends]
+        low, high = (correctors.expansion(face, face / problem.eps)[0][i].mean() for face in faces)
+        shifts[i] = 2 * abs(high - low)
     return float(times @ (problem.eps * shifts / lengths + 2 * (np.pi * problem.eps * chi / lengths) ** 2))
 
 
