@@ -215,6 +215,30 @@ def test_a_history_is_the_mean_the_range_and_the_number_of_the_paper():
     assert {tuple(corner) for corner in corners} == {(10, 2), (20, 3), (10, 4), (20, 4)}
 
 
+def test_one_record_is_a_dot_as_a_line_would_not_be_seen():
+    made = result("slow1d", "classical", 0, history={"classical": {"epochs": [0, 10], "errors": {"classical": [2, 1]}}})
+    experiment = EXPERIMENTS["slow1d"]
+    for last, marker in ((500, "o"), (None, "None")):
+        assert panel(figures.errors("classical", last=last), [made], experiment).lines[0].get_marker() == marker
+
+
+@pytest.mark.parametrize("name, line", [("reaction50", "None"), ("reaction10", "-"), ("elliptic2d", "-")])
+def test_a_few_points_a_period_are_dots_and_no_polygon(name, line):
+    made = next(made for made in results_of(name, 0) if made["task"]["method"] == "sharp")
+    axes = panel(lambda *a: panels.reconstruction(*a, distance=False), [made], EXPERIMENTS[name])
+    assert [each.get_linestyle() for each in axes.lines] == [line] * 3
+    assert axes.get_title().startswith("three periods") and ("grid" in axes.get_title()) == (line == "None")
+
+
+def test_a_learned_corrector_that_is_not_periodic_ends_where_it_ends():
+    """At the period itself the networks give the value at 0."""
+    learned = np.append(np.linspace(0, 1, 400, endpoint=False), 0.0)
+    made = result("reaction10", "adam", 0, fields={"corrector": [learned], "corrector_reference": [0 * learned]})
+    axes = panel(panels.corrector, [made], EXPERIMENTS["reaction10"])
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), learned[:-1])
+    assert axes.lines[1].get_xdata()[-1] < 2 * np.pi and axes.lines[0].get_xdata()[-1] == 2 * np.pi
+
+
 def test_the_error_image_shows_reference_minus_network_with_x1_to_the_right():
     experiment = EXPERIMENTS["elliptic2d"]
     x1, x2 = np.meshgrid(*[np.linspace(0, 1, experiment.test_points)] * 2, indexing="ij")
