@@ -59,7 +59,6 @@ from nhpinn_functions import (
     compact_tensor_of,
     constant_at,
     extreme_eigenvalues,
-    faces_of,
     on_face,
     pair_of,
     tensor_of,
@@ -81,18 +80,7 @@ from nhpinn_tools.quadrature import (
     random_points,
     rule,
 )
-from nhpinn_tools.two_scale import (
-    TwoScale,
-    ends_with_data,
-    macro_at,
-    macro_nodes,
-    macro_table,
-    micro_table,
-    rough_part,
-    shares,
-    tensor_table,
-    varying_directions,
-)
+from nhpinn_tools.two_scale import TwoScale, ends_with_data, macro_at, macro_nodes, scales_of, shares
 
 # Of the check, of the bounds
 RULES = {1: (Counts(12, 12), Counts(16, 16)), 2: (Counts(4, 8), Counts(6, 10)), 3: (Counts(4, 6), Counts(5, 8))}
@@ -176,22 +164,10 @@ def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
 
 def without_bar(problem, correctors, coefficients, u0, finer=1, pieces=None):
     """The same reconstruction, for a coefficient such that no rule of Gauss points in boxes has a bound's integrals."""
-    c = two_scale(problem, correctors, coefficients, u0, pieces)
+    c = scales_of(problem, correctors, coefficients, u0, pieces)
     axes = rule_axes(c, finer, pieces)
     c = ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces)))
     return Certificate(c, balanced(c), axes)
-
-
-def two_scale(problem, correctors, coefficients, u0, pieces=None):
-    """All that v and s are made of, but for the layers."""
-    box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
-    period = np.broadcast_to(correctors.period, len(box)).astype(float)
-    return TwoScale(
-        problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
-        eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
-        pieces.micro if pieces else micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
-        pieces and pieces.waves,
-    )  # fmt: skip
 
 
 def slabs(axes):

@@ -212,12 +212,6 @@ def layer_width(ends, length):
 
 def rule(axis, count, few):
     """Points and weights of an axis: count Gauss points a piece; few: how many periods of a panel stand for all."""
-    parts = [(*gauss(ends, count), weight) for ends, weight in weighted_pieces(axis, few)]
-    return np.concatenate([x for x, _, _ in parts]), np.concatenate([weight * w for _, w, weight in parts])
-
-
-def weighted_pieces(axis, few):
-    """The ends of the pieces of the layers and of some periods, and the weights of each of these."""
     (low, high), layer = axis.ends, axis.layer
     inner = low + layer
     periods = max(0, int(np.floor((high - layer - inner) / axis.length + 1e-9)))
@@ -228,7 +222,8 @@ def weighted_pieces(axis, few):
     if high - layer - left > 1e-9 * axis.length:
         rest = period_pieces(axis, left)
         pieces.append((np.append(rest[rest < high - layer - 1e-9 * axis.length], high - layer), 1.0))
-    return [(cut_at(ends, axis.edges), weight) for ends, weight in pieces]
+    parts = [(*gauss(cut_at(ends, axis.edges), count), weight) for ends, weight in pieces]
+    return np.concatenate([x for x, _, _ in parts]), np.concatenate([weight * w for _, w, weight in parts])
 
 
 def cut_at(ends, edges):

@@ -251,8 +251,7 @@ class Solution:
 
     @property
     def error(self):
-        """Guaranteed bound of the relative error: in the energy norm; in L2, at the final time, with time or a reaction
-        in one dimension; None with them in two and three."""
+        """Guaranteed bound of the relative error, in the norm that `solve` names; None where there is none."""
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):

@@ -30,7 +30,7 @@ from scipy import sparse
 from scipy.interpolate import make_interp_spline
 
 from fem import tensor_grid
-from nhpinn_functions import at_node, checked_values, midpoints, on_face, pair_of, tensor_of
+from nhpinn_functions import at_node, checked_values, faces_of, midpoints, on_face, pair_of, tensor_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import spectrum
 from nhpinn_tools.bounds import CELLS
@@ -65,6 +65,31 @@ class TwoScale(NamedTuple):
         """M, the number of factors D_m and of correctors chi_m."""
         d = len(self.box)
         return self.micro.values.shape[-1] // (1 + d * (d - 1) // 2)
+
+
+class Pieces(NamedTuple):
+    """What is known of a coefficient that is constant in y in the boxes of a period, and of its micro functions, which
+    are polynomials in them."""
+
+    micro: "Table"
+    breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
+    corners: tuple  # those of them between pixels; none an axis for a TwoPhase, whose interfaces are anywhere
+    coarse: tuple  # fewer than breaks, for the least squares of layers
+    order: int  # of the polynomials along each axis
+    waves: int  # a period, that its layers want
+    places: np.ndarray  # (P, d): y that show how the coefficient varies with x
+
+
+def scales_of(problem, correctors, coefficients, u0, pieces=None):
+    """The TwoScale of a problem, without layers."""
+    box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
+    period = np.broadcast_to(correctors.period, len(box)).astype(float)
+    return TwoScale(
+        problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
+        eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
+        pieces.micro if pieces else micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
+        pieces and pieces.waves,
+    )  # fmt: skip
 
 
 # --- tensor-product tables --------------------------------------------------------------------------------
@@ -122,19 +147,6 @@ def tabulated_line(line, points):
         return rows[order][part]
 
     return at
-
-
-class Pieces(NamedTuple):
-    """What is known of a coefficient that is constant in y in the boxes of a period, and of its micro functions, which
-    are polynomials in them."""
-
-    micro: Table
-    breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
-    corners: tuple  # those of them between pixels; none an axis for a TwoPhase, whose interfaces are anywhere
-    coarse: tuple  # fewer than breaks, for the least squares of layers
-    order: int  # of the polynomials along each axis
-    waves: int  # a period, that its layers want
-    places: np.ndarray  # (P, d): y that show how the coefficient varies with x
 
 
 def sparse_rows(columns, weights, count):
