@@ -85,9 +85,15 @@ def tensor_grid(axes) -> np.ndarray:
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
 
 
+@lru_cache(maxsize=64)
+def leggauss(count):
+    """Gauss points and weights on [-1, 1], which numpy finds as eigenvalues at every call."""
+    return legendre.leggauss(count)
+
+
 def gauss(breaks, count):
     """`count` Gauss points between any two neighbours of `breaks`: points, weights."""
-    nodes, weights = legendre.leggauss(count)
+    nodes, weights = leggauss(count)
     half = np.diff(breaks)[:, None] / 2
     return (breaks[:-1, None] + half * (nodes + 1)).ravel(), (half * weights).ravel()
 
@@ -241,6 +247,10 @@ def solve_elliptic(coefficient, source, mesh: Mesh, reaction=None, faces=()) -> 
     """-d_i(a_ij d_j u) + c u = f, with values and fluxes on the faces; u = 0 on those that are not named."""
     s = space(mesh, faces)
     A, nodal = _operator(s, coefficient, reaction), face_values(mesh, faces)
+    if reaction is None and len(s.free) == len(nodal):
+        raise ValueError(
+            "faces: found fluxes on all, expected a value on one at least: the others leave a constant free"
+        )
     load = s.B.T @ (s.weights * source(s.points)) + face_loads(mesh, faces) - A @ nodal
     nodal[s.free] = _factor(A[s.free][:, s.free])(load[s.free])
     return Field(mesh, nodal)
@@ -295,6 +305,8 @@ def solve_parabolic(coefficient, source, initial, final_time, steps, mesh, react
     rho(x): None: 1.  Crank-Nicolson with `steps` equal steps.  The initial value is projected onto the elements in L2:
     it need not fit the values on the faces, since the first steps are damped.
     """
+    if steps < 1:
+        raise ValueError(f"steps: found {steps}, expected 1 at least")
     s, nodal, k = space(mesh, faces), face_values(mesh, faces), final_time / steps
     M, A = mass(s, 1.0 if rho is None else rho(s.points)), _operator(s, coefficient, reaction)
     known = face_loads(mesh, faces) - A @ nodal

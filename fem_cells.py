@@ -3,8 +3,8 @@
     cell        -d_i( a_ij (d_j chi_k + delta_jk) ) = 0            periodic, mean zero; eqs. (9), (10)
     tensor      a*_ij = mean( a_ij + a_ik d_k chi_j )
 
-The elements are those of fem.py, periodic.  Functions given by the user take points (n, dim) and return (n,) or, for a
-coefficient, (n, dim, dim).  Two-sided bounds by the same elements are in nhpinn_tools/element_bounds.py.
+The elements, and what a user's functions take and return, are those of fem.py; all is periodic here.  Two-sided bounds
+by the same elements are in nhpinn_tools/element_bounds.py.
 """
 
 import os
@@ -63,6 +63,7 @@ def homogenized_tensor(coefficient, dim: int, n: int, *, period=1.0, order: int 
 
 def reaction_corrector(reaction, diffusion: float, mesh: Mesh) -> tuple[Field, float]:
     """N with D lap N = r, periodic with mean zero, and r* = mean(r N), eqs. (A.2), (A.3): Field, float."""
+    check_cell(mesh)
     s = space(mesh)
     r = reaction(s.points)
     check_period_of_mesh("reaction", reaction, mesh)
@@ -368,7 +369,7 @@ def energies(form, fields):
     A, dim = 0.0, len(form.parts)
     for planes in _slabs(form):
         local = [_local(form, u, constant, planes) for u, constant in zip(fields, form.constants.T, strict=True)]
-        at = [np.stack([_product(factors, u[where]) for factors, where in form.parts]) for u in local]
+        at = [np.stack([_kronecker_times(factors, u[where]) for factors, where in form.parts]) for u in local]
         s = form.s[(..., planes, *[slice(None)] * (dim - 1))].reshape(*form.s.shape[:-dim], -1)
         if s.ndim == 2:
             at = [np.sqrt(s) * each for each in at]
@@ -379,7 +380,7 @@ def energies(form, fields):
     return A / form.volume
 
 
-def _product(factors, local):
+def _kronecker_times(factors, local):
     """The Kronecker product of matrices (q, p), one an axis, times local (p * ... * p, elements)."""
     out = local.reshape(*[factor.shape[1] for factor in factors], -1)
     for axis, factor in enumerate(factors):

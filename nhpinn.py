@@ -2,13 +2,13 @@
 
 The method of Leung, Lin and Zhang, J. Comput. Phys. 470 (2022) 111539, for
 
-    u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f   in a box,  B(u) = b on its boundary  eqs. (4), (13)
+    u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f   in a box,  B(u) = b on its boundary  eqs. (4), (A.1)
 
-with or without the time derivative and the reaction; a and r are periodic in y = x/eps, and B(u) is u, or the flux
-n . a grad u on some of the faces.  With u = u_0 + eps u_1 + eps^2 u_2 + ..., eq. (5), every power of eps is an equation
-of its own: the first, eq. (6), says that u_0 does not depend on y; the second, eq. (7), that u_1 = chi_j d_j u_0, where
-chi_j solves a cell problem; the third, eq. (8), has a solution u_2 only if the mean over y of its right side is 0: the
-homogenized equation.  Hence
+with or without the time derivative and the reaction; a and r are periodic in y = x/eps, and B(u) is u, or, ours, the
+flux n . a grad u on some of the faces.  With u = u_0 + eps u_1 + eps^2 u_2 + ..., eq. (5), every power of eps is an
+equation of its own: the first, eq. (6), says that u_0 does not depend on y; the second, eq. (7), that u_1 = chi_j d_j
+u_0, where chi_j solves a cell problem; the third, eq. (8), has a solution u_2 only if the mean over y of its right side
+is 0: the homogenized equation.  Hence
 
     1. cell problems      -d_i( a_ij (d_j chi_k + delta_jk) ) = 0,  chi_k periodic, mean zero        eqs. (9), (10)
                           or  -D lap N = -r, where u_1 = N u_0                                       eq. (A.2)
@@ -345,10 +345,14 @@ def boundary_data(problem, coefficients, points):
 # --- the classical PINN, transfer learning, reconstruction ------------------------------------------
 
 
-def classical_pinn(problem, training: Training, rng, params=None, train=train, jet=network_jet) -> Network:
-    """The PINN on the multiscale equation, section 2.1; transfer learning if it starts from the params of step 3."""
+def classical_pinn(problem, training: Training, seed, params=None, train=train, jet=network_jet) -> Network:
+    """The PINN on the multiscale equation, section 2.1; transfer learning if it starts from the params of step 3.
+
+    seed: as of nh_pinn, or a generator of numpy.
+    """
     check_problem(problem)
     check_equation_training(training, problem.dim, problem.initial is not None)
+    rng = np.random.default_rng(seed)
     return solve_equation(problem, multiscale(problem), training, rng, params, train, "classical", jet)
 
 

@@ -1,4 +1,4 @@
-"""The ground floor: points and grids, interpolation between them, and what is checked of a user's functions.
+"""Points and grids, interpolation between them, and what is checked of a user's functions.
 
 A coefficient is a function of points (n, dim) that returns (n,), for a scalar, or (n, dim, dim), for a symmetric
 positive definite tensor; it is differentiated by autograd.  What does not fit the theory gets one sentence that says
@@ -24,7 +24,7 @@ from fem import on_face, takes_time, tensor_grid
 
 
 def grid(bounds, count):
-    """A uniform grid with both ends on every axis: bounds ((low, high), ...), `count` an axis -> (count ** d, d)."""
+    """A uniform grid (n, d), ends included: bounds ((low, high), ...), `count` points, or one count an axis."""
     counts = np.broadcast_to(count, len(bounds))
     return tensor_grid([np.linspace(low, high, m) for (low, high), m in zip(bounds, counts, strict=True)])
 
@@ -167,16 +167,11 @@ def tensor_of(field, points):
 
 
 def compact_tensor_of(field, points):
-    """A coefficient at points (n, d), checked: (n, d, d), or (n, 1, 1) for scalars, which `product` multiplies."""
+    """A coefficient at points (n, d), checked: (n, d, d), or (n, 1, 1) for scalars."""
     a = called("coefficient", field, points)
     a = a[:, None, None] if a.shape == points.shape[:1] else as_tensor(a, points.shape)
     check_elliptic(a, points.__getitem__)
     return a
-
-
-def product(a, z):
-    """a z at n points, for a (n, d, d), or (n, 1, 1) for scalars, and z (d, ..., n)."""
-    return a[:, 0, 0] * z if a.shape[1] == 1 else np.einsum("nij,j...n->i...n", a, z)
 
 
 def as_tensor(values, shape):
@@ -272,11 +267,6 @@ def differentiation(name):
 def at_node(coefficient, x):
     """The coefficient at one x (m,) as a function of y."""
     return lambda y: coefficient(np.tile(x, (len(y), 1)), y)
-
-
-def at_fine_scale(problem):
-    """The coefficient as a function of x alone: a(x, x / eps)."""
-    return lambda x: problem.coefficient(x, x / problem.eps)
 
 
 def at_nodes(coefficient, nodes, y):
@@ -421,8 +411,6 @@ def check_faces(faces, domain):
 
 
 # --- what is checked of a problem and of settings -------------------------------------------------------
-#
-# One sentence names the argument, what was found and what was expected.
 
 
 def checked_nodes(problem, cell, homogenized, nodes_an_axis):
@@ -509,7 +497,7 @@ def check_cell_training(training, dim, problems=1):
 
 def check_equation_training(training, dim, timed):
     """Settings of step 3, of the classical PINN and of transfer learning."""
-    check_training(training, ("equation", "boundary", "initial"), timed, dim + timed)
+    check_training(training, ("equation", "boundary", "initial value"), timed, dim + timed)
 
 
 def check_training(training, weights, third, inputs, problems=1):
@@ -531,8 +519,8 @@ def check_training(training, weights, third, inputs, problems=1):
         found = np.zeros(0)
     if found.shape != (3,) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9) or found[2] > third:
         raise ValueError(
-            f"weights: found {shown(training.weights)} with sum {found.sum():.12g}, expected three non-negative ones, "
-            f"of ({', '.join(weights)}), that sum to one{'' if third else ', the third 0: there is none of that'}"
+            f"weights: found {shown(training.weights)}, expected three non-negative ones, of ({', '.join(weights)}), "
+            f"that sum to one{'' if third else ', the third 0: there is no ' + weights[2]}"
         )
 
 

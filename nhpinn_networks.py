@@ -23,7 +23,6 @@ same jet and loss made fast, which may be skipped.
 
 import math
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -138,13 +137,12 @@ class Loss(NamedTuple):
     jet: Callable = network_jet  # or plain_jet, or partial(plain_jet, activation=...)
 
     def __call__(self, params):
-        square = partial(sum_of_squares, jet=self.jet)
-        return sum(sum_of_parts(square, params, blocks(term, params)) for term in self.terms)
+        """The sum of sum_of_squares(params, term) over the terms, each by parts that fit into the cache."""
+        return sum(sum_of_parts(self.sum_of_squares, params, blocks(term, params)) for term in self.terms)
 
-
-def sum_of_squares(params, term: Term, jet: Callable = network_jet):
-    """w / N sum_i |L(F)(p_i) - f(p_i)|^2"""
-    return anp.sum(term.weight * anp.square(residuals(params, term, jet)))
+    def sum_of_squares(self, params, term: Term):
+        """w / N sum_i |L(F)(p_i) - f(p_i)|^2"""
+        return anp.sum(term.weight * anp.square(residuals(params, term, self.jet)))
 
 
 def residuals(params, term: Term, jet: Callable = network_jet):
@@ -152,6 +150,15 @@ def residuals(params, term: Term, jet: Callable = network_jet):
     *batch, channels, n, p, d = term.jet.shape
     F = jet(params, term.jet.reshape((*batch, channels, n * p, d)))
     return mixed(F, term.mix) - term.target  # L(F) - f
+
+
+@primitive
+def mixed(F, mix):
+    """The sums over channels, points and outputs of mix times the jet of a network."""
+    return np.einsum("...cnp,...cnp->...n", F.reshape((*F.shape[:-2], mix.shape[-2], -1)), mix)
+
+
+defvjp(mixed, lambda ans, F, mix: lambda g: (g[..., None, :, None] * mix).reshape(F.shape), argnums=(0,))
 
 
 def equation_term(points, a, b, c, f, weight) -> Term:
@@ -400,15 +407,6 @@ def _merge(z):
 def _rows(rows, z):
     """The inverse of `_merge`, with the channels and points of z."""
     return rows.reshape(rows.shape[:-2] + z.shape[-3:-1] + rows.shape[-1:])
-
-
-@primitive
-def mixed(F, mix):
-    """The sums over channels, points and outputs of mix times the jet of a network."""
-    return np.einsum("...cnp,...cnp->...n", F.reshape((*F.shape[:-2], mix.shape[-2], -1)), mix)
-
-
-defvjp(mixed, lambda ans, F, mix: lambda g: (g[..., None, :, None] * mix).reshape(F.shape), argnums=(0,))
 
 
 def blocks(term, params):

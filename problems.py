@@ -100,7 +100,7 @@ def experiment(problem, **settings):
         "rate": 1e-4,  # Figs. 1, 3 and 10
         "epochs": 4000,  # Fig. 3
     }
-    tests = {1: 401, 2: 101, 3: 21}[dim]
+    tests = {1: 401, 2: 101, 3: 21}[dim]  # sections 5.3 and 5.2; ours
     defaults = {"test_points": tests, "cell": cell, "homogenized": homogenized, "classical": classical}
     merged = {
         name: fixed(**{**defaults.get(name, {}), **value}) if isinstance(value, Mapping) else value
@@ -228,7 +228,7 @@ reaction10 = Problem(
 )
 of_reaction10 = experiment(
     reaction10,
-    test_points=201,
+    test_points=201,  # section 5.4.1
     cell=fixed(
         hidden=NET4,  # section 5.4.1
         rate=1e-3,  # ours

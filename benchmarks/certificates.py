@@ -57,7 +57,7 @@ def main():
     print("\n| classical PINN | at least | at most | true |\n| --- | ---: | ---: | ---: |")
     for name in ("const1d", "slow1d"):
         problem, training = EXPERIMENTS[name].problem, split(EXPERIMENTS[name].classical)[0]
-        pinn = nhpinn.classical_pinn(problem, training, np.random.default_rng(0))
+        pinn = nhpinn.classical_pinn(problem, training, 0)
         value, slope = (lambda x, k=k, pinn=pinn: pinn(x)[k] for k in (0, 1))
         low, high = nhpinn.certify(solutions[name], value, slope)
         (true,), _ = energy_errors(problem, [slope])

@@ -90,7 +90,7 @@ def true_tensor(name, coefficient, dim):
         return KNOWN[name] * np.eye(dim)
     if callable(coefficient):
         return by_fourier(coefficient, dim, FINE[dim], 1e-9)
-    return element_bounds.bounds(coefficient, dim, tolerance=1e-9, size=3_000_000).tensor
+    return element_bounds.bounds_of_image(coefficient, dim, tolerance=1e-9, size=3_000_000).tensor
 
 
 def runs(coefficient, dim, truth, targets):

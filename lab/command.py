@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lab import claims, figures, files, own, progress, report, runner, tables, tasks, verify
 from lab.settings import BUDGETS
+from nhpinn_tools.checks import RECIPES
 from problems import EXPERIMENTS
 
 # --- What is asked for -----------------------------------------------------------------------------
@@ -48,24 +49,27 @@ def parser_of_options():
     add("--studies", action="store_true", help="also losses, layers, robustness: half an hour under --budget paper")
     add("--fresh", action="store_true", help="start over: results in DIR go to DIR/tasks/replaced/")
     add("--no-figures", action="store_true", help="write no pictures and no report")
-    add("--verify", type=Path, metavar="DIR", help="run a tenth of DIR's tasks again, picked by --seed, and compare")
+    add("--verify", type=Path, metavar="DIR", help="run tasks of DIR again, those named or a tenth, and compare")
     return parser
 
 
 def parse(argv):
     """The arguments, checked, with `experiments`: {name: Experiment} of all problems known."""
     parser = parser_of_options()
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}; problems are named by --only, methods by --methods")
     for option, least, most in (("seed", 0, 10**9), ("seeds", 1, 10**5), ("jobs", 1, 10**4)):
         if not least <= (found := getattr(args, option)) <= most:
             parser.error(f"--{option}: found {found}, expected at least {least} and at most {most}")
-    if args.executor not in ("local", "mpi") and not args.executor.startswith("dask:"):
+    if args.executor not in ("local", "mpi") and not args.executor[:5] == "dask:" != args.executor:
         parser.error(f"--executor: found {args.executor!r}, expected local, dask:ADDRESS or mpi")
     if not args.out:
         parser.error("--out: found '', expected the name of a folder")
     args.out = Path(args.out)
-    if args.verify and not os.path.isdir(args.verify / "tasks"):
-        parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
+    args.named = bool(args.only or args.methods)
+    if args.verify:
+        check_verify(parser, args, [argument.split("=")[0] for argument in argv if argument.startswith("--")])
     try:
         args.experiments = own.experiments(args.problem)
     except ValueError as error:
@@ -74,14 +78,26 @@ def parse(argv):
     if taken := pictures & (args.experiments.keys() - EXPERIMENTS.keys()):
         parser.error(f"--problem: name: found {min(taken)!r}, which is a picture's, expected another name")
     args.problem = [str(Path(path).resolve()) for path in args.problem]  # workers have folders of their own
-    names = [name for name in args.experiments if not args.problem or name not in EXPERIMENTS]
-    methods = [name for name, method in tasks.METHODS.items() if args.studies or not method.study]
+    names = [name for name in args.experiments if args.verify or not args.problem or name not in EXPERIMENTS]
+    methods = [name for name, method in tasks.METHODS.items() if args.studies or args.verify or not method.study]
     args.only = chosen(parser, "--only", "problem", args.only or names, args.experiments)
     args.methods = chosen(parser, "--methods", "method", args.methods or methods, tasks.METHODS)
-    if not any(tasks.applies(method, args.experiments[name]) for method in args.methods for name in args.only):
-        parser.error(f"--methods: found {' '.join(args.methods)}, expected one that applies to {' '.join(args.only)}")
+    fits = [m for m in tasks.METHODS if any(tasks.applies(m, args.experiments[name]) for name in args.only)]
+    if not set(fits) & set(args.methods):
+        found, names = " ".join(args.methods), " ".join(args.only)
+        parser.error(f"--methods: found {found}, expected one that applies to {names}: {', '.join(fits)}")
     args.command = shlex.join(["python", "run_all.py", *argv])
     return parser, args
+
+
+def check_verify(parser, args, given):
+    """Nothing that --verify would not listen to; given: the options of the command line."""
+    if not os.path.isdir(args.verify / "tasks"):
+        parser.error(f"--verify: found no results in {str(args.verify)!r}, expected a folder that --out has filled")
+    heard = ["--only", "--methods", "--problem", "--jobs", "--executor", *(() if args.named else ("--seed",))]
+    for option in given:
+        if option not in ("--verify", *heard):
+            parser.error(f"{option}: has no meaning with --verify here, which listens to {', '.join(heard)}")
 
 
 def chosen(parser, option, kind, names, known):
@@ -90,6 +106,8 @@ def chosen(parser, option, kind, names, known):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             proposal = f"; did you mean {near[0]!r}?" if near else "."
+            if kind == "method" and name in RECIPES:
+                proposal = ", which is a recipe of nhpinn.solve."
             parser.error(f"{option}: unknown {kind} {name!r}{proposal} Known: {', '.join(known)}")
     return list(dict.fromkeys(names))
 
@@ -102,12 +120,12 @@ def cores():
 def print_list(experiments):
     recipes = {
         "adam": "the paper's: soft boundary and periodic losses, oversampling, Adam; percents",
-        "sharp": "random features and linear least squares, with bounds; six digits and more",
+        "sharp": "random features and linear least squares, with bounds; five digits and more on the paper's problems",
         "fem": "no network: finite-element references",
     }
     for heading, texts in (
         ("problems", {name: experiment.problem.title for name, experiment in experiments.items()}),
-        ("methods", {name: m.text + " (with --studies)" * m.study for name, m in tasks.METHODS.items()}),
+        ("methods", {name: m.text + " (with --studies, or named)" * m.study for name, m in tasks.METHODS.items()}),
         ("budgets", {name: budget.text for name, budget in BUDGETS.items()}),
         ("recipes", recipes),
     ):
@@ -172,7 +190,8 @@ def conclude(args, names, results, ran, seconds):
     print("\n" + tables.screen(shown, shutil.get_terminal_size((120, 50)).columns) + "\n")
     if not args.no_figures:
         write_report(args, saved, results, shown, judged if measured else [])
-    print(f"written: tables.md, summary.json and {len(results) - len(shown.failed)} files in tasks/, in {args.out}")
+    count = len(results) - len(shown.failed)
+    print(f"written: tables.md, summary.json and {count} file{'s' * (count != 1)} in tasks/, in {args.out}")
     for sentence in shown.failed:
         print(f"failed: {sentence}", file=sys.stderr)
     if shown.failed:
@@ -227,7 +246,10 @@ def main(argv=None):
         print(f"run_all.py: error: {error.strerror or error}{where}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; what has been done is saved, and this goes on from there:", file=sys.stderr)
+        verifying = any(argument.split("=")[0] == "--verify" for argument in argv)
+        goes_on = "what has been done is saved, and this goes on from there"
+        starts_over = "a comparison saves nothing, and this starts it over"
+        print(f"\ninterrupted; {starts_over if verifying else goes_on}:", file=sys.stderr)
         again = [argument for argument in argv if argument != "--fresh"]
         print(f"  {shlex.join(['python', 'run_all.py', *again])}", file=sys.stderr)
         return 130

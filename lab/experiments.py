@@ -208,7 +208,7 @@ def solution_errors(experiment, references, factor=1.0):
     return lambda params: relative_errors(factor * network(params, points.astype(params[0][0].dtype)), references)
 
 
-def cell_grid(problem):
+def cell_axes(problem):
     """The grid of the cell on which errors of correctors are measured, as fine as the paper's test grids."""
     count = {1: 401, 2: 101, 3: 21}[problem.dim]
     return [np.linspace(0, length, count) for length in np.broadcast_to(problem.period, problem.dim)]
@@ -227,7 +227,7 @@ class CellReference(NamedTuple):
 
 @lru_cache(maxsize=8)
 def cell_reference(problem):
-    axes = cell_grid(problem)
+    axes = cell_axes(problem)
     names = ["N"] if problem.reaction else [f"chi{j + 1}" for j in range(problem.dim)]
     return CellReference(names, fem.tensor_grid(axes), cell_fields(problem, centre(problem.domain)).on_grid(*axes).T)
 
@@ -292,7 +292,7 @@ def run_fem(setup, checkpoints=no_checkpoints):
 def cell_convergence(setup):
     """Finite elements on the cell problem, what networks have to be compared with: errors, {"cells": seconds}."""
     problem, rows, seconds = setup.problem, [], []
-    exact, axes = cell_reference(problem), cell_grid(problem)
+    exact, axes = cell_reference(problem), cell_axes(problem)
     for order, elements in setup.few(CELL_CONVERGENCE):
         start = time.perf_counter()
         field = cell_fields(problem, centre(problem.domain), elements, order)

@@ -32,7 +32,7 @@ def computed():
     correctors, coefficients, u0 = nhpinn.nh_pinn(problem, cell, homogenized, seed=0)
     value, slope, second = u0(x)
     corrected = nhpinn.reconstruct(problem, value, slope, second, correctors.expansion(x, x / problem.eps))
-    pinn = nhpinn.classical_pinn(problem, classical, np.random.default_rng(0))(x)
+    pinn = nhpinn.classical_pinn(problem, classical, 0)(x)
     return coefficients.samples[0, 0, 0], {
         "fine": (fine.on_grid(*axes), fine.on_grid(*axes, along=(0,))),
         "classical": (pinn[0], pinn[1][:, 0]),

@@ -46,6 +46,8 @@ def load(path):
         raise ValueError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     except (Exception, SystemExit) as error:  # whatever the file's own code raises
         text = f"found sys.exit({error.code})" if isinstance(error, SystemExit) else str(error) or type(error).__name__
+        if isinstance(error, SyntaxError) and error.filename == str(path):  # whose text repeats the place
+            text = f"found {error.msg.split(' (')[0]}, expected Python"
         raise ValueError(f"{path}, line {line_of(error, path)}: {text}") from error
     finally:
         sys.path[:] = sys_path

@@ -91,10 +91,10 @@ def along_line(values, experiment):
 
 
 def band(axes, x, values, color, label):
-    """The mean of values (seeds, n) as a line, their range as a band."""
+    """The mean of values (seeds, n) as a line, a single value as a dot; their range as a band."""
     if len(values) > 1:
         axes.fill_between(x, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.3, lw=0)
-    axes.plot(x, np.mean(values, axis=0), color=color, label=label)
+    axes.plot(x, np.mean(values, axis=0), color=color, label=label, marker="o" if len(x) == 1 else None)
 
 
 def log_scale(axes):
@@ -118,8 +118,8 @@ def power_of_ten(value, position):
     return "10" + f"{np.log10(value):.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def reference(axes, x, values, label="fine solution"):
-    axes.plot(x, values, color=GREY, lw=3, alpha=0.5, label=label)
+def reference(axes, x, values, label="fine solution", **style):
+    axes.plot(x, values, color=GREY, lw=3, alpha=0.5, label=label, **style)
 
 
 def history(axes, experiment, results, quantities, last=None, optional=()):
@@ -183,14 +183,17 @@ def reconstruction(axes, experiment, results, distance):
     half = min(1.5 * problem.eps * np.broadcast_to(problem.period, problem.dim)[0], (high - low) / 2)
     most = np.clip(x[np.argmax(np.abs(corrected - u0))], low + half, high - half)
     near = np.abs(x - most) <= half
+    few = near.sum() < 30  # ten a period: a line would be a polygon
+    style = {"ls": "", "marker": "o"} if few else {}
     if not distance:
-        reference(axes, x[near], fine[near])
+        reference(axes, x[near], fine[near], ms=9, **style)
     for label, color, values in (("homogenized u₀", BLUE, u0), ("first-order reconstruction", GREEN, corrected)):
         if distance:
             axes.plot(x, np.abs(values - fine), color=color, label=label)
         else:
-            axes.plot(x[near], values[near], color=color, label=label)
-    label_solution(axes, problem, "distance to the fine solution" if distance else "three periods")
+            axes.plot(x[near], values[near], color=color, label=label, ms=4, **style)
+    periods = "three periods, on the test grid" if few else "three periods"
+    label_solution(axes, problem, "distance to the fine solution" if distance else periods)
     if distance:
         largest = np.abs(u0 - fine).max()
         axes.set(ylim=(1e-4 * largest, 2 * largest), ylabel="distance")
@@ -237,7 +240,8 @@ def corrector(axes, experiment, results):
     exact = at(results, "adam", "fields", "corrector_reference")[0][0]
     y = np.linspace(0, experiment.problem.period, len(exact))
     reference(axes, y, exact, "by finite elements")
-    band(axes, y, np.stack(at(results, "adam", "fields", "corrector"))[:, 0], GREEN, "NH-PINN")
+    learned = np.stack(at(results, "adam", "fields", "corrector"))[:, 0, :-1]  # the last one is that of y = 0
+    band(axes, y[:-1], learned, GREEN, "NH-PINN")
     axes.set(xlabel="y", ylabel="N", title="corrector N on its cell")
 
 

@@ -16,7 +16,9 @@ PAGE = Path(__file__).with_name("page.html")  # the frame: what every report has
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 COLORS = {" <": ' class="better"', " >": ' class="worse"'}  # of numbers, by their sign
 TERMS = ("terms", "Terms", "")  # a part of the frame
-MARKS = {claims.REPRODUCED: ("✓", "better"), claims.NOT: ("✗", "worse"), claims.UNKNOWN: ("–", "small")}
+MARKS = dict.fromkeys((claims.REPRODUCED, claims.HOLDS), ("✓", "better"))
+MARKS |= dict.fromkeys((claims.NOT, claims.FAILS, claims.NO_PROOF), ("✗", "worse"))
+MARKS |= {claims.PARTLY: ("○", "plain"), claims.ARTEFACT: ("△", "plain"), claims.UNKNOWN: ("–", "small")}
 
 
 def page(shown, results, judged=(), pictures=(), skipped=()):
@@ -81,7 +83,7 @@ def claims_list(judged, drawn):
     """Each claim with its verdict and the evidence."""
     items = []
     for claim, verdict, columns, note in judged:
-        mark, style = MARKS.get(verdict, ("○", "plain"))
+        mark, style = MARKS[verdict]
         links = [f'<a href="#{name}">{name}</a>' for name in claim.figures.split() if name in drawn]
         items.append(
             f'<li><p><span class="{style}">{mark} {escape(verdict)}</span>: {inline(claim.judge.__doc__)} '

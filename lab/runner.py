@@ -307,7 +307,7 @@ def end_processes():
     workers, deadline = multiprocessing.active_children(), time.monotonic() + PATIENCE
     for worker in workers:
         worker.terminate()
-    print("ending, with a last checkpoint", file=sys.stderr, flush=True)
+    print(f"ending, which takes at most {PATIENCE} s", file=sys.stderr, flush=True)
     try:
         for worker in workers:
             worker.join(max(0, deadline - time.monotonic()))
@@ -321,7 +321,7 @@ def connect_mpi():
         from mpi4py import MPI
         from mpi4py.futures import MPIPoolExecutor
     except (ImportError, RuntimeError) as error:
-        raise ConnectionError(f"mpi4py and an MPI library are needed: pip install mpi4py mpich ({error})") from error
+        raise ConnectionError(f'mpi4py and an MPI library are needed: pip install -e ".[cluster]" ({error})') from error
     if "mpi4py.futures" not in sys.orig_argv or MPI.COMM_WORLD.size < 2:
         raise ConnectionError(
             "start it as `mpiexec -n N python -m mpi4py.futures run_all.py --executor mpi`, with N of at least 2"
@@ -338,7 +338,7 @@ def connect_dask(address):
     try:
         from distributed import Client
     except ImportError as error:
-        raise ConnectionError(f'dask.distributed is needed: pip install "dask[distributed]" ({error})') from error
+        raise ConnectionError(f'dask.distributed is needed: pip install -e ".[cluster]" ({error})') from error
     try:
         client = Client(address, timeout=10)
     except (OSError, ValueError) as error:

@@ -29,7 +29,7 @@ BUDGETS = {
         10,
         100,
         inf,
-        "every method but the studies, 0.2 % of the epochs, too few for numbers of trainings to mean anything",
+        "0.2 % of the epochs, too few for numbers of trainings to mean anything",
     ),
     "standard": Budget(
         1,

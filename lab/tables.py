@@ -71,7 +71,8 @@ NOTE = (
     "adam is NH-PINN by the paper's recipe, sharp by ours; e4 is by finite elements. Errors are in the discrete L2 "
     "norm, but for two columns in the energy norm, which are guaranteed: bounds of the classical PINN's error, and one "
     "of NH-PINN's reconstruction, another function than that of e1. Errors of NH-PINN have a sign, < where they are "
-    "smaller than the paper's, > where they are larger; of other numbers those within a tenth of the paper's have ~."
+    "smaller than the paper's, > where they are larger, but an e1 or e2 none where the paper's is below e4, and so of "
+    "another fine solution; of other numbers those within a tenth of the paper's have ~."
 )
 LABELS = ("eps", "rate", "weight")  # numbers that label the rows of a study
 LINES, WIDTH = 30, 100  # of the table on the terminal
@@ -133,10 +134,10 @@ def overview(by_problem, experiments):
         paper, corrector = experiments[name].paper, "N" if experiments[name].problem.reaction else "chi1"
         quantities = [corrector if quantity == "chi1" else quantity for quantity in OVERVIEW]
         cells = {"paper": [digits(paper[q]) if q in paper else "" for q in quantities]}
-        ran = {row["recipe"] for row in rows}
+        ran, e4 = {row["recipe"] for row in rows}, converged(rows)
         for recipe in [r for r in ("adam", "sharp") if r in ran] or ["fem"]:
             found = {row["quantity"]: row for row in rows if row["recipe"] == recipe or row["quantity"] == "e4"}
-            cells[recipe] = [cell(found, q, lambda row: digits(row["value"])) for q in quantities]
+            cells[recipe] = [cell(found, q, lambda row: digits(row["value"]), e4) for q in quantities]
         filled = [[recipe, *line] for recipe, line in cells.items() if any(line)]
         lines += [[name if i == 0 else "", *line] for i, line in enumerate(filled)]
     return Table("Relative errors, ours beside the paper's", ["", "", *OVERVIEW.values()], lines, NOTE)
@@ -149,13 +150,18 @@ def problem_table(experiment, rows):
     names = (row["quantity"].removesuffix("_lower").removesuffix("_upper") for row in rows)
     for quantity in dict.fromkeys(names):
         paper = experiment.paper.get(quantity)
-        cells = [cell(by_recipe[recipe], quantity, number) for recipe in recipes]
+        cells = [cell(by_recipe[recipe], quantity, number, converged(rows)) for recipe in recipes]
         lines.append([QUANTITIES.get(quantity, quantity), *cells, "" if paper is None else f"{paper:g}"])
     problem = experiment.problem
     return Table(f"{problem.title} `{problem.name}`", ["relative L2 error", *recipes, "paper"], lines)
 
 
-def cell(found, quantity, show):
+def converged(rows):
+    """The e4 of a problem; 0 where it was not computed."""
+    return next((row["value"] for row in rows if row["quantity"] == "e4"), 0.0)
+
+
+def cell(found, quantity, show, e4):
     """A quantity among rows {quantity: row} as text, with the sign of NOTE; one with two bounds as an interval."""
     if f"{quantity}_lower" in found:
         return "[" + ", ".join(digits(found[f"{quantity}_{end}"]["value"]) for end in ("lower", "upper")) + "]"
@@ -163,7 +169,8 @@ def cell(found, quantity, show):
     if row is None:
         return ""
     value, paper = row["value"], row["paper"]
-    sign = "" if not paper else "<>"[value > paper] if quantity in OWN_ERRORS else "~" if near(row) else ""
+    no_sign = not paper or (quantity in ("e1", "e2") and paper < e4)
+    sign = "" if no_sign else "<>"[value > paper] if quantity in OWN_ERRORS else "~" if near(row) else ""
     return f"{show(row)} {sign}".rstrip()
 
 
@@ -226,7 +233,7 @@ def verdict(done, rows, judged):
         parts = [f"that of {words} {span(found)}" for words, found in bounds.items() if found]
         lines.append(("guaranteed", "proved without a fine solution, errors in the energy norm: " + ", ".join(parts)))
     if judged:
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(judged).most_common())
+        counts = ", ".join(f"{verdict} {count}" for verdict, count in Counter(judged).most_common())
         lines.append(("claims", f"of the {len(judged)} that this run measures: {counts}"))
     return lines
 

@@ -33,7 +33,7 @@ METHODS = {
     "adam": Method(
         experiments.run_adam, ("cell", "homogenized", "classical"), "NH-PINN by the paper's recipe; transfer learning"
     ),
-    "law": Method(studies.run_law, ("classical",), "why the classical PINN fails", once=True),
+    "law": Method(studies.run_law, ("classical",), "the classical PINN's error, predicted and trained", once=True),
     "sweep": Method(studies.run_sweep, (), "errors against eps", once=True),
     "losses": Method(studies.run_losses, ("classical",), "which average a loss learns", study=True, once=True),
     "layers": Method(studies.run_layers, ("cell",), "ways to ask for periodicity", study=True, once=True),

@@ -1,9 +1,10 @@
-"""Repeating: a tenth of a folder's tasks run again, and each number compared with the saved one.
+"""Repeating: tasks of a folder run again, a random tenth or those named, and each number compared with the saved one.
 
 Three verdicts: the same numbers; the same but for rounding; differs.  Another kernel of the linear algebra, another
 number of threads or another processor adds in another order, and a training carries that on from epoch to epoch.
 """
 
+import itertools
 import json
 import math
 from operator import itemgetter
@@ -18,6 +19,7 @@ OF_TRAININGS = 0.05  # of all other methods
 UNSTABLE = {("reaction10", "classical"), ("reaction50", "classical")}  # trainings that a last bit sends elsewhere
 SMALL = 1e-3
 SAME, ROUNDED, DIFFERS = "the same numbers", "the same but for rounding", "differs"
+ABSENT = "absent"  # in the place of what one of two results does not have
 
 # What a result says of how it was made; all else is the same whenever and wherever the task runs.
 PROVENANCE = ("seconds", "processor_seconds", "seconds_by_part", "clock", "continued", "started", "command")
@@ -37,7 +39,8 @@ def differences(saved, found, name=""):
     those below SMALL are compared as SMALL is: of an error of 1e-13, rounding leaves no digit.
     """
     if isinstance(saved, dict) and isinstance(found, dict):
-        return [d for k in {**saved, **found} for d in differences(saved.get(k), found.get(k), f"{name} {k}".strip())]
+        pairs = {key: (saved.get(key, ABSENT), found.get(key, ABSENT)) for key in {**saved, **found}}
+        return [each for key, pair in pairs.items() for each in differences(*pair, f"{name} {key}".strip())]
     if json.dumps(saved) == json.dumps(found):
         return []
     if isinstance(saved, list) and isinstance(found, list) and any(isinstance(value, dict) for value in saved):
@@ -52,34 +55,54 @@ def differences(saved, found, name=""):
 
 
 def compared(task, saved, found):
-    """One of the three verdicts, and a sentence with the largest relative difference and whose it is."""
+    """One of the three verdicts, and a sentence: what differs most, and in what the places differ where they ran."""
     if "error" in found:
         return DIFFERS, found["error"]
     different = differences(repeatable(saved), repeatable(found))
     if not different:
         return SAME, ""
-    name, before, now, most = max(different, key=itemgetter(-1))
-    numbers = "" if isinstance(before, list) else f": {before} saved, {now} found now"
-    sentence = f"{name} by {most:.1e}, relative, the largest of {len(different)}{numbers}"
-    if most <= ROUNDING.get(task.method, OF_TRAININGS):
-        return ROUNDED, sentence
-    if (task.problem, task.method) in UNSTABLE and most < math.inf:
-        return ROUNDED, sentence + "; a training that a last bit sends elsewhere"
-    places = [{key: result.get(key) for key in runner.ENVIRONMENT} for result in (saved, found)]
-    return DIFFERS, "; ".join([sentence, *(f"{key} {was}, now {now}" for key, was, now, _ in differences(*places))])
+    most, parts = max(map(itemgetter(-1), different)), [described(different)]
+    verdict = ROUNDED if most <= ROUNDING.get(task.method, OF_TRAININGS) else DIFFERS
+    if verdict == DIFFERS and (task.problem, task.method) in UNSTABLE and most < math.inf:
+        verdict, parts = ROUNDED, [*parts, "a training that a last bit sends elsewhere"]
+    places = [{key: result[key] for key in runner.ENVIRONMENT if key in result} for result in (saved, found)]
+    return verdict, "; ".join(parts + [f"{key} {was}, now {now}" for key, was, now, _ in differences(*places)])
+
+
+def described(different):
+    """In words: what is new, gone or no number, and of the numbers the largest difference."""
+
+    def values(saved, found):
+        return "" if isinstance(saved, list) else f": {saved} saved, {found} found now"
+
+    parts, numbers = [], [each for each in different if each[-1] < math.inf]
+    for name, saved, found, most in different:
+        if ABSENT in (saved, found):
+            parts.append(f"{name} {'new' if saved == ABSENT else 'gone'}")
+        elif most == math.inf:
+            parts.append(f"{name} changed{values(saved, found)}")
+    if numbers:
+        name, *both, most = max(numbers, key=itemgetter(-1))
+        parts.append(f"{name} by {most:.1e}, relative, the largest of {len(numbers)}{values(*both)}")
+    return "; ".join(parts)
 
 
 def verify(args, job):
-    """Run a random tenth of a folder's tasks again and compare every number with the saved one.  -> exit status
+    """Run tasks of a folder again, a random tenth or all of those named, and compare.  -> exit status
 
     job: a task -> a function without arguments that runs it.
     """
     saved, refused = tasks.saved(args.verify, args.experiments)
+    if args.named:
+        named = set(itertools.product(args.only, args.methods))
+        saved = {task: result for task, result in saved.items() if task[:2] in named}
+        refused = {path: reason for path, reason in refused.items() if tuple(path.stem.split("-")[:2]) in named}
     for path, reason in refused.items():
         print(f"{path.name}: {reason}")
     known, differing = list(saved), list(refused)
-    tenth = np.random.default_rng(args.seed).permutation(len(known))[: math.ceil(len(known) / 10)]
-    print(f"running {len(tenth)} of the {len(known)} tasks in {args.verify} again", flush=True)
+    share = len(known) if args.named else math.ceil(len(known) / 10)
+    again = [known[i] for i in np.random.default_rng(args.seed).permutation(len(known))[:share]]
+    print(f"running {len(again)} of the {len(known)} tasks in {args.verify}{' named' * args.named} again", flush=True)
 
     def announce(task, result, running):
         if task is None:
@@ -92,7 +115,7 @@ def verify(args, job):
         if verdict == DIFFERS:
             differing.append(task)
 
-    if known:
-        with runner.executors_for(args.executor, args.jobs, len(tenth)) as executors:
-            runner.run_tasks({known[i]: job(known[i]) for i in tenth}, executors, announce)
-    return 1 if differing or not known else 0
+    if again:
+        with runner.executors_for(args.executor, args.jobs, len(again)) as executors:
+            runner.run_tasks({task: job(task) for task in again}, executors, announce)
+    return 1 if differing or not again else 0

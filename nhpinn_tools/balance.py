@@ -26,29 +26,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fem import tensor_grid
+from fem import gauss, tensor_grid
 from nhpinn_functions import checked_values, midpoint_axes, pair_of
 from nhpinn_tools.bounds import scattered_in
 from nhpinn_tools.calls import warn
-from nhpinn_tools.quadrature import (
-    Panels,
-    at_points,
-    integral_table,
-    panel_edges,
-    panel_points,
-    panel_table,
-    panel_weights,
-)
+from nhpinn_tools.quadrature import Panels, at_points, integral_table, panel_edges, panel_table
 from nhpinn_tools.two_scale import Table, macro_at, shares
 
-PANELS = {
-    1: Panels(8, 4000, 12, 1e-11, 50_000),
-    2: Panels(4, 48, 8, 1e-4, 3_000),
-    3: Panels(2, 12, 6, 1e-3, 1_000),
-}  # of r
+# Of r
+PANELS = {1: Panels(8, 4000, 12, 1e-11, 50_000), 2: Panels(4, 48, 8, 1e-4, 3_000), 3: Panels(2, 12, 6, 1e-3, 1_000)}
 DENSER = 3  # more Gauss points a panel, at which r and f are compared with their interpolants
 SPARED = {1: 1, 2: 3, 3: 3}  # one of so many scattered points looks for peaks of f
-PEAK, LARGE = 1e-20, 1e-4  # squares of parts of f: in peaks, that are rounding; of which a warning tells
+ROUNDED, LARGE = 1e-20, 1e-4  # squares of parts of f: in peaks, that are rounding; of which a warning tells
 
 
 class Balance(NamedTuple):
@@ -113,10 +102,10 @@ def balanced(c):
     """The Balance of c: R along the axis for which it is least."""
     count, size = PANELS[len(c.box)].count, residual_size(c)
     edges, _ = panel_edges(lambda *at: residual(c, *at)[None] / size, c.box, PANELS[len(c.box)])
-    axes = [panel_points(e, count) for e in edges]
+    axes, weights = zip(*(gauss(e, count) for e in edges), strict=True)
     r = panel_table(residual(c, axes, True)[None], edges, count)
-    choices = [integrated(c, r, edges, axis) for axis in range(len(axes)) if has_values(c, axis)]
-    weights = [panel_weights(e, count) for e in edges]
+    known = [axis for axis in range(len(axes)) if not all(face.flux for face in pair_of(c.faces, axis))]
+    choices = [integrated(c, r, edges, axis) for axis in known]
     best = min(choices, key=lambda choice: deviation(choice, axes, weights))
     miss = miss_of(c, r, edges) + unseen_source(c, edges)
     return best._replace(miss=miss, residual=relative_residual(c, axes, weights))
@@ -127,10 +116,6 @@ def residual_size(c):
     macro = macro_at(c, axes := midpoint_axes(c.box, {1: 256, 2: 32, 3: 12}[len(c.box)]), True, second=False)
     flux = np.abs(flux_of_u0(c, macro, axes, True)[0]).max(axis=1) / np.ptp(c.box, axis=1)
     return max(np.abs(checked_values("source", c.source, macro.x)).max(), flux.max(), np.finfo(float).tiny)
-
-
-def has_values(c, axis):
-    return not all(face.flux for face in pair_of(c.faces, axis))
 
 
 def integrated(c, r, edges, axis):
@@ -173,8 +158,8 @@ def miss_of(c, r, edges):
 
 def denser_rule(edges):
     """Points of every axis, and weights (n,) of their grid, of a rule of more Gauss points a panel than r has."""
-    count = PANELS[len(edges)].count + DENSER
-    return [panel_points(e, count) for e in edges], reduce(np.kron, [panel_weights(e, count) for e in edges])
+    axes, weights = zip(*(gauss(e, PANELS[len(edges)].count + DENSER) for e in edges), strict=True)
+    return axes, reduce(np.kron, weights)
 
 
 def unseen_source(c, edges):
@@ -184,13 +169,13 @@ def unseen_source(c, edges):
     def f(x):
         return checked_values("source", c.source, x)[None]
 
-    values, denser = f(tensor_grid([panel_points(e, count) for e in edges])), f(tensor_grid(axes))
+    values, denser = f(tensor_grid([gauss(e, count)[0] for e in edges])), f(tensor_grid(axes))
     own = weights @ (denser - panel_table(values, edges, count).at(axes, True, ())[0])[0] ** 2
     x = scattered_in(c.box)[:: SPARED[len(edges)]]
     misses = [(f(part) - at_points(values, edges, count, part))[0] for part in np.array_split(x, 10)]
     found = np.prod(np.ptp(c.box, axis=1)) * np.mean(np.concatenate(misses) ** 2)
     size = weights @ denser[0] ** 2
-    if found <= 4 * own + PEAK * size:
+    if found <= 4 * own + ROUNDED * size:
         return 0.0
     if found > LARGE * size:
         warn(

@@ -53,6 +53,11 @@ def on_unit_cell(coefficient, period):
     return lambda y: as_tensor(coefficient(period * y), y.shape) / np.outer(period, period)
 
 
+def at_fine_scale(problem):
+    """The coefficient as a function of x alone: a(x, x / eps)."""
+    return lambda x: problem.coefficient(x, x / problem.eps)
+
+
 def field_at(coefficient, period, x):
     """The coefficient at one x (dim,) as a function on the unit cell."""
     return on_unit_cell(at_node(coefficient, x), period)
@@ -93,6 +98,11 @@ def mean_products(p, a, q):
 def reuss_voigt(a, weights=None):
     """The harmonic and the arithmetic mean of a (n, d, d): the bounds by constant fluxes and constant fields."""
     return np.linalg.inv(np.average(inverse(a), axis=0, weights=weights)), np.average(a, axis=0, weights=weights)
+
+
+def product(a, z):
+    """a z at n points, for a (n, d, d), or (n, 1, 1) for scalars, and z (d, ..., n)."""
+    return a[:, 0, 0] * z if a.shape[1] == 1 else np.einsum("nij,j...n->i...n", a, z)
 
 
 def inverse(a):

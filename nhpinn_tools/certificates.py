@@ -55,50 +55,35 @@ import numpy as np
 
 from fem import breaks_of, gauss, tensor_grid
 from nhpinn_functions import (
-    at_fine_scale,
     checked_values,
     compact_tensor_of,
     constant_at,
     extreme_eigenvalues,
-    faces_of,
     on_face,
     pair_of,
-    product,
     tensor_of,
 )
 from nhpinn_tools.balance import Balance, balanced, homogenized_flux
-from nhpinn_tools.bounds import inverse, scattered_in
+from nhpinn_tools.bounds import at_fine_scale, inverse, product, scattered_in
 from nhpinn_tools.calls import warn
 from nhpinn_tools.layers import SAMPLE, fields_at, with_layers
 from nhpinn_tools.quadrature import (
     Axis,
+    Counts,
     Panels,
     layer_pieces,
     missed_along,
     panel_around,
     panel_edges,
-    panel_points,
-    panel_weights,
     period_pieces,
     piece_around,
     random_points,
     rule,
 )
-from nhpinn_tools.two_scale import (
-    TwoScale,
-    ends_with_data,
-    macro_at,
-    macro_nodes,
-    macro_table,
-    micro_table,
-    rough_part,
-    shares,
-    tensor_table,
-    varying_directions,
-)
+from nhpinn_tools.two_scale import TwoScale, ends_with_data, macro_at, macro_nodes, scales_of, shares
 
-# (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
-RULES = {1: ((12, 12), (16, 16)), 2: ((4, 8), (6, 10)), 3: ((4, 6), (5, 8))}
+# Of the check, of the bounds
+RULES = {1: (Counts(12, 12), Counts(16, 16)), 2: (Counts(4, 8), Counts(6, 10)), 3: (Counts(4, 6), Counts(5, 8))}
 MORE = 2, 3  # Gauss points an element has than its order, of the check, of the bounds
 CUT = 0.41  # where elements of one dimension are cut for the bounds
 ROUNDING, STEP = 1e-9, 1e-5  # relative, of squares and norms; of differences along a face, of its length
@@ -108,14 +93,14 @@ BLOCK, NUMBERS = 60_000, 10**6  # points of a grid at a time; numbers an array h
 
 
 class Certificate(NamedTuple):
-    error: float | None  # the relative error |u - v|_a / |u|_a is at most this; None: there is no bound
-    norm: tuple  # lower, upper bound of |u|_a
-    quadrature: float  # by which `error` changed from one quadrature to another: in it
     scales: TwoScale
     balance: Balance
     axes: tuple  # of quadrature.Axis
-    trace: float  # tau, for a coefficient whose largest eigenvalue is 1
-    unseen: float  # u: what the rule does not resolve of a, relative
+    error: float | None = None  # the relative error |u - v|_a / |u|_a is at most this; None: there is no bound
+    norm: tuple = (0.0, np.inf)  # lower, upper bound of |u|_a
+    quadrature: float = np.inf  # by which `error` changed from one quadrature to another: in it
+    trace: float = np.inf  # tau, for a coefficient whose largest eigenvalue is 1
+    unseen: float = np.inf  # u: what the rule does not resolve of a, relative
     constant: float = 0.0  # of s' in one dimension
     norm_of_error = "the energy norm"
 
@@ -165,8 +150,9 @@ def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
     method `value` of points (n, dim).  finer: how many times finer than usual in y the rules are to be.
     pieces: two_scale.Pieces of a coefficient that jumps in y; None: it is smooth.
     """
-    c, axes = expansion(problem, correctors, coefficients, u0, finer, pieces)
-    found = Certificate(np.inf, (0.0, np.inf), np.inf, c, balanced(c), axes, trace_of_values(c), unseen(c, axes))
+    found = without_bar(problem, correctors, coefficients, u0, finer, pieces)
+    trace, missed = trace_of_values(found.scales), unseen(found.scales, found.axes)
+    found = found._replace(error=np.inf, trace=trace, unseen=missed)
     found = found if np.isinf(found.trace) else bounded(found)
     if found.unseen > min(found.error, 1) / 2:
         warn(
@@ -176,29 +162,12 @@ def certificate(problem, correctors, coefficients, u0, finer=1, pieces=None):
     return found
 
 
-def without_bar(problem, correctors, coefficients, u0, pieces):
-    """The same reconstruction where no rule of Gauss points in boxes has the integrals of a bound: error None."""
-    c, axes = expansion(problem, correctors, coefficients, u0, 1, pieces)
-    return Certificate(None, (0.0, np.inf), np.inf, c, balanced(c), axes, np.inf, np.inf)
-
-
-def expansion(problem, correctors, coefficients, u0, finer, pieces):
-    """All that v and s are made of, with the layers, and the axes of the rule."""
-    c = two_scale(problem, correctors, coefficients, u0, pieces)
+def without_bar(problem, correctors, coefficients, u0, finer=1, pieces=None):
+    """The same reconstruction, for a coefficient such that no rule of Gauss points in boxes has a bound's integrals."""
+    c = scales_of(problem, correctors, coefficients, u0, pieces)
     axes = rule_axes(c, finer, pieces)
-    return ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces))), axes
-
-
-def two_scale(problem, correctors, coefficients, u0, pieces=None):
-    """All that v and s are made of, but for the layers."""
-    box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
-    period = np.broadcast_to(correctors.period, len(box)).astype(float)
-    return TwoScale(
-        problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
-        eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
-        pieces.micro if pieces else micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
-        pieces and pieces.waves,
-    )  # fmt: skip
+    c = ends_with_data(c) if len(c.box) == 1 else with_layers(c, partial(sample, fit_axes(axes, pieces)))
+    return Certificate(c, balanced(c), axes)
 
 
 def slabs(axes):
@@ -219,7 +188,7 @@ SLOW = {1: Panels(1, 1000, 12, 1e-9, 20_000), 2: Panels(1, 16, 8, 1e-2, 2_000), 
 FAST = {1: Panels(4, 4096, 16, 1e-6, 8192), 2: Panels(4, 64, 6, 2e-2, 1024), 3: Panels(2, 16, 5, 0.3, 256)}
 LINES, PLACES = {1: 64, 2: 32, 3: 16}, 8  # in y, at random x; y at which a(., y) is looked at
 SIZES = 1000  # points for the size of a function
-SCATTERED, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
+SCATTERED_IN_BOX, FAR, TINY, PEAK = 30_000, 10, 1e-12, 10  # see `unseen`
 IN_FIT = 32  # points of a period in the least squares of layers, about, where a coefficient has pieces
 UNEVEN = 0.05  # what chance may explain of the mean of a square without peaks, see `peaks_of`
 MET, INSIDE = 30, 16  # scattered points that are enough in a panel; else points that are put into it
@@ -249,11 +218,9 @@ def rules_of_pieces(pieces):
     """As RULES: Gauss points that are exact for squares of micro functions, in the check but for the highest power of
     cubics and above, and enough for the waves of the layers; fewer periods, since there are many points in each."""
     d, fewest = len(pieces.breaks), min(len(breaks) - 1 for breaks in pieces.breaks)
-    few = {1: (12, 16), 2: (6, 8)}[d]
-    counts = [
-        max(pieces.order + k, min(pieces.order + 1, 3) + k, -(-(8 + 4 * k) * pieces.waves // fewest)) for k in (0, 1)
-    ]
-    return tuple(zip(counts, few, strict=True))
+    for_waves = [-(-many * pieces.waves // fewest) for many in (8, 12)]
+    points = [max(pieces.order + k, min(pieces.order + 1, 3) + k, for_waves[k]) for k in (0, 1)]
+    return tuple(map(Counts, points, {1: (12, 16), 2: (6, 8)}[d]))
 
 
 def of_size_one(functions, box):
@@ -269,8 +236,8 @@ def slow_functions(c, size, y, axes, grid):
     x, (n, d) = macro.x, macro.x.shape
     H = macro.slope * CORNERS[d] * np.ptp(c.box, axis=1)[:, None, None]
     a = pairwise_tensors(c.coefficient, np.tile(x, (len(y), 1)), np.repeat(y, n, axis=0))
-    a = a.reshape(len(y), n, -1).transpose(0, 2, 1).reshape(-1, n)
-    return np.concatenate([checked_values("source", c.source, x)[None], size + H.reshape(d * d, n), a])
+    f = checked_values("source", c.source, x)
+    return np.concatenate([f[None], size + H.reshape(d * d, n), entries_on_lines(a, len(y))])
 
 
 def fast_functions(c, axis, x, y, places, grid):
@@ -279,8 +246,13 @@ def fast_functions(c, axis, x, y, places, grid):
     y = np.repeat(y, n, axis=0)
     y[:, axis] = np.tile(places[0], lines) * c.lengths[axis] / c.eps
     a = pairwise_tensors(c.coefficient, np.repeat(x, n, axis=0), y)
-    parts = [part.reshape(lines, n, -1).transpose(0, 2, 1).reshape(-1, n) for part in (a, inverse(a))]
-    return np.concatenate(parts)
+    return np.concatenate([entries_on_lines(part, lines) for part in (a, inverse(a))])
+
+
+def entries_on_lines(a, lines):
+    """All entries of tensors (lines n, d, d) as functions of the n points of a line: (C, n)."""
+    n = len(a) // lines
+    return a.reshape(lines, n, -1).transpose(0, 2, 1).reshape(-1, n)
 
 
 def pairwise_tensors(coefficient, x, y):
@@ -289,35 +261,43 @@ def pairwise_tensors(coefficient, x, y):
 
 
 def unseen(c, axes):
-    """u of the head of this file.  Far off is what lies FAR times as far from its polynomial as all but a hundredth of
-    the points do, or as panels allow."""
-    d, (count, few) = len(axes), axes[0].rules[1]
-    x = scattered_in(c.box)[:SCATTERED]
-
-    def pairs(z):
-        a = pairwise_tensors(c.coefficient, z[:, :d], z[:, d:])
-        return np.concatenate([part.reshape(len(z), -1).T for part in (a, inverse(a))])
-
-    def on_diagonal(x):
-        return pairs(np.hstack([x, x / c.eps]))
-
-    def total(misses, tolerance):
-        miss = misses.reshape(2, -1, len(x)).max(axis=1) / sizes[:, None]
-        least = np.minimum(np.quantile(miss, 0.99, axis=1), tolerance)
-        return np.where(miss > np.maximum(FAR * least, TINY)[:, None], miss, 0).mean(axis=1).sum()
-
-    z, a = np.hstack([x, x / c.eps]), on_diagonal(x)
-    sizes, found = np.abs(a).mean(axis=1).reshape(2, -1).max(axis=1), 0.0
-    moved = pairs(np.hstack([np.roll(x, 1, axis=0), x / c.eps]))
+    """u of the head of this file."""
+    d, counts, functions = len(axes), axes[0].rules[1], partial(tensors_and_inverses, c)
+    x = scattered_in(c.box)[:SCATTERED_IN_BOX]
+    z, a = np.hstack([x, x / c.eps]), functions(x)
+    sizes, found = of_both(np.abs(a).mean(axis=1)), 0.0
+    moved = functions(np.hstack([np.roll(x, 1, axis=0), x / c.eps]))
     varies = np.abs(moved - a).max() > TINY * np.abs(a).max()
     for i, axis in enumerate(axes):
-        found += total(missed_along(on_diagonal, piece_around(axis, x[:, i]), count, i, x), FAST[d].tolerance)
+        misses = missed_along(functions, piece_around(axis, x[:, i]), counts.points, i, x)
+        found += far_off(misses, sizes, FAST[d].tolerance)
         panel = panel_around(axis.edges, x[:, i])
-        skips = varies * (np.diff(panel, axis=0)[0] > few * axis.length)  # where a few periods stand for all
+        skips = varies * (np.diff(panel, axis=0)[0] > counts.periods * axis.length)  # where a few periods stand for all
         if skips.any():
-            found += total(skips * missed_along(pairs, panel, SLOW[d].count, i, z), SLOW[d].tolerance)
-        found += (missed_in_narrow(on_diagonal, axis, i, x) / sizes).sum()
+            misses = missed_along(functions, panel, SLOW[d].count, i, z)
+            found += far_off(skips * misses, sizes, SLOW[d].tolerance)
+        found += (missed_in_narrow(functions, axis, i, x) / sizes).sum()
     return float(np.sqrt(PEAK * found))
+
+
+def tensors_and_inverses(c, z):
+    """The entries of a, then of 1 / a, at pairs (x, y), z (n, 2 d), or at (x, x / eps) for z = x (n, d): (C, n)."""
+    x, y = np.split(z, 2, axis=1) if z.shape[1] > len(c.box) else (z, z / c.eps)
+    a = pairwise_tensors(c.coefficient, x, y)
+    return np.concatenate([part.reshape(len(z), -1).T for part in (a, inverse(a))])
+
+
+def of_both(entries):
+    """The largest of a and of 1 / a: (C, ...) -> (2, ...)."""
+    return entries.reshape(2, -1, *entries.shape[1:]).max(axis=1)
+
+
+def far_off(misses, sizes, tolerance):
+    """The mean of the misses (C, n), relative to sizes (2,), that are FAR times those of all but a hundredth of the
+    points, or of what panels allow; the sum of both."""
+    miss = of_both(misses) / sizes[:, None]
+    least = np.minimum(np.quantile(miss, 0.99, axis=1), tolerance)
+    return np.where(miss > np.maximum(FAR * least, TINY)[:, None], miss, 0).mean(axis=1).sum()
 
 
 def missed_in_narrow(functions, axis, i, x):
@@ -331,7 +311,7 @@ def missed_in_narrow(functions, axis, i, x):
     inside = np.random.default_rng(7).random(len(x))
     ends = np.stack([axis.edges[k], axis.edges[k + 1]])
     x[:, i] = ends[0] * (1 - inside) + ends[1] * inside
-    misses = missed_along(functions, ends, panels.count, i, x).reshape(2, -1, len(x)).max(axis=1)
+    misses = of_both(missed_along(functions, ends, panels.count, i, x))
     return np.where(misses > FAR * panels.tolerance, misses, 0) @ widths[k] / INSIDE
 
 
@@ -341,24 +321,18 @@ def fit_axes(axes, pieces):
         return axes
     counts = [int(np.clip(IN_FIT // (len(breaks) - 1), 2, 4)) for breaks in pieces.coarse]
     return tuple(
-        axis._replace(breaks=breaks, rules=((count, 0),))
+        axis._replace(breaks=breaks, rules=(Counts(count, 0),))
         for axis, breaks, count in zip(axes, pieces.coarse, counts, strict=True)
     )
 
 
 def sample(axes, faces):
     """Points of every axis, and weights, of a part of the box: a period from these faces, some periods along them."""
-    d, counts = len(axes), [axis.rules[0][0] for axis in axes]
-    pieces = [layer_pieces_at(axis, faces, i) or sampled_pieces(axis, SAMPLE[d]) for i, axis in enumerate(axes)]
-    return tuple(
-        [np.concatenate([part(ends, count) for ends in some]) for some, count in zip(pieces, counts, strict=True)]
-        for part in (panel_points, panel_weights)
-    )
-
-
-def layer_pieces_at(axis, faces, i):
-    """Pieces of a period from those of the faces that lie across axis i; none if there are none."""
-    return [layer_pieces(axis, face.at, 1 - 2 * face.side) for face in faces if face.axis == i]
+    d, counts = len(axes), [axis.rules[0].points for axis in axes]
+    at_faces = [[layer_pieces(axis, f.at, 1 - 2 * f.side) for f in faces if f.axis == i] for i, axis in enumerate(axes)]
+    pieces = [own or sampled_pieces(axis, SAMPLE[d]) for own, axis in zip(at_faces, axes, strict=True)]
+    parts = [[gauss(ends, count) for ends in some] for some, count in zip(pieces, counts, strict=True)]
+    return zip(*(map(np.concatenate, zip(*part, strict=True)) for part in parts), strict=True)
 
 
 def sampled_pieces(axis, some):
@@ -403,7 +377,7 @@ def element_rules(meshes, axes):
     cut = [np.sort(np.append(z, z[:-1] + CUT * np.diff(z))) for z in ends] if len(ends) == 1 else ends
     return [
         [
-            gauss(z, max(mesh.order + MORE[k], axis.rules[k][0]))
+            gauss(z, max(mesh.order + MORE[k], axis.rules[k].points))
             for z, mesh, axis in zip((ends, cut)[k], meshes, axes, strict=True)
         ]
         for k in (0, 1)
@@ -414,7 +388,7 @@ def integrals(certificate, rules, candidate=None):
     """By the rules of all axes; candidate: points -> grad w, grad t, (n, d) each."""
     k, (c, balance) = certificate.balance.axis, tabulated(certificate, [points for points, _ in rules])
     sums, lines, line_weights, eigenvalues = 0.0, [], [], []
-    for axes, weights in blocks(rules, k):
+    for axes, weights in blocks_of_grid(rules, k):
         x, slope, s, a = fine_fields(c, balance, axes)
         w, gradients = reduce(np.kron, weights), [slope]
         if candidate:
@@ -463,7 +437,7 @@ def tabulated(certificate, axes):
     return c, balance._replace(integral=balance.integral.tabulated(axes))
 
 
-def blocks(rules, k):
+def blocks_of_grid(rules, k):
     """Parts of a grid, of whole lines along the axis k in more than one dimension: points, weights of every axis."""
     d, cut = len(rules), (k + 1) % len(rules)  # the axis that is cut
     others = np.prod([len(x) for axis, (x, _) in enumerate(rules) if axis != cut], dtype=int)
@@ -573,7 +547,7 @@ def trace_of_values(c):
         return g - macro.u0, slope - macro.D.T
 
     knots = macro_nodes(c.box, len(c.macro.values))
-    axes, weights = [panel_points(z, 3) for z in knots], [panel_weights(z, 3) for z in knots]
+    axes, weights = zip(*(gauss(z, 3) for z in knots), strict=True)
     slope = blended(c, miss, len(axes), tensor_grid(axes))[1]
     for face in known:
         x = random_points(c.box, 10_000)
@@ -619,7 +593,7 @@ def peaks_of(certificate, candidate, apart):
     or where the square is so uneven that chance is large itself.
     """
     c = certificate.scales
-    x = scattered_in(c.box)[:SCATTERED]
+    x = scattered_in(c.box)[:SCATTERED_IN_BOX]
     miss = (certificate.reconstruction(x)[1] - candidate(x)[0]).T
     a = compact_tensor_of(at_fine_scale(c), x)
     squares = np.prod(np.ptp(c.box, axis=1)) * (miss * product(a, miss)).sum(0)

@@ -22,8 +22,7 @@ import numpy as np
 from fem import basis_matrices, breaks_of, counts, nodes_of
 from nhpinn import Coefficients, Correctors
 from nhpinn_functions import at_node, centre, one_node
-from nhpinn_tools import bounds, element_bounds
-from nhpinn_tools.element_bounds import bounds_of_image, bounds_on
+from nhpinn_tools.element_bounds import bounds_of_function, bounds_of_image, bounds_on
 from nhpinn_tools.interpolation import chebyshev_points
 from nhpinn_tools.recipes import counted, element_cells
 from nhpinn_tools.two_scale import Pieces, Table, node_counts, sparse_rows
@@ -32,7 +31,7 @@ from nhpinn_tools.two_scale import Pieces, Table, node_counts, sparse_rows
 LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (4, (0.05,)), (6, (0.003, 0.05)))
 GAP = 1e-2  # of the bounds, over the largest period of the fine coefficient in units of the box
 GAP_IN_3D = 0.03  # where there is no bar
-SIZES = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
+CELL_UNKNOWNS = {1: 100_000, 2: 40_000, 3: 600_000}  # unknowns of a cell at most
 SLOW = 1e-3  # tolerance of the interpolation in x
 MOST_IN_FIT = 32  # boxes an axis of a period in the least squares of layers
 WAVES, FEW_MANY = 3 / 4, (2, 6)  # of the layers, for each pixel of a period; in all
@@ -46,7 +45,9 @@ def solve_cells(problem, executor=None):
     cells = problem.eps * np.array(problem.period) / np.ptp(problem.domain, axis=1)
     tolerance = GAP * cells.max() if dim < 3 else GAP_IN_3D
     x = centre(problem.domain)
-    middle = bounds_of_image(pixels.at(x), dim, problem.period, tolerance, SIZES[dim], LEVELS)
+    middle = bounds_of_image(
+        pixels.at(x), dim, period=problem.period, tolerance=tolerance, size=CELL_UNKNOWNS[dim], levels=LEVELS
+    )
     nodes = chebyshev_points(problem, SLOW)
     if not problem.slow:
         return middle, [middle], nodes
@@ -63,11 +64,6 @@ def correctors_of(found, nodes, period):
     cells = partial(element_cells, [each.field for each in found])
     tensors = np.stack([each.tensor for each in found])
     return Correctors(cells, nodes.weights, nodes.points, period), Coefficients(tensors, nodes.weights, 0.0)
-
-
-def bounds_of(found):
-    """The Bounds of a tensor, from ElementBounds or what `homogenize` returns."""
-    return bounds.Bounds(found.lower, found.tensor, found.upper, found.gap, found.quadrature)
 
 
 def correctors_of_phases(found, x, period):
@@ -93,7 +89,7 @@ def pieces_of(found, nodes, pixels, eps):
 def pieces_of_phases(phases, tensor, eps):
     """The Pieces of a TwoPhase in the plane whose homogenized tensor is known."""
     a = at_node(phases, np.zeros(2))
-    found = element_bounds.bounds(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
+    found = bounds_of_function(a, 2, ELEMENTS, period=phases.period, order=2, gauss=GAUSS)._replace(tensor=tensor)
     breaks = (np.linspace(0, 1, ELEMENTS + 1),) * 2
     coarse = (breaks[0][:: ELEMENTS // MOST_IN_FIT],) * 2
     micro = micro_table([found], one_node(2), eps)

@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from fem import Field, checked_coefficient, counts
+from fem import Field, counts
 from fem_cells import (
     at_gauss_points,
     cell_mesh,
     check_cell,
-    check_dim,
     check_period_of_mesh,
     distance,
     energies,
@@ -41,29 +40,10 @@ LEVELS = ((1, ()), (2, ()), (3, ()), (3, (0.05,)), (5, (0.05,)), (6, (0.003, 0.0
 MOST_UNKNOWNS, MOST_LOCAL = 600_000, 5000  # of an image; functions of a voxel: their matrix has 200 MB
 
 
-def bounds(coefficient, dim, n=None, *, period=1.0, order=None, gauss=None, tolerance=1e-2, size=MOST_UNKNOWNS):
-    """Two-sided bounds of the homogenized tensor: ElementBounds.
-
-    coefficient: an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact bounds,
-    refined inside the voxels until the gap is below `tolerance`, falls no more, as at corners of a contrast of 1e4, or
-    there would be more than `size` unknowns.
-    Or a function y (n, dim) -> (n,) or (n, dim, dim), with n elements per axis of this order, 4 if it is None: bounds
-    for what the Gauss points, order + 1 an axis or `gauss` of them, see of it; `quadrature` says how far two rules
-    differ.
-    """
-    check_dim(dim)
-    if callable(coefficient):
-        if n is None:
-            raise ValueError("n: found None, expected the number of elements per axis for a function")
-        return _bounds_of_function(coefficient, cell_mesh(dim, n, period, order or 4)._replace(gauss=gauss))
-    for name, value in (("n", n), ("order", order), ("gauss", gauss)):
-        if value is not None:
-            raise ValueError(f"{name}: found {value!r}, expected None for an image, whose elements follow its voxels")
-    return bounds_of_image(_checked_image(coefficient, dim), dim, period, tolerance, size, LEVELS)
-
-
-def bounds_of_image(image, dim, period, tolerance, size, levels):
-    """The ElementBounds of an image, refined from level to level as `bounds` says."""
+def bounds_of_image(image, dim, *, period=1.0, tolerance=1e-2, size=MOST_UNKNOWNS, levels=LEVELS):
+    """ElementBounds of an image (m_1, ..., m_dim) or (m_1, ..., m_dim, dim, dim), constant in every voxel: exact ones,
+    refined inside the voxels until the gap is below the tolerance, falls no more, as at corners of a contrast of 1e4,
+    or there would be more than `size` unknowns."""
     found, gaps = None, [np.inf]
     for level, cuts in levels:
         mesh = cell_mesh(dim, image.shape[:dim], period, level)
@@ -91,19 +71,11 @@ def _found(mesh, upper, lower, quadrature, fields):
     return ElementBounds(lower, _between(upper, lower), upper, distance(upper, lower), quadrature, field, *stream)
 
 
-def _checked_image(coefficient, dim):
-    image = np.asarray(coefficient, dtype=float)
-    if not image.size or (image.ndim != dim and (image.ndim != dim + 2 or image.shape[dim:] != (dim, dim))):
-        raise ValueError(
-            f"coefficient: found shape {image.shape}, expected {dim} axes of an image, and (dim, dim) or none"
-        )
-    pixels = image.reshape(-1, *image.shape[dim:])
-    checked_coefficient(pixels, (len(pixels), dim), "in a pixel")
-    return image
-
-
-def _bounds_of_function(coefficient, mesh):
-    check_cell(mesh, len(mesh.bounds))
+def bounds_of_function(coefficient, dim, n, *, period=1.0, order=4, gauss=None):
+    """ElementBounds of a function y (n, dim) -> (n,) or (n, dim, dim), by n elements per axis of this order: for what
+    the Gauss points, order + 1 an axis or `gauss` of them, see of it; `quadrature` says how far two rules differ."""
+    mesh = cell_mesh(dim, n, period, order)._replace(gauss=gauss)
+    check_cell(mesh, dim)
     s = at_gauss_points(coefficient, mesh)
     check_period_of_mesh("coefficient", coefficient, mesh)
     *rough, fields = _sandwich(s, mesh)

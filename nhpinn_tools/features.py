@@ -220,24 +220,33 @@ def solve_cells(problem, tolerance, rng, mapped=map):
     x, weights = nodes.points, nodes.weights
     if problem.reaction is not None:
         found = reaction_cell(problem, period, tolerance, rng)
-        warn_of_cells(found, tolerance)
-        return Correctors(all_cells(found, found.C[:, None], period), weights, x, problem.period)
-    hardest = max((field_at(problem.coefficient, period, each) for each in x), key=lambda field: contrast(field, dim))
-    found = homogenize_cell(hardest, dim, max(LEAST_GAP, tolerance if len(x) > 1 else tolerance**2), rng)
-    warn_of_cells(found, tolerance)
-    C = found.C[:, None]
+        C = found.C[:, None]
+    else:
+        found = homogenize_cell(hardest(problem.coefficient, period, x), dim, tolerance_of_gap(tolerance, x), rng)
+        C = period * found.C[:, None]
+    warn_of_cells(found.error, tolerance, f"{len(found.C)} random features", ": try recipe='fourier'")
     if len(x) > 1:
         task = partial(solve_at, problem.coefficient, period, found.features, found.count)
-        C = np.stack(list(mapped(task, x)), axis=1)
-    return Correctors(all_cells(found, period * C, period), weights, x, problem.period)
+        C = period * np.stack(list(mapped(task, x)), axis=1)
+    return Correctors(all_cells(found, C, period), weights, x, problem.period)
 
 
-def warn_of_cells(found, tolerance):
-    """Warns where no attempt at the cell problems has met the tolerance."""
-    if found.error > tolerance:
+def hardest(coefficient, period, nodes):
+    """Of the fields on the unit cell at nodes x (X, dim) the one of the largest contrast."""
+    return max((field_at(coefficient, period, x) for x in nodes), key=lambda field: contrast(field, len(period)))
+
+
+def tolerance_of_gap(tolerance, nodes):
+    """That of the gap at one x, or at the hardest of many, see `solve_cells`."""
+    return max(LEAST_GAP, tolerance if len(nodes) > 1 else tolerance**2)
+
+
+def warn_of_cells(error, tolerance, what, instead=""):
+    """Warns where no attempt at the cell problems, the largest with so much of what, has met the tolerance."""
+    if error > tolerance:
         warn(
-            f"cell problems: their error is about {found.error:.2g} with {len(found.C)} random features, expected at "
-            f"most {tolerance:g}; the coefficient is steep within its cell: try recipe='fourier' or a larger tolerance"
+            f"cell problems: their error is about {error:.2g} with {what}, expected at most {tolerance:g}; the "
+            f"coefficient is steep within its cell{instead}"
         )
 
 

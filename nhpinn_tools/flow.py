@@ -25,28 +25,16 @@ from functools import reduce
 
 import numpy as np
 
+from fem import gauss
 from nhpinn_functions import checked_values, pair_of
 from nhpinn_tools.bounds import scattered_in
-from nhpinn_tools.certificates import SCATTERED, blocks, fine_tensor, is_constant, rules_of
+from nhpinn_tools.certificates import SCATTERED_IN_BOX, SIZES, blocks_of_grid, fine_tensor, is_constant, rules_of
 from nhpinn_tools.layers import fields_at
-from nhpinn_tools.quadrature import (
-    Panels,
-    at_points,
-    jumps,
-    panel_edges,
-    panel_points,
-    panel_weights,
-    random_points,
-    tails,
-)
+from nhpinn_tools.quadrature import Panels, at_points, jumps, panel_edges, random_points, tails
 from nhpinn_tools.two_scale import points_of
 
-PANELS = {  # of f and h
-    1: Panels(8, 4000, 12, 1e-9, 50_000),
-    2: Panels(4, 128, 8, 1e-9, 3_000),
-    3: Panels(2, 12, 6, 1e-9, 1_000),
-}
-SIZES = 1000  # points for the size of a function
+# Of f and h
+PANELS = {1: Panels(8, 4000, 12, 1e-9, 50_000), 2: Panels(4, 128, 8, 1e-9, 3_000), 3: Panels(2, 12, 6, 1e-9, 1_000)}
 
 
 def flow(certificate, axis, side):
@@ -56,7 +44,10 @@ def flow(certificate, axis, side):
     if not face.flux and any(not other.flux for other in faces if other.axis != axis):
         return -np.inf, np.inf
     inflow, off, busy = inflow_of_data(certificate.scales, face, opposite)
-    coarse, fine = (bounds_by(certificate, face, opposite, rules, inflow, busy) for rules in rules_of(certificate))
+    if face.flux or opposite.flux:
+        coarse = fine = (inflow, inflow) if face.flux else (-inflow, -inflow)
+    else:
+        coarse, fine = (bounds_by(certificate, face, opposite, rules, inflow, busy) for rules in rules_of(certificate))
     change = np.abs(np.subtract(coarse, fine)) + (1e-12 + certificate.unseen**2) * np.abs(fine) + off
     return float(fine[0] - change[0]), float(fine[1] + change[1])
 
@@ -67,13 +58,9 @@ def slope_of_p(face, opposite):
 
 
 def bounds_by(certificate, face, opposite, rules, inflow, busy):
-    """Both bounds by the rules of all axes; inflow, busy: see `inflow_of_data`."""
-    if face.flux:
-        return inflow, inflow
-    if opposite.flux:
-        return -inflow, -inflow
+    """Both bounds for two faces where u is known, by the rules of all axes; inflow, busy: see `inflow_of_data`."""
     slope, bar = slope_of_p(face, opposite), certificate.error * certificate.norm[1]
-    energy, along, of_p = integrals(certificate, rules, face.axis)
+    energy, along, of_p = integrals_of_flow(certificate, rules, face.axis)
     if is_constant(face) and is_constant(opposite) and not busy:
         drop = face.data.args[0] - opposite.data.args[0]
         return tuple(sorted([(energy - bar**2) / drop, energy / drop])) if drop else (0.0, 0.0)
@@ -81,10 +68,10 @@ def bounds_by(certificate, face, opposite, rules, inflow, busy):
     return Q - bar * abs(slope) * np.sqrt(of_p), Q + bar * abs(slope) * np.sqrt(of_p)
 
 
-def integrals(certificate, rules, k):
+def integrals_of_flow(certificate, rules, k):
     """|v|_a^2, and the integrals of (a grad v)_k and a_kk."""
     c, sums = certificate.scales, np.zeros(3)
-    for axes, weights in blocks(rules, certificate.balance.axis):
+    for axes, weights in blocks_of_grid(rules, certificate.balance.axis):
         found, w = fields_at(c, axes, True), reduce(np.kron, weights)
         a = fine_tensor(c, found.macro.x)
         s = np.einsum("nij,jn->in", a, found.slope)
@@ -99,31 +86,26 @@ def inflow_of_data(c, face, opposite):
     """(f, p) + <h, p>, or <h, 1> over a face of fluxes: what it is, what that may be off, and whether f or h is not 0
     somewhere."""
     if face.flux:
-        return integral(lambda x: on(face, x)[0], np.delete(c.box, face.axis, axis=0))
+        return over_face(c, face, lambda x: 1.0)
     slope = slope_of_p(face, opposite)
 
     def p(x):
         return 1 + slope * (x[:, face.axis] - face.at)
 
-    def of_source(x):
-        return checked_values("source", c.source, x) * p(x)
-
-    def of_face(other):
-        def h_p(x):
-            h, x = on(other, x)
-            return h * p(x)
-
-        return integral(h_p, np.delete(c.box, other.axis, axis=0))
-
-    found = [integral(of_source, c.box), *(of_face(other) for other in c.faces if other.flux)]
+    found = [over_face(c, other, p) for other in c.faces if other.flux]
+    found.append(integral(lambda x: checked_values("source", c.source, x) * p(x), c.box))
     inflow, off, busy = zip(*found, strict=True)
     return sum(inflow), sum(off), any(busy)
 
 
-def on(face, x):
-    """h at points of a face without the coordinate of its axis, (n, d - 1), and these points (n, d)."""
-    x = np.insert(x, face.axis, face.at, axis=1)
-    return checked_values("boundary", face.data, x), x
+def over_face(c, face, p):
+    """The `integral` of h times p over a face."""
+
+    def function(x):
+        x = np.insert(x, face.axis, face.at, axis=1)
+        return checked_values("boundary", face.data, x) * p(x)
+
+    return integral(function, np.delete(c.box, face.axis, axis=0))
 
 
 def integral(function, box):
@@ -143,9 +125,9 @@ def integral(function, box):
         return function(points_of(axes, grid))[None] / size
 
     edges, _ = panel_edges(scaled, box, panels)
-    values = scaled([panel_points(e, panels.count) for e in edges], True)
-    weights = reduce(np.kron, [panel_weights(e, panels.count) for e in edges])
-    x = scattered_in(box)[:SCATTERED]
+    axes, weights = zip(*(gauss(e, panels.count) for e in edges), strict=True)
+    values, weights = scaled(axes, True), reduce(np.kron, weights)
+    x = scattered_in(box)[:SCATTERED_IN_BOX]
     misses = [at_points(values, edges, panels.count, part) - scaled(part.T, False) for part in np.array_split(x, 10)]
     off = 2 * np.abs(np.concatenate(misses, axis=1)).mean()
     for axis, e in enumerate(edges):

@@ -20,10 +20,19 @@ import numpy as np
 from nhpinn import Correctors
 from nhpinn_functions import extreme_eigenvalues, midpoints, tensor_of
 from nhpinn_tools.bounds import SHIFT, Bounds, closest, field_at, inverse, means_and_midpoints, tensor_bounds
-from nhpinn_tools.calls import warn
-from nhpinn_tools.features import LEAST_GAP, contrast
+from nhpinn_tools.features import hardest, relative, tolerance_of_gap, warn_of_cells
 from nhpinn_tools.interpolation import chebyshev_points
-from nhpinn_tools.spectrum import Spectrum, gradient, refined, series_of, shifted, spectrum_of, values_of, waves
+from nhpinn_tools.spectrum import (
+    Spectrum,
+    antiderivative,
+    potential,
+    refined,
+    series_of,
+    shifted,
+    spectrum_of,
+    symbol,
+    values_of,
+)  # fmt: skip
 
 # points an axis of one attempt after the other, odd
 POINTS = {1: (31, 63, 127, 255, 511, 1023), 2: (15, 31, 61, 121, 243), 3: (9, 15, 25, 41, 63)}
@@ -69,10 +78,11 @@ def correctors_of(a, tolerance, start=None):
 
     tolerance: what the conjugate gradients leave in the energies is at most its part SAFE, relative.
     """
-    d, n = a.shape[0], a.shape[-1]
+    d = len(a)
     fields = np.moveaxis(a.reshape(d, d, -1), -1, 0)
     if d == 1:
-        return integrated(1 / fields[:, 0, 0])
+        resistance = 1 / fields[:, 0, 0]
+        return spectrum_of(antiderivative(resistance / resistance.mean(), 1.0)[None], 1)
     mean, scalar = fields.mean(axis=0), np.array_equal(a, a[0, 0] * np.eye(d).reshape(d, d, *[1] * d))
     root = np.linalg.inv(np.linalg.cholesky(mean))
     least = extreme_eigenvalues(root @ fields @ root.T)[0].min()  # of a relative to its mean
@@ -81,51 +91,8 @@ def correctors_of(a, tolerance, start=None):
     def flux(slopes):
         return a[0, 0] * slopes if scalar else np.einsum("ij...,sj...->si...", a, slopes)
 
-    load = -minus_divergence(np.moveaxis(a, 1, 0), n)
-    return conjugate_gradients(flux, load, mean, SAFE * tolerance * least * energies, start, n)
-
-
-def integrated(resistance):
-    """The Spectrum of the corrector in one dimension, from 1 / a at midpoints (n,)."""
-    s = spectrum_of((resistance / resistance.mean() - 1)[None], 1)
-    k = waves(1, s.n)[0]
-    return s._replace(modes=s.modes * np.divide(-0.5j / np.pi, k, where=k > 0, out=np.zeros_like(s.modes[0])))
-
-
-def minus_divergence(fluxes, n):
-    """-div of fluxes (J, d, n, ..., n), modes (J, ...)."""
-    s = spectrum_of(fluxes, fluxes.shape[1])
-    return np.sum(np.conj(2j * np.pi * waves(s.d, n)) * s.modes, axis=1)
-
-
-def conjugate_gradients(flux, load, mean, enough, start, n):
-    """The Spectrum of u (J, ...) with -div flux(grad u) = load, modes (J, ...), preconditioned by -div mean grad, until
-    the squares of the residuals in its inverse are below `enough` (J,)."""
-    d = len(mean)
-    k = 2 * np.pi * waves(d, n)
-    symbol = np.einsum("i...,ij,j...->...", k, mean, k)
-    symbol.flat[0] = np.inf  # there is no mean
-    weights = np.where(k[-1] > 0, 2.0, 1.0) / n ** (2 * d)  # the modes with their conjugates, a mean over the cell
-
-    def apply(u):
-        return minus_divergence(flux(values_of(gradient(Spectrum(u, d, n)))), n)
-
-    def inner(u, v):
-        return np.sum((u.real * v.real + u.imag * v.imag) * weights, axis=tuple(range(-d, 0)), keepdims=True)
-
-    u, r = (0 * load, load) if start is None else (start.modes, load - apply(start.modes))
-    p = z = r / symbol
-    square = inner(r, z)
-    for _ in range(STEPS):
-        if np.all(square.ravel() <= enough):
-            break
-        q = apply(p)
-        step = square / np.maximum(inner(p, q), np.finfo(float).tiny)
-        u, r = u + step * p, r - step * q
-        z = r / symbol
-        last, square = square, inner(r, z)
-        p = z + square / np.maximum(last, np.finfo(float).tiny) * p
-    return Spectrum(u, d, n)
+    load = np.moveaxis(a, 1, 0)
+    return potential(flux, load, mean, start, STEPS, enough=SAFE * tolerance * least * energies)
 
 
 # --- for `solve` ------------------------------------------------------------------------------------
@@ -143,21 +110,17 @@ def solve_cells(problem, tolerance, mapped=map, sight=None):
     x = nodes.points
     if problem.reaction is not None:
         a = tensor_of(field_at(problem.coefficient, period, x[0]), np.zeros((1, dim)))[0]
-        found = reaction_cell(lambda y: problem.reaction(period * y), a, tolerance)
-        chi = values_of(found.chi)[None]
-    elif len(x) == 1:
-        found = homogenize_cell(field_at(problem.coefficient, period, x[0]), dim, max(LEAST_GAP, tolerance**2), sight)
-        chi = values_of(found.chi)[None]
+        found, scale = reaction_cell(lambda y: problem.reaction(period * y), a, tolerance), 1.0
     else:
-        fields = (field_at(problem.coefficient, period, each) for each in x)
-        hardest = max(fields, key=lambda field: contrast(field, dim))
-        found = homogenize_cell(hardest, dim, tolerance, most=NUMBERS // (dim * len(x)))
+        field, scale = hardest(problem.coefficient, period, x), period.reshape(dim, *[1] * dim)
+        sight = None if len(x) > 1 else sight
+        found = homogenize_cell(field, dim, tolerance_of_gap(tolerance, x), sight, NUMBERS // (dim * len(x)))
+    warn_of_cells(found.error, tolerance, f"{found.chi.n} points an axis")
+    chi = values_of(found.chi)[None]
+    if len(x) > 1:
         task = partial(solve_line, problem.coefficient, period, found.chi.n, tolerance)
         chi = np.concatenate(list(mapped(task, np.split(x, nodes.counts[0]))))
-    warn_of_cells(found, tolerance)
-    if problem.reaction is None:
-        chi = chi * period.reshape(dim, *[1] * dim)
-    return Correctors(series_of(chi, period), nodes.weights, x, problem.period)
+    return Correctors(series_of(scale * chi, period), nodes.weights, x, problem.period)
 
 
 def solve_line(coefficient, period, n, tolerance, nodes):
@@ -169,15 +132,6 @@ def solve_line(coefficient, period, n, tolerance, nodes):
     return np.stack(found)
 
 
-def warn_of_cells(found, tolerance):
-    """Warns where no attempt at the cell problems has met the tolerance."""
-    if found.error > tolerance:
-        warn(
-            f"cell problems: their error is about {found.error:.2g} with {found.chi.n} points an axis, expected at "
-            f"most {tolerance:g}: the coefficient is steep within its cell"
-        )
-
-
 def reaction_cell(reaction, a, tolerance):
     """The corrector N of a reaction on the unit cell, eq. (A.2), with a constant tensor a, by as few points as bring
     the error of r between them below the tolerance."""
@@ -187,11 +141,8 @@ def reaction_cell(reaction, a, tolerance):
         for n in POINTS[dim]:
             y, shift = midpoints(dim, 1.0, n), SHIFT * np.arange(1, dim + 1) / n
             r = spectrum_of(reaction(y).reshape(1, *[n] * dim), dim)
-            between, k = reaction(y + shift), 2 * np.pi * waves(dim, n)
+            between = reaction(y + shift)
             miss = np.linalg.norm(values_of(shifted(r, shift)).ravel() - between)
-            square = np.einsum("i...,ij,j...->...", k, a, k)
-            square.flat[0] = np.inf
-            size = np.linalg.norm(between)
-            yield Found(r._replace(modes=-r.modes / square), miss / size if size else 0.0)
+            yield Found(r._replace(modes=-r.modes / symbol(a, n)), relative(miss, np.linalg.norm(between)))
 
     return closest(attempts(), tolerance)

@@ -28,23 +28,11 @@ import numpy as np
 from scipy import linalg
 
 from fem import gauss, on_face, takes_time
-from nhpinn_functions import at_fine_scale, checked_values, faces_of, tensor_of
-from nhpinn_tools.parabolic import (
-    Line,
-    LineBound,
-    Products,
-    Waves,
-    antiderivative,
-    bound,
-    cardinal,
-    chebyshev_nodes,
-    of_first_order,
-    of_second_order,
-    relative_to,
-    through,
-    wave_numbers,
-    with_ends,
-)
+from nhpinn_functions import at_node, centre, checked_values, faces_of, midpoints, tensor_of
+from nhpinn_tools import parabolic
+from nhpinn_tools.equations import at_time
+from nhpinn_tools.parabolic import Line, LineBound, Products, cardinal, chebyshev_nodes
+from nhpinn_tools.spectrum import Series, antiderivative, derivative, series_through
 
 POINTS = (33, 65, 129, 257, 513)  # of the cell, odd, one attempt after the other
 SINES, PANELS = 512, 8  # of the homogenized solution; panels a period in the integrals of their data
@@ -60,16 +48,16 @@ class GroundState(NamedTuple):
     """phi and mu of (1), and the cell problems of (2)."""
 
     mu: float
-    phi: Waves
-    corrector: Waves  # chi, with mean(phi^2 chi) = 0
-    second: Waves  # (m, 3): of W0_xx, of W0_t and of the source, see `cell_functions`
+    phi: Series
+    corrector: Series  # chi, with mean(phi^2 chi) = 0
+    second: Series  # (3,): of W0_xx, of W0_t and of the source, see `cell_functions`
     tensor: float  # a*
     weight: float  # rho*
     rates: np.ndarray  # (m,): (a phi^2 psi')' = -rate phi^2 psi
-    modes: Waves  # (m, m): psi
+    modes: Series  # (m,): psi
     layer: np.ndarray  # (m,): 1 / phi - 1 / rho*, what W is in the beginning beside W0, by these modes
     first_order: float  # r* of the paper, mean(r N), eq. (A.3), and mean(r) / eps: what mu is for weak reactions
-    N: Waves  # of the paper, eq. (A.2)
+    N: Series  # of the paper, eq. (A.2)
     residual: float  # |-(a phi')' + eps r phi - eps^2 mu phi| / (eps^2 phi) at most: as if mu were wrong by so much
 
 
@@ -85,51 +73,49 @@ def ground_state(coefficient, reaction, period, eps):
 
 
 def sampled(coefficient, reaction, y):
-    return tensor_of(coefficient, y[:, None])[:, 0, 0], checked_values("reaction", reaction, y[:, None])
+    return tensor_of(coefficient, y)[:, 0, 0], checked_values("reaction", reaction, y)
 
 
 def ground_state_at(coefficient, reaction, period, eps, count):
-    """By count points of the cell."""
-    y, k = period * np.arange(count) / count, wave_numbers(count, period)
-    a, r = sampled(coefficient, reaction, y)
-    derivative = np.fft.ifft(k[:, None] * np.fft.fft(np.eye(count), axis=0), axis=0).real
-    values, vectors = linalg.eigh(derivative.T @ (a[:, None] * derivative) + eps * np.diag(r), subset_by_index=(0, 0))
+    """By the midpoints of count parts of the cell."""
+    a, r = sampled(coefficient, reaction, midpoints(1, period, count))
+    slopes = derivative(np.eye(count), period)  # of what is 1 at one of the points
+    values, vectors = linalg.eigh(slopes @ (a[:, None] * slopes.T) + eps * np.diag(r), subset_by_index=(0, 0))
     phi, mu = vectors[:, 0] / vectors[:, 0].mean(), values[0] / eps**2
     A, rho = a * phi**2, phi**2
     tensor, weight = 1 / np.mean(1 / A), np.mean(rho)
     chi = antiderivative(tensor / A, period)
     chi -= np.mean(rho * chi) / weight
-    rates, modes = linalg.eigh(derivative.T @ (A[:, None] * derivative), np.diag(rho))
-    second = cell_functions(A, rho, phi, chi, period)
-    phi_waves, N = through(phi, period), flux_free(r, a, period)
+    rates, modes = linalg.eigh(slopes @ (A[:, None] * slopes.T), np.diag(rho))
+    N = flux_free(r, a, period)
+    functions = phi, chi, cell_functions(A, rho, phi, chi, period), modes.T, N
+    phi_y, *others = (series_through(each, [period]) for each in functions)
+    corrector, second, modes_y, N_y = others
     return GroundState(
-        mu, phi_waves, through(chi, period), through(second, period), tensor, weight, np.maximum(rates, 0.0),
-        through(modes, period), ((1 / phi - 1 / weight) * rho) @ modes,
-        np.mean(r * N) + np.mean(r) / eps, through(N, period), residual_of(phi_waves, mu, coefficient, reaction, eps),
+        mu, phi_y, corrector, second, tensor, weight, np.maximum(rates, 0.0), modes_y,
+        ((1 / phi - 1 / weight) * rho) @ modes, np.mean(r * N) + np.mean(r) / eps, N_y,
+        residual_of(phi_y, mu, coefficient, reaction, eps),
     )  # fmt: skip
 
 
 def cell_functions(A, rho, source, chi, period):
-    """The second order, eps^2 (c_1 W0_xx + c_2 W0_t + c_3 f): values (m, 3).
+    """The second order, eps^2 (c_1 W0_xx + c_2 W0_t + c_3 f): values (3, m).
 
     (A (c_1' + chi))' = 0,    (A c_2')' = rho - rho*,    (A c_3')' = -(source - mean(source)).
     """
-    mean = np.mean(chi) / np.mean(1 / A)
-    return np.stack(
-        [antiderivative(mean / A - chi, period), flux_free(rho, A, period), -flux_free(source, A, period)], axis=1
-    )
+    first = parabolic.second_corrector(A, chi, period)
+    return np.stack([first, flux_free(rho, A, period), -flux_free(source, A, period)])
 
 
 def residual_of(phi, mu, coefficient, reaction, eps):
     """That of (1), on four times as many points as phi can have: those of few points see no narrow peaks."""
-    count = 4 * POINTS[-1] + 1
-    y = phi.period * np.arange(count) / count
+    y = midpoints(1, phi.period, 4 * POINTS[-1] + 1)
     a, r = sampled(coefficient, reaction, y)
-    values = phi(y)
+    values, slopes = phi.on_line(y[:, 0])
     if values.min() <= 0:
         return np.inf
-    flux = through(a * phi(y, 1), phi.period)
-    return float(np.abs((eps * r * values - flux(y, 1)) / values - eps**2 * mu).max() / eps**2)
+    bend = derivative(a * slopes, *phi.period)
+    return float(np.abs((eps * r * values - bend) / values - eps**2 * mu).max() / eps**2)
 
 
 class Sines(NamedTuple):
@@ -172,8 +158,8 @@ def homogenized_by_sines(state, source, initial, domain, eps):
     """
     ((low, high),) = domain
     ends = np.array([low, high])
-    first, last = ends + eps * state.corrector(ends / eps)
-    period, number = eps * state.phi.period, np.arange(1, SINES + 1)
+    first, last = ends + eps * state.corrector.on_line(ends / eps)[0]
+    period, number = eps * state.phi.period[0], np.arange(1, SINES + 1)
     k = number * np.pi / (last - first)
     slow = k < np.pi / period
     x, w = fine_rule(domain, period)
@@ -182,8 +168,8 @@ def homogenized_by_sines(state, source, initial, domain, eps):
         z, weights = x[part], w[part]
         angle, y = np.outer(z - first, k), z / eps
         tests = np.sin(angle)
-        tests[:, slow] += eps * state.corrector(y)[:, None] * np.cos(angle[:, slow]) * k[slow]
-        tests[:, slow] *= state.phi(y)[:, None]
+        tests[:, slow] += eps * state.corrector.on_line(y)[0][:, None] * np.cos(angle[:, slow]) * k[slow]
+        tests[:, slow] *= state.phi.on_line(y)[0][:, None]
         load += (weights * checked_values("source", source, z[:, None])) @ tests
         if initial:  # short waves of the interval itself, at whose ends g vanishes
             tests[:, ~slow] = np.sin(np.outer(z - low, number[~slow] * np.pi / (high - low)))
@@ -214,19 +200,18 @@ class ReactionSolution(NamedTuple):
     @property
     def error(self):
         """Guaranteed bound of |u - v| / |u| in L2; inf where it is not below one."""
-        return relative_to(self.bound)
+        return parabolic.relative_to(self.bound)
 
     def reconstruction(self, points):
         """v (n,) and its gradient (n, 1) at points (n, 1), or (n, 2) with time last."""
         x, t, growth = self._coordinates(points)
         V, V_x = self.V.at(x, t)
-        phi, slope = (self.state.phi(x / self.problem.eps, order) for order in (0, 1))
+        phi, slope = self.state.phi.on_line(x / self.problem.eps)
         return growth * phi * V, (growth * (slope / self.problem.eps * V + phi * V_x))[:, None]
 
     def flux(self, points):
         """a v_x: (n, 1)"""
-        a = tensor_of(at_fine_scale(self.problem), points[:, :1])
-        return a[:, 0] * self.reconstruction(points)[1]
+        return parabolic.fine_coefficient(self.problem, points[:, 0])[:, None] * self.reconstruction(points)[1]
 
     def value(self, points):
         """exp(-mu t) W0, the solution without the oscillations of the cells: (n,)"""
@@ -243,8 +228,8 @@ class ReactionSolution(NamedTuple):
         value: points as above -> w (n,).  By |v - w| and the bar; w is taken to be resolved by the points of the bar.
         """
         final = self.problem.final_time
-        x, weights = fine_rule(self.problem.domain, self.problem.eps * self.state.phi.period)
-        points = x[:, None] if self.problem.initial is None else np.stack([x, 0 * x + final], axis=1)
+        x, weights = fine_rule(self.problem.domain, self.problem.eps * self.state.phi.period[0])
+        points = at_time(x[:, None], final if self.problem.initial else None)
         v = self.reconstruction(points)[0]
         apart, size = (np.sqrt(np.sum(weights * z**2)) for z in (v - value(points), v))
         bar = self.bound.error * np.exp(-self.state.mu * final if self.problem.initial else 0.0)
@@ -276,40 +261,46 @@ def solve_reaction(problem):
 
     Raises ValueError where exp(-mu T) is no number.
     """
-    ((low, high),), eps, timed = problem.domain, problem.eps, problem.initial is not None
     (period,) = np.broadcast_to(np.asarray(problem.period, float), 1)
-    middle = (low + high) / 2
-    state = ground_state(lambda y: problem.coefficient(0 * y + middle, y), problem.reaction, period, eps)
-    if timed and abs(state.mu) * problem.final_time > 600:
+    coefficient = at_node(problem.coefficient, centre(problem.domain))
+    state = ground_state(coefficient, problem.reaction, period, problem.eps)
+    if problem.initial is not None and abs(state.mu) * problem.final_time > 600:
         raise ValueError(
             f"final_time: found {problem.final_time:g}, expected at most {600 / abs(state.mu):.3g}: by its reaction "
             f"the solution changes as exp({-state.mu:.6g} t)"
         )
-    W0 = homogenized_by_sines(state, problem.source, problem.initial, problem.domain, eps)
+    W0 = homogenized_by_sines(state, problem.source, problem.initial, problem.domain, problem.eps)
     line = line_of(problem, state, period)
     columns = steady_columns(problem, state)
-    V = with_ends(Products(columns.space, partial(columns.time, W0)), line, lambda x: 0 * x + state.tensor, (0.0, 0.0))
-    return ReactionSolution(state, W0, V, bound(line, V), problem)
+    V = parabolic.with_ends(
+        Products(columns.space, partial(columns.time, W0)), line, lambda x: 0 * x + state.tensor, (0.0, 0.0)
+    )
+    return ReactionSolution(state, W0, V, parabolic.bound(line, V), problem)
 
 
 def line_of(problem, state, period):
     """(2) as an equation of nhpinn_tools/parabolic.py."""
-    eps, (middle,) = problem.eps, np.mean(problem.domain, axis=1)
+    eps = problem.eps
+
+    def phi(x):
+        return state.phi.on_line(x / eps)[0]
+
+    def weight(x):
+        return phi(x) ** 2
 
     def coefficient(x):
-        y = x[:, None] / eps
-        return tensor_of(lambda p: problem.coefficient(0 * p + middle, p), y)[:, 0, 0] * state.phi(x / eps) ** 2
+        return parabolic.fine_coefficient(problem, x) * weight(x)
 
     def source(x, t):
         each = x.ravel()
-        f = state.phi(each / eps) * checked_values("source", problem.source, each[:, None])
+        f = phi(each) * checked_values("source", problem.source, each[:, None])
         return (np.exp(state.mu * t) if problem.initial else 1.0) * f.reshape(x.shape)
 
     def initial(x):
-        return checked_values("initial", problem.initial, x[:, None]) / state.phi(x / eps)
+        return checked_values("initial", problem.initial, x[:, None]) / phi(x)
 
     return Line(
-        coefficient, lambda x: state.phi(x / eps) ** 2, source, initial if problem.initial else None, problem.domain[0],
+        coefficient, weight, source, initial if problem.initial else None, problem.domain[0],
         (None, None), eps * period, problem.final_time, state.mu, state.residual,
     )  # fmt: skip
 
@@ -328,16 +319,14 @@ class Columns(NamedTuple):
 
     def space(self, x):
         state, eps, y, L = self.state, self.eps, x / self.eps, cardinal(self.domain, x)
-        first = of_first_order(L, eps, (state.corrector(y), state.corrector(y, 1), 0 * y))
-        c, slopes = state.second(y), state.second(y, 1)
-        of_xx, of_t, of_f = (
-            of_second_order(L, eps, (c[:, i], slopes[:, i]), order) for i, order in ((0, 2), (1, 0), (2, 0))
-        )
+        first = parabolic.of_first_order(L, eps, (*state.corrector.on_line(y), 0 * y))
+        c = zip(*state.second.on_line(y), strict=True)
+        of_xx, of_t, of_f = (parabolic.of_second_order(L, eps, *each) for each in zip(c, (2, 0, 0), strict=True))
         corrected = [u + v for u, v in zip(first, of_xx, strict=True)]
         pairs = [L[:2], corrected, [part @ self.source[:, None] for part in of_f]]
         if self.initial is not None:
             g, slope = ((part @ self.initial)[:, None] for part in L[:2])
-            psi, psi_y = (state.modes(y, order)[:, self.fading] for order in (0, 1))
+            psi, psi_y = (part[self.fading].T for part in state.modes.on_line(y))
             pairs += [of_t, (g * psi, slope * psi + g * psi_y / eps)]
         return tuple(np.hstack(part) for part in zip(*pairs, strict=True))
 

@@ -56,11 +56,8 @@ class Homogenized:
     @property
     def outside(self):
         """Whether the tensor is not between its bounds."""
-        slack = 1e-12 * np.trace(self.upper)
-        return (
-            min(np.linalg.eigvalsh(pair).min() for pair in (self.upper - self.tensor, self.tensor - self.lower))
-            < -slack
-        )
+        least = min(np.linalg.eigvalsh(A).min() for A in (self.upper - self.tensor, self.tensor - self.lower))
+        return least < -1e-12 * np.trace(self.upper)
 
     def corrector(self, y):
         """chi_j at points y (n, dim), or at one (dim,), periodic, mean zero, in units of y: (n, j), or (j,)"""
@@ -269,7 +266,7 @@ def warn_of_pixels(found, why):
 
 
 def _by_pixels(image, period, tolerance, seed):
-    return _of_elements(element_bounds.bounds(image, len(period), period=tuple(period), tolerance=tolerance))
+    return _of_elements(element_bounds.bounds_of_image(image, len(period), period=tuple(period), tolerance=tolerance))
 
 
 def _of_elements(found):

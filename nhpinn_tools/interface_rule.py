@@ -23,6 +23,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.spatial import cKDTree
 
+from fem import gauss
 from nhpinn_functions import grid
 from nhpinn_tools.bounds import Unresolved
 
@@ -136,20 +137,12 @@ def partition(arrangement, dim, count, depth):
     return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
 
 
-class Seen(NamedTuple):
-    """What samples show of boxes."""
-
-    cut: np.ndarray  # (B, M): which interfaces may pass
-    good: np.ndarray  # (B,): whether the box needs no halves
-    monotone: np.ndarray  # (B, d): the least of `least_slopes` of the level sets that cut
-    mixed: np.ndarray  # (B,): whether samples are in several phases
-    meet: np.ndarray  # (B,): whether a sample is near two interfaces
-
-
 def seen(arrangement, low, size, second_axis):
-    """Seen of the boxes with these lower corners (B, d) and this size.
+    """What samples show of the boxes with these lower corners (B, d) and this size.
 
     second_axis: whether an interface on the face across which it is a graph must be a graph on that face as well.
+    -> which interfaces may pass (B, M), whether the box needs no halves (B,), the least of `least_slopes` of the level
+    sets that cut (B, d), whether samples are in several phases (B,), whether one is near two interfaces (B,).
     """
     count, dim = low.shape
     samples = grid([(0.0, 1.0)] * dim, SAMPLES[dim])
@@ -172,7 +165,7 @@ def seen(arrangement, low, size, second_axis):
     cut, meet = near.any(axis=1), (near.sum(axis=2) > 1).any(axis=1)
     phase = phase_at(arrangement, y, {m: sign.ravel() for m, sign in enumerate(positive)}).reshape(count, -1)
     good = ~cut.any(axis=1) | ((monotone.max(axis=1) > MONOTONE) & on_faces & ~meet)
-    return Seen(cut, good, monotone, np.ptp(phase, axis=1) > 0, meet)
+    return cut, good, monotone, np.ptp(phase, axis=1) > 0, meet
 
 
 def least_slopes(slope, near, steepest):
@@ -265,8 +258,7 @@ def rule(arrangement, boxes, order):
     Pieces along a coordinate end where an edge of the box in the later coordinates meets an interface, since what is
     integrated along those changes its form there; in the last coordinate they end at the interface itself.
     """
-    t, g = np.polynomial.legendre.leggauss(order)
-    t, g = (t + 1) / 2, g / 2
+    t, g = gauss(np.array([0.0, 1.0]), order)
     count, dim = boxes.low.shape
     box, y, w = np.arange(count), boxes.low.copy(), np.ones(count)  # of the points, in the coordinates so far
     for i in range(dim):

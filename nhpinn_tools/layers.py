@@ -32,8 +32,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from nhpinn_functions import at_fine_scale, compact_tensor_of, product
+from nhpinn_functions import compact_tensor_of
 from nhpinn_tools.balance import homogenized_flux
+from nhpinn_tools.bounds import at_fine_scale, product
 from nhpinn_tools.quadrature import KNOTS, layer_width, panel_of
 from nhpinn_tools.two_scale import Macro, curls, macro_at, micro_at
 
@@ -67,12 +68,17 @@ def hats(c, face, x):
 
 def hat_products(c, faces, x):
     """Products of the hats of faces that meet: (knots ** faces, n), gradients (d, ...)."""
-    value, slope = np.ones((1, len(x))), np.zeros((len(c.box), 1, len(x)))
-    for face in faces:
-        hat, change = hats(c, face, x)
-        slope = (slope[:, :, None] * hat).reshape(len(slope), -1, len(x))
-        slope[face.axis] = (value[:, None] * change).reshape(-1, len(x))
-        value = (value[:, None] * hat).reshape(-1, len(x))
+    return products([(face.axis, *hats(c, face, x)) for face in faces], len(c.box), len(x))
+
+
+def products(factors, d, n):
+    """Products of a function of each of some axes, [(axis, functions (K, n), their derivatives), ...], and gradients
+    (d, ...)."""
+    value, slope = np.ones((1, n)), np.zeros((d, 1, n))
+    for axis, functions, changes in factors:
+        slope = (slope[:, :, None] * functions).reshape(d, -1, n)
+        slope[axis] = (value[:, None] * changes).reshape(-1, n)
+        value = (value[:, None] * functions).reshape(-1, n)
     return value, slope
 
 
@@ -87,17 +93,14 @@ def in_layer(c, faces, x):
 def face_waves(c, axis, x):
     """Products of 1, cos, sin of coordinates of y other than axis, a few a period: (L, n), gradients (d, L, n)."""
     n, d = x.shape
-    value, slope = np.ones((1, n)), np.zeros((d, 1, n))
+    factors = []
     for i in set(range(d)) - {axis}:
         k = 2 * np.pi / c.lengths[i] * np.arange(1, 1 + (c.waves or HARMONICS[d]))[:, None]
         turns = np.cumprod(np.tile(np.exp(1j * k[0] * x[:, i]), (len(k), 1)), axis=0)  # quicker than sines
         cos, sin = turns.real, turns.imag
-        wave = np.concatenate([np.ones((1, n)), cos, sin])
-        change = np.concatenate([np.zeros((1, n)), -k * sin, k * cos])
-        slope = (slope[:, :, None] * wave).reshape(d, -1, n)
-        slope[i] = (value[:, None] * change).reshape(-1, n)
-        value = (value[:, None] * wave).reshape(-1, n)
-    return value, slope
+        waves = np.concatenate([np.ones((1, n)), cos, sin])
+        factors.append((i, waves, np.concatenate([np.zeros((1, n)), -k * sin, k * cos])))
+    return products(factors, d, n)
 
 
 def cut_factors(c, macro):

@@ -251,11 +251,16 @@ def sudden(rates, frozen, face, opposite, distance, jet):
     return product_jet(cutoff(distance), erfc_jet(distance, time_jet(jet, frozen), rates[face.axis, face.side]))
 
 
-def erfc_jet(x, t, a):
-    """The jet of erfc(e), e = x / sqrt(4 a t), from those of x and t."""
+def bell_of(x, t, a):
+    """sqrt(4 a t), e = x / sqrt(4 a t), and the derivative of erf at e, from the jets of x and t."""
     root = np.sqrt(4 * a * t[0])
     e = x[0] / root
-    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    return root, e, 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+
+
+def erfc_jet(x, t, a):
+    """The jet of erfc(e), from those of x and t."""
+    root, e, bell = bell_of(x, t, a)
     cross = bell * (1 / 2 - e**2) / (t[0] * root)
     second = [[2 * e * bell / root**2, cross], [cross, bell * e * (2 * e**2 - 3) / (4 * t[0] ** 2)]]
     return composed([x, t], erfc(e), [-bell / root, bell * e / (2 * t[0])], second)
@@ -269,13 +274,8 @@ def time_jet(jet, frozen):
 
 
 def layer_jet(x, t, a):
-    """The jet of t (1 - 4 i2erfc(e)), e = x / sqrt(4 a t), from those of x and t.
-
-    It solves u_t - a u_xx = 1 and vanishes for x = 0 and for t = 0.
-    """
-    root = np.sqrt(4 * a * t[0])
-    e = x[0] / root
-    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    """The jet of t (1 - 4 i2erfc(e)): u_t - a u_xx = 1, u = 0 for x = 0 and for t = 0."""
+    root, e, bell = bell_of(x, t, a)
     return composed(
         [x, t],
         t[0] * (1 - (1 + 2 * e**2) * erfc(e) + e * bell),
@@ -285,10 +285,8 @@ def layer_jet(x, t, a):
 
 
 def flux_layer_jet(x, t, a):
-    """The jet of sqrt(4 a t) ierfc(e), e = x / sqrt(4 a t): u_t = a u_xx, d_x u = -1 for x = 0, u = 0 for t = 0."""
-    root = np.sqrt(4 * a * t[0])
-    e = x[0] / root
-    bell = 2 / np.sqrt(np.pi) * np.exp(-(e**2))
+    """The jet of sqrt(4 a t) ierfc(e): u_t = a u_xx, d_x u = -1 for x = 0, u = 0 for t = 0."""
+    root, e, bell = bell_of(x, t, a)
     second = [
         [bell / root, -bell * e / (2 * t[0])],
         [-bell * e / (2 * t[0]), a * bell * (2 * e**2 - 1) / (2 * root * t[0])],
@@ -307,13 +305,9 @@ class End(NamedTuple):
 
 def ends_jet(domain, ends, frozen, jet):
     """The sum of what ends add: the strength of each times `layer_jet`, or `flux_layer_jet` / a."""
-    total, length, t = no_lift(jet), np.ptp(domain), time_jet(jet, frozen)
+    total, length, t = 0 * jet[..., 0], np.ptp(domain), time_jet(jet, frozen)
     for at, flux, strength, a in ends:
         x = next(distances(domain, [at], jet))
         local = flux_layer_jet(x, t, a / length**2) * length / a if flux else layer_jet(x, t, a / length**2)
         total = total + strength * product_jet(cutoff(x), local)
     return total
-
-
-def no_lift(jet):
-    return 0 * jet[..., 0]

@@ -34,22 +34,23 @@ from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial import chebyshev, legendre
+from numpy.polynomial import chebyshev
 from scipy import integrate
 
 from fem import gauss, takes_time, tensor_grid
-from nhpinn_functions import at_fine_scale, at_node, checked_values, source_of, tensor_of
-from nhpinn_tools import spectrum
-from nhpinn_tools.quadrature import leggauss, panel_of, to_legendre
+from nhpinn_functions import at_node, checked_values, faces_of, midpoints, source_of, tensor_of
+from nhpinn_tools.bounds import at_fine_scale
+from nhpinn_tools.quadrature import interpolation_around, panel_around, running_integrals
+from nhpinn_tools.spectrum import antiderivative, series_through
 
 NODES = 65  # Chebyshev points of u0
 PANELS, POINTS = 8, (4, 6)  # panels a period; Gauss points a panel, of the check and of the bound
 FIRST, A_DECADE = 1e-8, 7  # the first interval of time, relative; intervals a decade
 TIMES = 3, 4  # Gauss points in each, of the check and of the bound
 LATE = 4  # decades of intervals that shrink towards the final time, where k is singular
-CELL = 257  # points of a cell, of the second corrector
+CELL = 257  # midpoints of a cell, of the second corrector
 BLOCK = 10**6  # numbers in an array
-SCATTERED = 2**15  # points that look for what the rules do not see
+SCATTERED_IN_TIME = 2**15  # points that look for what the rules do not see
 
 
 class Line(NamedTuple):
@@ -84,37 +85,6 @@ class Products(NamedTuple):
         return values, slopes
 
 
-# --- periodic functions -------------------------------------------------------------------------------
-
-
-class Waves(NamedTuple):
-    """Periodic functions of y by their coefficients in the waves of `spectrum.line`."""
-
-    coefficients: np.ndarray  # (m, ...), m odd
-    period: float
-
-    def __call__(self, y, order=0):
-        """The functions or a derivative, at y (n,): (n, ...)."""
-        table = spectrum.line(len(self.coefficients), y / self.period, order) / self.period**order
-        return np.tensordot(table, self.coefficients, 1)
-
-
-def wave_numbers(count, period):
-    return 2j * np.pi / period * np.fft.fftfreq(count, 1 / count)
-
-
-def through(values, period):
-    """The periodic functions through values (m, ...), m odd, at y_j = period j / m."""
-    modes = np.fft.rfft(values, axis=0) / len(values)
-    return Waves(np.concatenate([modes[:1].real, 2 * modes[1:].real, -2 * modes[1:].imag]), period)
-
-
-def antiderivative(values, period):
-    """That of periodic values (m,) less their mean, with mean zero."""
-    k = wave_numbers(len(values), period)
-    return np.fft.ifft(np.append(0, np.fft.fft(values)[1:] / k[1:])).real
-
-
 # --- V ------------------------------------------------------------------------------------------------
 
 
@@ -127,11 +97,11 @@ def cardinal(domain, x):
     """The polynomials that are 1 at one Chebyshev point and 0 at the others, and three derivatives: four of (n, K)."""
     low, high = domain
     V = chebyshev.chebvander(2 * (x - low) / (high - low) - 1, NODES - 1)
-    return [V[:, : len(C)] @ C * (2 / (high - low)) ** m for m, C in enumerate(cardinal_series())]
+    return [V[:, : len(C)] @ C * (2 / (high - low)) ** m for m, C in enumerate(cardinal_derivatives())]
 
 
 @cache
-def cardinal_series():
+def cardinal_derivatives():
     """The Chebyshev coefficients of these polynomials on [-1, 1] and of three derivatives, by columns."""
     values = np.linalg.inv(chebyshev.chebvander(chebyshev.chebpts2(NODES), NODES - 1))
     return [chebyshev.chebder(values, m) for m in range(4)]
@@ -199,22 +169,26 @@ def bound(line, V, breaks=()):
 class Rule(NamedTuple):
     """Gauss points of a line, and what is known on them."""
 
+    edges: np.ndarray  # of panels
+    count: int  # points a panel
     x: np.ndarray
     w: np.ndarray
-    count: int  # a panel
     a: np.ndarray
     rho: np.ndarray
     X: np.ndarray  # (n, K)
     slopes: np.ndarray  # (n, K)
     lam: float
+    free: bool  # whether no flux is known
 
 
 def rule_of(line, V, count):
     (low, high) = line.domain
-    x, w = gauss(panels_of(line), count)
+    edges = panels_of(line)
+    x, w = gauss(edges, count)
     a, rho = line.coefficient(x), line.weight(x)
-    quarter = 1 if all(h is None for h in line.fluxes) else 2
-    return Rule(x, w, count, a, rho, *V.space(x), a.min() / rho.max() * (np.pi / (high - low) / quarter) ** 2)
+    free = all(h is None for h in line.fluxes)
+    lam = a.min() / rho.max() * (np.pi / (high - low) / (1 if free else 2)) ** 2
+    return Rule(edges, count, x, w, a, rho, *V.space(x), lam, free)
 
 
 def panels_of(line):
@@ -228,14 +202,14 @@ def unseen(line, intervals):
     A pulse between its points would be in no residual.  Scattered points see it, as what the polynomials through the
     points of a panel and an interval differ by from f.
     """
-    (low, high), number = line.domain, np.arange(1, SCATTERED + 1)
+    (low, high), number = line.domain, np.arange(1, SCATTERED_IN_TIME + 1)
     x = low + (high - low) * (number * 0.7548776662466927 % 1)  # x and t both fill their intervals evenly
     t = intervals[-1] * (number * 0.5698402909980532 % 1)
-    (nodes, in_space), rho = gauss_interpolation(panels_of(line), POINTS[-1], x), line.weight(x)
+    (nodes, in_space), rho = interpolation_around(panel_around(panels_of(line), x), POINTS[-1], x), line.weight(x)
     if line.initial is None:
-        moments, in_time = np.zeros((SCATTERED, 1)), np.ones((SCATTERED, 1))
+        moments, in_time = np.zeros((SCATTERED_IN_TIME, 1)), np.ones((SCATTERED_IN_TIME, 1))
     else:
-        moments, in_time = gauss_interpolation(intervals, TIMES[-1], t)
+        moments, in_time = interpolation_around(panel_around(intervals, t), TIMES[-1], t)
     f = line.source(nodes[:, :, None], moments[:, None, :])
     source = line.source(x, t) - np.einsum("nij,ni,nj->n", f, in_space, in_time)
     volume = (high - low) * (intervals[-1] if line.initial else 1.0)
@@ -246,18 +220,10 @@ def unseen(line, intervals):
     return size, np.sqrt((high - low) * np.mean(initial**2 * rho))
 
 
-def gauss_interpolation(edges, count, z):
-    """The Gauss points of the panels that z (n,) lie in, and the weights of their values in that at z: (n, count)."""
-    panel = panel_of(edges, z)
-    low, width = edges[panel], np.diff(edges)[panel]
-    weights = legendre.legvander(2 * (z - low) / width - 1, count - 1) @ to_legendre(count)
-    return low[:, None] + width[:, None] * (leggauss(count)[0] + 1) / 2, weights
-
-
-def size_of(line, rule, s):
+def size_of(rule, s):
     """|m|_1/a of m (k, n), less the best constant where no flux is known."""
     inverse = rule.w / rule.a
-    if all(h is None for h in line.fluxes):
+    if rule.free:
         s = s - (s @ inverse / inverse.sum())[:, None]
     return np.sqrt(s**2 @ inverse)
 
@@ -266,7 +232,7 @@ def bound_in_time(line, V, points, times, intervals, hidden):
     rule, T = rule_of(line, V, points), line.final_time
     lam, none = rule.lam, tuple(None if h is None else 0.0 for h in line.fluxes)
     start = rule.X @ V.time(np.zeros(1))[0][0] - line.initial(rule.x)
-    first = size_of(line, rule, along_line((rule.rho * start)[None], rule, none))[0]
+    first = size_of(rule, along_line((rule.rho * start)[None], rule, none))[0]
     total = min(kernel(lam, T) * first, np.exp(-lam * T) * np.sqrt(np.sum(rule.w * rule.rho * start**2)))
     (t, weights), largest, (source, initial) = gauss(intervals, times), 0.0, hidden
     total += np.sqrt(-np.expm1(-2 * lam * T) / (2 * lam)) * source + np.exp(-lam * T) * initial
@@ -274,7 +240,7 @@ def bound_in_time(line, V, points, times, intervals, hidden):
         now, rate = V.time(t[part])
         balance = (rate @ rule.X.T) * rule.rho - line.source(rule.x, t[part][:, None])
         s = along_line(balance, rule, line.fluxes)
-        miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)
+        miss = size_of(rule, s - now @ rule.slopes.T * rule.a)
         total += (weights[part] * kernel(lam, T - t[part])) @ miss
         largest = max(largest, np.sqrt((now @ rule.X.T) ** 2 @ (rule.w * rule.rho)).max())
     final = rule.X @ V.time(np.array([T]))[0][0]
@@ -287,7 +253,7 @@ def bound_without_time(line, V, points, _times, _intervals, hidden):
     lam, now = rule.lam, V.time(np.zeros(1))[0]
     v = now @ rule.X.T
     s = along_line(line.mu * rule.rho * v - line.source(rule.x[None], np.zeros((1, 1))), rule, line.fluxes)
-    miss = size_of(line, rule, s - now @ rule.slopes.T * rule.a)[0]
+    miss = size_of(rule, s - now @ rule.slopes.T * rule.a)[0]
     final = summary(rule, 0.0, v[0])
     if lam + rate <= 0:
         return final._replace(error=np.inf)
@@ -318,16 +284,11 @@ def time_breaks(final, breaks=()):
 
 def along_line(balance, rule, fluxes):
     """s with s_x = balance (m, n) at Gauss points, and the known fluxes; some s where none is."""
-    powers = legendre.legvander(leggauss(rule.count)[0], rule.count)
-    inner = powers @ legendre.legint(to_legendre(rule.count), lbnd=-1)
-    panels, width = balance.reshape(len(balance), -1, rule.count), rule.w.reshape(-1, rule.count)
-    ends = np.cumsum(np.sum(panels * width, axis=2), axis=1)
-    before = np.concatenate([np.zeros((len(balance), 1)), ends[:, :-1]], axis=1)
-    s = (before[:, :, None] + panels @ inner.T * width.sum(1)[:, None] / 2).reshape(balance.shape)
-    low, high = fluxes
+    s, whole = running_integrals(balance.T.reshape(-1, rule.count, len(balance)), rule.edges, rule.count)
+    s, (low, high) = s.reshape(len(rule.x), -1).T, fluxes
     if low is not None:
         return s - low  # n = -1 there
-    return s if high is None else s + high - ends[:, -1:]
+    return s if high is None else s + high - whole[:, None]
 
 
 # --- diffusion ----------------------------------------------------------------------------------------
@@ -364,14 +325,15 @@ def relative_to(found):
     return found.error / rest if rest > 0 else np.inf
 
 
-def solve_heat(problem, correctors, coefficients, u0, faces):
+def solve_heat(problem, correctors, coefficients, u0):
     """HeatSolution of a problem in one dimension from what the three steps have found.
 
-    u0: points (n, 2), time last -> value, gradient, second derivatives.  faces: of `faces_of`.
+    u0: points (n, 2), time last -> value, gradient, second derivatives.
     """
+    faces = faces_of(problem.boundary, problem.domain)
     ends = [float(face.data(np.array([[face.at]]))[0]) for face in faces]
     line = heat_line(problem, [end if face.flux else None for end, face in zip(ends, faces, strict=True)])
-    second = second_corrector(problem, correctors) if len(correctors.nodes) == 1 else None
+    second = second_series(problem, correctors) if len(correctors.nodes) == 1 else None
     nodes = chebyshev_nodes(line.domain)
     forming = line.period**2 / coefficients.tensor(nodes[:, None]).max()  # a time in which correctors form
     if fits(line, ends):
@@ -415,7 +377,7 @@ def heat_space(problem, correctors, second, x):
     chi, chi_y, chi_x = correctors.expansion(x[:, None], y[:, None])
     parts = [of_first_order(L, eps, (chi[0], chi_y[0, :, 0], chi_x[0, :, 0]))]
     if second:
-        parts.append(of_second_order(L, eps, (second(y), second(y, 1)), 2))
+        parts.append(of_second_order(L, eps, second.on_line(y), 2))
     X, slopes = (sum(part) for part in zip(*parts, strict=True))
     return np.hstack([L[0], X]), np.hstack([L[1], slopes])
 
@@ -437,10 +399,14 @@ def fits(line, values):
     return np.abs(ends - np.array(values)[known]).max() <= 1e-6 * np.abs(inside).max()
 
 
-def second_corrector(problem, correctors):
-    """c_1 of the head, (a (c_1' + chi))' = 0, of a coefficient of y alone."""
-    period = float(np.max(correctors.period))
-    y = period * np.arange(CELL) / CELL
-    chi = correctors.cells(y[:, None])[0][0, 0]
-    a = tensor_of(at_node(problem.coefficient, correctors.nodes[0]), y[:, None])[:, 0, 0]
-    return through(antiderivative(np.mean(chi) / np.mean(1 / a) / a - chi, period), period)
+def second_corrector(a, chi, period):
+    """c_1 of the head, (a (c_1' + chi))' = 0: values (m,) at the midpoints of the cell."""
+    return antiderivative(np.mean(chi) / np.mean(1 / a) / a - chi, period)
+
+
+def second_series(problem, correctors):
+    """The Series of c_1 of a coefficient of y alone."""
+    y = midpoints(1, correctors.period, CELL)
+    a = tensor_of(at_node(problem.coefficient, correctors.nodes[0]), y)[:, 0, 0]
+    period = np.broadcast_to(correctors.period, 1)
+    return series_through(second_corrector(a, correctors.cells(y)[0][0, 0], period), period)

@@ -12,8 +12,8 @@ import numpy as np
 from fem import gauss, tensor_grid
 from fem_cells import relative_size
 from nhpinn_functions import grid, midpoints, tensor_of
-from nhpinn_tools import element_bounds
 from nhpinn_tools.bounds import SCATTERED, means_apart, scattered_means
+from nhpinn_tools.element_bounds import bounds_of_function, bounds_of_image
 
 PIXELS = {1: 4096, 2: 240, 3: 40}  # an axis; 240 has many divisors, for what is made of squares
 GAUSS = {1: 6, 2: 4, 3: 3}  # points an axis of a pixel; one more checks them
@@ -36,12 +36,12 @@ def bounds_by_pixels(field, period, tolerance):
         seen = means_apart(image, means) + unknown
         image = scalars(image * units)
         image = image.reshape(*[count] * dim, *image.shape[1:])
-        return element_bounds.bounds(image, dim, period=tuple(period), tolerance=tolerance)._replace(quadrature=seen)
+        return bounds_of_image(image, dim, period=tuple(period), tolerance=tolerance)._replace(quadrature=seen)
 
     def coefficient(y):
         return scalars(field(y / period) * units)
 
-    found = element_bounds.bounds(coefficient, dim, count, period=tuple(period), order=1, gauss=GAUSS[dim])
+    found = bounds_of_function(coefficient, dim, count, period=tuple(period), order=1, gauss=GAUSS[dim])
     x, w = gauss(np.linspace(0, 1, count + 1), GAUSS[dim])
     seen = means_apart(tensor_of(field, tensor_grid([x] * dim)), means, reduce(np.kron, [w] * dim)) + unknown
     moved = max(found.quadrature, seen)

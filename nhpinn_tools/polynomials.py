@@ -13,23 +13,25 @@ estimate of equations.py is small.
 
 from collections.abc import Callable
 from functools import partial, reduce
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
 from scipy import linalg
 
-from fem import tensor_grid
+from fem import gauss, tensor_grid
 from nhpinn_functions import faces_of, midpoint_axes, pair_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import equations, lifts
 from nhpinn_tools.bounds import closest
+from nhpinn_tools.conjugate_gradients import conjugate_gradients
 from nhpinn_tools.features import in_parts, relative, values
 
 # polynomials an axis
 COUNTS = {1: (16, 32, 64, 128, 256, 512), 2: (12, 20, 32, 64, 128, 256), 3: (8, 14, 24, 40, 64)}
 MORE = 6  # Gauss points than polynomials
-STEPS, SMALLEST = 1000, 1e-13  # of conjugate gradients; of their residual, relative
+STEPS, SMALLEST_RESIDUAL = 1000, 1e-13  # of conjugate gradients; of their residual, relative
 
 
 class Line(NamedTuple):
@@ -59,7 +61,7 @@ class Polynomial(NamedTuple):
     rough: Callable | None  # the part of the lift whose gradient is not bounded
 
     def __call__(self, points):
-        parts = [self._jet(part) for part in in_parts(points)]
+        parts = [derivatives_by(self._along(part), part.shape[1]) for part in in_parts(points)]
         smooth = [np.concatenate(each) for each in zip(*parts, strict=True)]
         return tuple(one + other for one, other in zip(smooth, derivatives(self.lift, points), strict=True))
 
@@ -79,10 +81,11 @@ class Polynomial(NamedTuple):
 
         return along
 
-    def _jet(self, x):
-        along, d = self._along(x), x.shape[1]
-        second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
-        return along(), np.stack([along(i) for i in range(d)], axis=-1), second
+
+def derivatives_by(along, d):
+    """Value (n,), gradient (n, d), second derivatives (n, d, d) from a function that differentiates along some axes."""
+    second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
+    return along(), np.stack([along(i) for i in range(d)], axis=-1), second
 
 
 def solve_equation(problem, coefficients, tolerance):
@@ -93,7 +96,7 @@ def solve_equation(problem, coefficients, tolerance):
     slowly; a warning says where it was not reached.
     """
     domain, faces = problem.domain, faces_of(problem.boundary, problem.domain)
-    problem = equations.BoxProblem(domain, faces, in_blocks(coefficients), problem.source, None, 0.0)
+    problem = equations.BoxProblem(domain, faces, coefficients_in_parts(coefficients), problem.source, None, 0.0)
     blended = lifts.blending(faces, domain)
     smooth, rough = equations.elliptic_lift(problem, blended)
     lift = smooth if rough is None else partial(equations.summed, (smooth, rough))
@@ -109,7 +112,7 @@ def solve_equation(problem, coefficients, tolerance):
     return best
 
 
-def in_blocks(coefficients):
+def coefficients_in_parts(coefficients):
     """Coefficients of the same values that take little memory on the way."""
 
     def evaluate(x):
@@ -139,7 +142,7 @@ def line_of(side, pair, count):
 def galerkin(problem, lines, lift):
     """The coefficients (N, ..., N) of p."""
     dim, counts = problem.dim, [len(line.rates) for line in lines]
-    axes, weights = zip(*(gauss_points(line) for line in lines), strict=True)
+    axes, weights = zip(*(gauss(np.array(line.side), len(line.rates) + MORE) for line in lines), strict=True)
     tables, x = [line.tables(z)[:2] for line, z in zip(lines, axes, strict=True)], tensor_grid(axes)
     a, _, c = problem.coefficients(x)
     w = reduce(np.multiply.outer, weights)
@@ -160,13 +163,7 @@ def galerkin(problem, lines, lift):
     diagonal = np.mean(c) / np.mean(w) * np.ones(counts)
     for axis, line in enumerate(lines):
         diagonal += (means[axis] * line.rates).reshape([-1 if i == axis else 1 for i in range(dim)])
-    return conjugate_gradients(apply, load, diagonal)
-
-
-def gauss_points(line):
-    t, w = legendre.leggauss(len(line.rates) + MORE)
-    low, high = line.side
-    return (low + high + (high - low) * t) / 2, w * (high - low) / 2
+    return solution(apply, load, diagonal)
 
 
 def transformed(array, tables, along=None, back=False):
@@ -185,20 +182,14 @@ def face_load(problem, lines, face, lift, axes, weights):
     return transformed(flow, [line.tables(z)[:1] for line, z in zip(lines, here, strict=True)], back=True)
 
 
-def conjugate_gradients(apply, load, diagonal, close=SMALLEST):
+def solution(apply, load, diagonal, close=SMALLEST_RESIDUAL):
     """u with apply(u) = load; close: the residual at which it ends, relative, in the norm of 1 / diagonal."""
-    u, r = 0 * load, load
-    p = z = r / diagonal
-    square = first = np.sum(r * z)
-    for _ in range(STEPS):
+    u, first = 0 * load, None
+    steps = conjugate_gradients(apply, lambda r: r / diagonal, u, load.copy())
+    for square, _ in islice(steps, 1 + STEPS):
+        first = first or square
         if square <= close**2 * first:
             break
-        q = apply(p)
-        step = square / np.sum(p * q)
-        u, r = u + step * p, r - step * q
-        z = r / diagonal
-        last, square = square, np.sum(r * z)
-        p = z + square / last * p
     return u
 
 
@@ -222,15 +213,13 @@ def checked(problem, blended, lift):
 
 def on_grid(u, axes):
     """Value (n,), gradient (n, d), second derivatives (n, d, d) of p on a tensor grid."""
-    d = len(axes)
     tables = [line.tables(z) for line, z in zip(u.lines, axes, strict=True)]
 
     def along(*which):
         chosen = [[table[which.count(i)]] for i, table in enumerate(tables)]
         return transformed(u.coefficients, chosen).ravel()
 
-    second = np.stack([np.stack([along(i, j) for j in range(d)], axis=-1) for i in range(d)], axis=-1)
-    return along(), np.stack([along(i) for i in range(d)], axis=-1), second
+    return derivatives_by(along, len(axes))
 
 
 def flow_of(problem, u, face, x):

@@ -33,6 +33,7 @@ from scipy import fft, linalg, sparse
 
 from fem import Mesh, basis_matrices, space
 from fem_cells import check_memory, relative_size
+from nhpinn_tools.conjugate_gradients import conjugate_gradients
 from nhpinn_tools.images import pores
 from nhpinn_tools.percolation import Graph, of_branches, percolating
 from nhpinn_tools.recipes import progress
@@ -127,25 +128,6 @@ def multiplied(medium, local, matrices, factor):
     return out
 
 
-def conjugate_gradients(apply, precondition, u, r, rounding):
-    """Lowers  u . A u - 2 b . u  from u, r = b - A u, in place: yields what every step gains, and r . z before it.
-
-    rounding: r . z below which nothing but that is left.
-    """
-    p, square = 0.0, 1.0
-    while True:
-        z = precondition(r)
-        square, last = np.vdot(r, z), square
-        if not square > rounding:
-            return
-        p = z + (square / last) * p
-        q = apply(p)
-        step = square / np.vdot(p, q)
-        u += step * p
-        r -= np.multiply(q, step, out=q)
-        yield step * square, square
-
-
 # --- fast transforms --------------------------------------------------------------------------------
 #
 # Fourier along a periodic axis.  Along an axis of a sample sines if its ends are held, cosines if it is sealed; of the
@@ -238,11 +220,10 @@ def projector(medium, accuracy):
         return inverse(full.reshape(g.shape)).ravel()[g.voxels]
 
     def project(f):
-        u, r, first = np.zeros(len(g.voxels)), D @ f, None
-        rounding = 1e-30 * np.vdot(f, f / conductance)
-        for _, square in conjugate_gradients(laplacian.__matmul__, precondition, u, r, rounding):
-            first = first or square
-            if square <= 1e-4 * accuracy * first:
+        u, squares, rounding = np.zeros(len(g.voxels)), [], 1e-30 * np.vdot(f, f / conductance)
+        for square, _ in conjugate_gradients(laplacian.__matmul__, precondition, u, D @ f):
+            squares.append(square)
+            if not square > rounding or squares[-2:][0] <= 1e-4 * accuracy * squares[0]:
                 break
         return balanced(medium, D, f - conductance * (D.T @ u))
 
@@ -335,9 +316,9 @@ def lower_bound(medium, order, start, project, accuracy):
         total = -np.vdot(u, r)
         r[:, 0] += weights
         rounding = 1e-28 * np.vdot(weights, weights / half)
-        for gain, _ in conjugate_gradients(force, precondition, u, r, rounding):
+        for square, gain in conjugate_gradients(force, precondition, u, r):
             total += gain
-            if gain <= accuracy * total:
+            if not square > rounding or 0 < gain <= accuracy * total:
                 break
     return best_of(medium, found, np.stack([force(u) for u in found])), found
 
@@ -351,7 +332,7 @@ def raised(order, dim):
 # --- upper bound: elements --------------------------------------------------------------------------
 
 
-def nodes_of(graph, order):
+def nodes_of_graph(graph, order):
     """The nodes (n, (order + 1)^dim) of voxels, joined through faces: 0 ... N - 1, and N for ends that are held; N."""
     dim, n, f, size = len(graph.shape), len(graph.voxels), graph.faces, (order + 1) ** len(graph.shape)
     corners = np.indices([order + 1] * dim).reshape(dim, -1)
@@ -414,7 +395,7 @@ def upper_bound(medium, order, start, accuracy):
     start: such fields of one order less, or of this one.
     """
     g, dim, scale = medium.graph, len(medium.h), medium.scale
-    local, count = nodes_of(g, order)
+    local, count = nodes_of_graph(g, order)
     K, slopes = element_matrices(medium, order)
 
     def gathered(values):
@@ -447,10 +428,10 @@ def descend(force, precondition, u, load, energy, accuracy):
     """Lowers  energy + 2 load . u + u . A u  in place, until four steps gain less than this share of it."""
     r, gains = -load - force(u), []
     rest = energy + np.vdot(u, load - r)
-    for gain, _ in conjugate_gradients(force, precondition, u, r, 1e-28 * energy):
+    for square, gain in conjugate_gradients(force, precondition, u, r):
         gains.append(gain)
         rest -= gain
-        if sum(gains[-4:]) <= accuracy * rest:
+        if not square > 1e-28 * energy or 0 < sum(gains[-4:]) <= accuracy * rest:
             break
 
 

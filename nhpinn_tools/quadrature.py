@@ -22,10 +22,11 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy import linalg
 
+from fem import gauss, leggauss
 from nhpinn_tools.two_scale import Table, sparse_rows
 
 KNOTS = np.array([0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1])  # of the layers at both ends, in periods
-NARROWEST = 1e-9  # panel, of the interval
+NARROWEST_PANEL = 1e-9  # panel, of the interval
 SLIVER = {1: 1e-9, 2: 1e-6}  # of a period: elements are not narrower, in the plane because of their eigenfunctions
 
 
@@ -52,7 +53,7 @@ def panel_edges(functions, box, panels):
     x = random_points(box, checks)
     exact = functions(x.T, False)
     while True:
-        values = functions([panel_points(e, count) for e in edges], True)
+        values = functions([gauss(e, count)[0] for e in edges], True)
         steep = [tails(values, edges, axis, count) > tolerance for axis in range(d)]
         if not any(part.any() for part in steep):
             misses = (at_points(values, edges, count, x) - exact) ** 2
@@ -96,7 +97,7 @@ def in_panels(functionals, values, edges, axis, count):
     shape = [n for e in edges for n in (len(e) - 1, count)]
     parts = np.moveaxis(values.reshape(-1, *shape), [1 + 2 * axis, 2 + 2 * axis], [0, 1])
     found = np.tensordot(functionals, parts, (1, 1)).reshape(len(functionals), shape[2 * axis], len(values), -1)
-    weights = [panel_weights(e, count) / (e[-1] - e[0]) for i, e in enumerate(edges) if i != axis]
+    weights = [gauss(e, count)[1] / (e[-1] - e[0]) for i, e in enumerate(edges) if i != axis]
     return found, reduce(np.kron, weights, np.ones(1))
 
 
@@ -108,7 +109,7 @@ def ends_of_panel(count):
 
 def halved(edges, steep, most, ends):
     """The panels with the steep ones cut in the middle, if there is room for all of them."""
-    steep = steep & (np.diff(edges) > NARROWEST * (ends[1] - ends[0]))
+    steep = steep & (np.diff(edges) > NARROWEST_PANEL * (ends[1] - ends[0]))
     if len(edges) - 1 + steep.sum() > most:
         return edges
     return np.sort(np.append(edges, (edges[:-1] + edges[1:])[steep] / 2))
@@ -132,24 +133,9 @@ def at_points(values, edges, count, x):
 
 
 @cache
-def leggauss(count):
-    """Gauss points and weights on [-1, 1], which numpy finds as eigenvalues at every call."""
-    return legendre.leggauss(count)
-
-
-@cache
 def to_legendre(count):
     """From values at Gauss points to Legendre coefficients: (count, count)."""
     return np.linalg.inv(legendre.legvander(leggauss(count)[0], count - 1))
-
-
-def panel_points(edges, count):
-    t = (leggauss(count)[0] + 1) / 2
-    return (edges[:-1, None] + np.diff(edges)[:, None] * t).ravel()
-
-
-def panel_weights(edges, count):
-    return (np.diff(edges)[:, None] * leggauss(count)[1] / 2).ravel()
 
 
 def panel_of(edges, x):
@@ -170,17 +156,31 @@ def integral_table(table, edges, axis, from_high):
     count = table.values.shape[axis] // (len(edges) - 1)
     values = np.moveaxis(table.values, axis, 0)
     values = values.reshape(len(edges) - 1, count, -1)
-    series = legendre.legint(to_legendre(count), lbnd=-1)
-    inside = legendre.legvander(leggauss(count + 1)[0], count) @ series
-    whole = np.einsum("kc,kcn->kn", panel_weights(edges, count).reshape(-1, count), values)
-    before = np.cumsum(whole, axis=0) - whole - from_high * whole.sum(axis=0)
-    found = np.diff(edges)[:, None, None] / 2 * (inside @ values) + before[:, None]
+    found, whole = running_integrals(values, edges, count + 1)
+    found -= from_high * whole
     shape = [n for i, n in enumerate(table.values.shape) if i != axis]
     lines = [partial(panel_line, edges, count + 1) if i == axis else line for i, line in enumerate(table.lines)]
     return Table(lines, np.moveaxis(found.reshape(-1, *shape), 0, axis))
 
 
+def running_integrals(values, edges, points):
+    """The integrals, from the low end on, of what has values (K, count, n) at the Gauss points of K panels: at as many
+    Gauss points of each panel as `points`, (K, points, n), and over all of them, (n,)."""
+    count = values.shape[1]
+    inside = legendre.legvander(leggauss(points)[0], count) @ legendre.legint(to_legendre(count), lbnd=-1)
+    panels = np.einsum("kc,kcn->kn", gauss(edges, count)[1].reshape(-1, count), values)
+    ends = np.cumsum(panels, axis=0)
+    return np.diff(edges)[:, None, None] / 2 * (inside @ values) + (ends - panels)[:, None], ends[-1]
+
+
 # --- rules ------------------------------------------------------------------------------------------------
+
+
+class Counts(NamedTuple):
+    """How fine a rule is."""
+
+    points: int  # Gauss points a piece
+    periods: int  # that stand for those of a panel, at most
 
 
 class Axis(NamedTuple):
@@ -190,14 +190,14 @@ class Axis(NamedTuple):
     length: float  # eps * period
     edges: np.ndarray  # of panels
     breaks: np.ndarray  # of a period, from 0 to 1
-    rules: tuple  # (Gauss points a piece, periods that stand for those of a panel): of the check, of the bounds
+    rules: tuple  # of Counts: of the check, of the bounds
     jumps: bool = False  # whether the coefficient jumps at the breaks
     corners: np.ndarray | tuple = ()  # those of the breaks at which parts of the coefficient may have corners
 
     @property
     def in_phase(self):
         """Whether the pieces of a period begin where y does: equal ones serve at any phase, where nothing jumps."""
-        return self.jumps or np.ptp(np.diff(self.breaks)) > NARROWEST
+        return self.jumps or np.ptp(np.diff(self.breaks)) > NARROWEST_PANEL
 
     @property
     def layer(self):
@@ -212,15 +212,6 @@ def layer_width(ends, length):
 
 def rule(axis, count, few):
     """Points and weights of an axis: count Gauss points a piece; few: how many periods of a panel stand for all."""
-    pieces = weighted_pieces(axis, few)
-    return (
-        np.concatenate([panel_points(ends, count) for ends, _ in pieces]),
-        np.concatenate([weight * panel_weights(ends, count) for ends, weight in pieces]),
-    )
-
-
-def weighted_pieces(axis, few):
-    """The ends of the pieces of the layers and of some periods, and the weights of each of these."""
     (low, high), layer = axis.ends, axis.layer
     inner = low + layer
     periods = max(0, int(np.floor((high - layer - inner) / axis.length + 1e-9)))
@@ -231,7 +222,8 @@ def weighted_pieces(axis, few):
     if high - layer - left > 1e-9 * axis.length:
         rest = period_pieces(axis, left)
         pieces.append((np.append(rest[rest < high - layer - 1e-9 * axis.length], high - layer), 1.0))
-    return [(cut_at(ends, axis.edges), weight) for ends, weight in pieces]
+    parts = [(*gauss(cut_at(ends, axis.edges), count), weight) for ends, weight in pieces]
+    return np.concatenate([x for x, _, _ in parts]), np.concatenate([weight * w for _, w, weight in parts])
 
 
 def cut_at(ends, edges):
@@ -239,7 +231,7 @@ def cut_at(ends, edges):
     inner = ends_of_narrow(edges, np.diff(ends).min())
     ends = np.concatenate([ends, inner[(inner > ends[0]) & (inner < ends[-1])]])
     ends.sort()
-    return ends[np.append(True, np.diff(ends) > NARROWEST * (ends[-1] - ends[0]))]
+    return ends[np.append(True, np.diff(ends) > NARROWEST_PANEL * (ends[-1] - ends[0]))]
 
 
 def ends_of_narrow(edges, width):
@@ -253,7 +245,7 @@ def period_pieces(axis, start):
     breaks = axis.breaks
     if axis.in_phase:
         breaks = np.unique(np.concatenate([[0.0, 1.0], (breaks - start / axis.length) % 1]))
-        breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST)]
+        breaks = breaks[np.append(True, np.diff(breaks) > NARROWEST_PANEL)]
     return start + axis.length * breaks
 
 
@@ -276,13 +268,18 @@ def panel_around(edges, x):
 def missed_along(functions, ends, count, axis, x):
     """How far functions of points (n, d) -> (C, n) are at x (n, d) from their polynomials through count Gauss points
     along an axis, between ends (low, high) around each x: (C, n)."""
-    low, high = ends
-    nodes, t = leggauss(count)[0], 2 * (x[:, axis] - low) / (high - low) - 1
-    weights = legendre.legvander(t, count - 1) @ to_legendre(count)
     points = np.repeat(x[:, None], count, axis=1)
-    points[:, :, axis] = low[:, None] + (high - low)[:, None] * (nodes + 1) / 2
+    points[:, :, axis], weights = interpolation_around(ends, count, x[:, axis])
     values = functions(points.reshape(-1, x.shape[1])).reshape(-1, len(x), count)
     return np.abs(np.einsum("cnk,nk->cn", values, weights) - functions(x))
+
+
+def interpolation_around(ends, count, z):
+    """The Gauss points between ends (low, high) around each z (n,), and the weights of their values in that of their
+    polynomial at z: (n, count) each."""
+    low, high = ends
+    weights = legendre.legvander(2 * (z - low) / (high - low) - 1, count - 1) @ to_legendre(count)
+    return low[:, None] + (high - low)[:, None] * (leggauss(count)[0] + 1) / 2, weights
 
 
 def layer_pieces(axis, at, sign):

@@ -8,16 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 import fem
-from nhpinn import (
-    Training,
-    adam,
-    average_of_flux,
-    homogenized_coefficients,
-    slow_nodes,
-    solve_cells,
-    solve_equation,
-)
-from nhpinn_functions import extreme_eigenvalues, faces_of, on_face, source_of
+import nhpinn
+from nhpinn_functions import extreme_eigenvalues, faces_of, on_face, slow_nodes, source_of
 from nhpinn_networks import Network
 from nhpinn_tools import bounds, equations, features, fourier, polynomials
 from nhpinn_tools.calls import keeping_warnings, warn
@@ -39,7 +31,7 @@ def three_steps(problem, recipe, seed, count=None):
     """
     cell_rng, equation_rng = np.random.default_rng(seed).spawn(2)
     correctors = recipe.cells(problem, cell_rng)
-    coefficients = homogenized_coefficients(problem, correctors, recipe.average, count)
+    coefficients = nhpinn.homogenized_coefficients(problem, correctors, recipe.average, count)
     check_definite(problem.domain, coefficients)
     return correctors, coefficients, recipe.equation(problem, coefficients, equation_rng)
 
@@ -72,7 +64,7 @@ def counted(executor, task, items):
 
 
 def train_aloud(name, loss, params, training, rng):
-    for state in adam(loss, params, training):
+    for state in nhpinn.adam(loss, params, training):
         if state.epoch % 50 == 0:
             progress(f"{name}: epoch {state.epoch} of {training.epochs}, loss {state.loss:.3g}")
         params = state.params
@@ -108,7 +100,7 @@ def sharp_recipe(tolerance=1e-6, executor=None, rho=None):
 def cell_training(dim):
     """The Training of the paper's recipe for a coefficient of one's own."""
     points = {1: 101, 2: 23, 3: 11}[dim]
-    return Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, oversampling=2)
+    return nhpinn.Training((64, 64, 64), points, (0.1, 0.45, 0.45), rate=2e-3, epochs=4000, decay=0.1, oversampling=2)
 
 
 def adam_recipe(problem):
@@ -116,20 +108,20 @@ def adam_recipe(problem):
     timed, dim = problem.initial is not None, problem.dim
     weights = (1 / 7, 5 / 7, 1 / 7) if timed else (0.01, 0.99, 0.0)
     points = ({1: 41, 2: 15, 3: 8} if timed else {1: 101, 2: 21, 3: 11})[dim]
-    equation = Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
+    equation = nhpinn.Training((64, 64, 64), points, weights, rate=2e-3, epochs=4000, decay=0.1)
     nodes_an_axis = {1: 33, 2: 5, 3: 3}[dim]
     nothing = zero_is_a_solution(problem)
 
     def cells(problem, rng):
         nodes = slow_nodes(problem.domain, problem.slow, nodes_an_axis)
-        return solve_cells(problem, cell_training(dim), rng, nodes, train_aloud)
+        return nhpinn.solve_cells(problem, cell_training(dim), rng, nodes, train_aloud)
 
     def solution(problem, coefficients, rng):
         if nothing:
             return Network([(np.zeros((dim + timed, 1)), np.zeros(1))])  # u = 0, which a training finds slowly
-        return solve_equation(problem, coefficients.at, equation, rng, train=train_aloud)
+        return nhpinn.solve_equation(problem, coefficients.at, equation, rng, train=train_aloud)
 
-    return Recipe(cells, average_of_flux, solution)
+    return Recipe(cells, nhpinn.average_of_flux, solution)
 
 
 def zero_is_a_solution(problem):

@@ -32,11 +32,11 @@ import numpy as np
 from scipy import linalg
 
 from fem import Mesh, basis_matrices, breaks_of, gauss, lobatto
-from nhpinn_functions import extreme_eigenvalues, product
-from nhpinn_tools.bounds import inverse
+from nhpinn_functions import extreme_eigenvalues
+from nhpinn_tools.bounds import inverse, product
 from nhpinn_tools.calls import warn
 from nhpinn_tools.certificates import bounded, element_rules, fine_fields, slabs
-from nhpinn_tools.polynomials import conjugate_gradients
+from nhpinn_tools.polynomials import solution
 from nhpinn_tools.quadrature import SLIVER, corner_ends, element_ends, integral_table, panel_table
 from nhpinn_tools.two_scale import Table
 
@@ -45,7 +45,7 @@ NODES = 4_000_000  # at most
 CLOSE = 0.1  # the error of conjugate gradients, of the tolerance
 RATE, ROUGH, STALLED = 0.4, 0.6, 0.85  # by which the bar falls with an order: expected, of a rough u, of no use
 FURTHER = 3  # orders at a time, after the first ones
-NARROWEST = 1e-4  # of a period: elements that are cut no more; eigenfunctions of 1e6 times narrower ones are noise
+SHORTEST = 1e-4  # of a period: elements that are cut no more; eigenfunctions of 1e6 times narrower ones are noise
 CUTS = {False: (0.3,), True: (0.15, 0.15, 0.15)}  # of elements at corners at a time, shares, of a smooth and a rough u
 
 
@@ -77,7 +77,7 @@ def refined(certificate, tolerance):
 
 def graded(axis, ends, shares):
     """The ends of elements of an axis with those beside corners cut, one time after the other."""
-    corners, narrowest = corner_ends(axis), NARROWEST * axis.length
+    corners, narrowest = corner_ends(axis), SHORTEST * axis.length
     for share in shares:
         k = np.clip(np.searchsorted(ends, corners - 1e-9 * np.ptp(ends)), 0, len(ends) - 1)
         widths = np.diff(ends)
@@ -89,7 +89,7 @@ def graded(axis, ends, shares):
 
 
 def with_elements(certificate, ends, order, close):
-    """The certificate with elements of an order between these ends an axis; close: see `conjugate_gradients`."""
+    """The certificate with elements of an order between these ends an axis; close: see `solution`."""
     meshes = [Mesh(((z[0], z[-1]),), 1, order, cuts=(z - z[0]) / (z[-1] - z[0])) for z in ends]
     if len(meshes) == 1:
         balance, values = on_a_line(certificate, *meshes)
@@ -184,7 +184,7 @@ def minimiser(a, flow, lines, zero, linear, close):
         parts = (flow * w).reshape(2, len(w0), len(w1))
         return V0.T @ sum(left.T @ part @ right for part, (left, right) in zip(parts, along, strict=True)) @ V1
 
-    u = conjugate_gradients(lambda u: load(product(a, slopes(u))), load(flow), diagonal, close)
+    u = solution(lambda u: load(product(a, slopes(u))), load(flow), diagonal, close)
     return V0 @ u @ V1.T
 
 

@@ -10,28 +10,11 @@ import numpy as np
 
 import fem_cells
 from nhpinn import Coefficients, Correctors, reconstruct
-from nhpinn_functions import (
-    cell_quadrature,
-    centre,
-    check_integer,
-    checked_values,
-    faces_of,
-    midpoints,
-    one_node,
-    shown,
-)
-from nhpinn_tools import bounds, certificates, composites, files, pictures, spectrum
+from nhpinn_functions import cell_quadrature, centre, check_integer, checked_values, one_node, shown
+from nhpinn_tools import bounds, certificates, checks, composites, files, pictures
 from nhpinn_tools.bounds import field_at
 from nhpinn_tools.calls import one_thread, usual_arithmetic, warn
-from nhpinn_tools.checks import (
-    as_points,
-    check_executor,
-    check_gradient,
-    checked_equation,
-    checked_gradient,
-    checked_points,
-    says_what_it_takes,
-)
+from nhpinn_tools.checks import says_what_it_takes
 from nhpinn_tools.flow import flow
 from nhpinn_tools.ground_state import ReactionSolution, has_ground_state, solve_reaction
 from nhpinn_tools.homogenization import homogenize, lines_of
@@ -61,18 +44,16 @@ def solve(
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
-    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or an image of one
-    period, (m_1, ..., m_dim), with or without (dim, dim) behind it, whose axis i runs along y_i, positive in every
-    pixel (axis 0: the rows of a picture, so that the low side of x_1 is its top); or labels, with values={label: a
-    number, a tensor, or a function of x}; or a TwoPhase.  An image fills the period: square pixels of (60, 80) have
-    period=(0.75, 1).
+    Functions take points (n, dim); the coefficient is written with autograd.numpy.
+    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or, as `homogenize`
+    takes them, an image of one period, positive in every pixel (the low side of x_1 is the top of a picture); labels,
+    with values={label: a number, a tensor, or a function of x}; a TwoPhase.
     source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
     without which there is no u_t.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
     value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
     t (n,), and rho(x, y) > 0 is a storage coefficient; the homogenized one is its mean over the cell.
-    Functions take points (n, dim); the coefficient is written with autograd.numpy.
     recipe: None, the quickest; or by name "fourier" (trigonometric polynomials), "sharp" (random features) or "adam"
     (the paper's); images have finite elements, a TwoPhase what `homogenize` takes for it.
     tolerance: None: the expansion in eps, at a cost that does not grow with 1 / eps.  A number: the most that
@@ -90,26 +71,25 @@ def solve(
 
         import autograd.numpy as np
 
-        def a(x, y):
-            return 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])
-
+        a = lambda x, y: 2 + np.sin(2 * np.pi * y[:, 0]) * np.cos(2 * np.pi * y[:, 1])
         u = nhpinn.solve(a, lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]), box=[(0, 1), (0, 1)], eps=1 / 8)
         u([0.5, 0.5]), u.error
     """
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
-    problem = checked_equation(problem, recipe, tolerance, seed, values)
-    check_executor(executor, problem.coefficient)
+    problem = checks.checked_equation(problem, recipe, tolerance, seed, values)
+    checks.check_executor(executor, problem.coefficient)
     steps = STEPS if tolerance is None or takes_elements(problem, recipe) else tolerance
     if isinstance(problem.coefficient, Pixels | Phases):
-        found = by_composite(problem, steps, seed, executor, start)
+        found = by_composite(problem, steps, seed, executor)
     elif recipe is None and has_ground_state(problem):
-        found = by_ground_state(problem, start)
+        found = by_ground_state(problem)
     else:
-        found = by_expansion(problem, recipe or "fourier", steps, seed, executor, start)
-    found = found if tolerance is None else within(found, tolerance, start)
-    warn_of_large(found.problem, found.correctors, found.certificate)
-    return found
+        found = by_expansion(problem, recipe or "fourier", steps, seed, executor)
+    found = found if tolerance is None else within(found, tolerance)
+    progress()
+    warn_of_errors(found)
+    return replace(found, seconds=time.perf_counter() - start)
 
 
 def takes_elements(problem, recipe):
@@ -118,13 +98,11 @@ def takes_elements(problem, recipe):
     return problem.reaction is None and problem.initial is None and problem.dim < 3 and recipe != "adam" and not two
 
 
-def within(solution, tolerance, start):
-    """The Solution with an error of at most a tolerance, or a warning.  start: when the clock began."""
+def within(solution, tolerance):
+    """The Solution with an error of at most a tolerance, or a warning."""
     if takes_elements(solution.problem, solution.recipe):
         progress("elements")
-        certificate, seconds = refined(solution.certificate, tolerance), time.perf_counter() - start
-        progress()
-        return replace(solution, certificate=certificate, seconds=seconds, tolerance=tolerance)
+        return replace(solution, certificate=refined(solution.certificate, tolerance), tolerance=tolerance)
     if (error := solution.error) is None or error > tolerance:
         found = "no bound of the error" if error is None else f"a bound of the error of {error:.2g}"
         warn(
@@ -135,8 +113,8 @@ def within(solution, tolerance, start):
     return replace(solution, tolerance=tolerance)
 
 
-def by_expansion(problem, recipe, tolerance, seed, executor, start):
-    """The Solution for a coefficient that is smooth in y, by the three steps.  start: when the clock began."""
+def by_expansion(problem, recipe, tolerance, seed, executor):
+    """The Solution for a coefficient that is smooth in y, by the three steps."""
     field, means, midpoints_an_axis = smooth_field(problem)
     count = None if problem.slow else bounds.fewest_points(field, problem.dim, means, midpoints_an_axis)
     mean_rho = None if problem.rho is None else cell_mean(problem, problem.rho, tolerance)
@@ -156,17 +134,12 @@ def by_expansion(problem, recipe, tolerance, seed, executor, start):
             finer = max(1, midpoints_an_axis // bounds.COARSEST[problem.dim])  # than usual, as what was looked at in y
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
         elif problem.dim == 1:
-            certificate = solve_heat(problem, correctors, coefficients, u0, faces_of(problem.boundary, problem.domain))
-    progress()
-    seconds = time.perf_counter() - start
-    solution = Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe, seconds)
-    if problem.initial is not None and not (certificate and certificate.error < 1):
-        warn_of_time(problem, correctors, coefficients, solution)
-    return solution
+            certificate = solve_heat(problem, correctors, coefficients, u0)
+    return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe)
 
 
-def by_composite(problem, tolerance, seed, executor, start):
-    """The Solution for an image or a TwoPhase, see composites.py.  start: when the clock began."""
+def by_composite(problem, tolerance, seed, executor):
+    """The Solution for an image or a TwoPhase, see composites.py."""
     progress("cell problems")
     image, x = isinstance(problem.coefficient, Pixels), centre(problem.domain)
     if image:
@@ -186,41 +159,38 @@ def by_composite(problem, tolerance, seed, executor, start):
             certificate = certificates.certificate(*steps, pieces=pieces)
         else:
             pieces = composites.pieces_of_phases(problem.coefficient, middle.tensor, problem.eps)
-            certificate = certificates.without_bar(*steps, pieces)
-    progress()
-    tensor_bounds, seconds = composites.bounds_of(middle), time.perf_counter() - start
-    solution = Solution(*steps, certificate, tensor_bounds, "fem" if image else middle.recipe, seconds)
-    if problem.initial is not None:
-        warn_of_time(problem, correctors, coefficients, solution)
-    return solution
+            certificate = certificates.without_bar(*steps, pieces=pieces)
+    found = bounds.Bounds(middle.lower, middle.tensor, middle.upper, middle.gap, middle.quadrature)
+    return Solution(*steps, certificate, found, "fem" if image else middle.recipe)
 
 
-def by_ground_state(problem, start):
-    """The Solution of a reaction in one dimension, see ground_state.py.  start: when the clock began."""
+def by_ground_state(problem):
+    """The Solution of a reaction in one dimension, see ground_state.py."""
     smooth_field(problem)
     smooth_field(problem._replace(reaction=None))
     progress("ground state of the cell")
     found = solve_reaction(problem)
     state, x = found.state, centre(problem.domain)[None]
-    y = midpoints(1, problem.period, bounds.CELLS[1])
-    N = spectrum.series_of(state.N(y[:, 0])[None, None], np.array(problem.period))
+    N = state.N._replace(coefficients=state.N.coefficients[None, None])
     correctors = Correctors(N, one_node(1), x, problem.period)
     tensor = np.full((1, 1, 1), state.tensor / state.weight)
     coefficients = Coefficients(tensor, one_node(1), state.first_order)
-    progress()
-    seconds = time.perf_counter() - start
-    return Solution(problem, correctors, coefficients, found, found, None, "ground state", seconds)
+    return Solution(problem, correctors, coefficients, found, found, None, "ground state")
 
 
-def warn_of_large(problem, correctors, certificate):
+def warn_of_errors(solution):
     """Warns where the expansion in eps has not begun to help."""
+    problem, certificate = solution.problem, solution.certificate
+    unknown = certificate is None or (isinstance(certificate, HeatSolution) and not certificate.error < 1)
+    if problem.initial is not None and unknown:
+        warn_of_time(solution)
     if certificate and certificate.error is not None and certificate.error >= 1:
         why = "eps is not small against the waves of source and coefficient, or u_0 is not resolved"
         if isinstance(certificate, ReactionSolution) and certificate.bound.error == np.inf:
             why = f"the reaction, mu = {certificate.state.mu:.6g}, outweighs diffusion, and no energy bounds the error"
         warn(f"error: found a bound of {certificate.error:.3g}, expected one below 1, the error of zero: {why}")
     if problem.reaction is not None and certificate is None:
-        N = correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
+        N = solution.correctors.cells(cell_quadrature(problem.dim, problem.period))[0]
         if (size := problem.eps * np.abs(N).max()) > 0.1:
             warn(
                 f"reaction: eps N(x / eps) reaches {size:.2g}, expected at most 0.1: by that part of itself the "
@@ -276,27 +246,26 @@ class Solution:
     certificate: certificates.Certificate | HeatSolution | ReactionSolution | None
     bounds: bounds.Bounds | None  # of the homogenized tensor at the centre of the box
     recipe: str
-    seconds: float
+    seconds: float = 0.0
     tolerance: float | None = None  # what was asked for
 
     @property
     def error(self):
-        """Guaranteed bound of the relative error: in the energy norm; in L2, at the final time, with time or a reaction
-        in one dimension; None with them in two and three."""
+        """Guaranteed bound of the relative error, in the norm that `solve` names; None where there is none."""
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
         """u, by the expansion in eps, and with the elements that a tolerance has added: (n,)"""
-        return as_points(x, self._value_and_gradient(x, t)[0])
+        return checks.as_points(x, self._value_and_gradient(x, t)[0])
 
     def gradient(self, x, t=None):
         """d_i u, the derivatives of what solution(x) returns: (n, dim)"""
-        return as_points(x, self._value_and_gradient(x, t)[1])
+        return checks.as_points(x, self._value_and_gradient(x, t)[1])
 
     @usual_arithmetic
     def homogenized(self, x, t=None):
         """u_0, the limit of u for small eps: (n,)"""
-        return as_points(x, self.u0.value(self._points(x, t)))
+        return checks.as_points(x, self.u0.value(self._points(x, t)))
 
     @usual_arithmetic
     def flux(self, x, t=None):
@@ -307,9 +276,9 @@ class Solution:
         """
         points = self._points(x, t)
         if self.certificate:
-            return as_points(x, self.certificate.flux(points))
+            return checks.as_points(x, self.certificate.flux(points))
         inside, slope = points[:, : self.problem.dim], self._value_and_gradient(x, t)[1]
-        return as_points(x, np.einsum("nij,nj->ni", certificates.fine_tensor(self.problem, inside), slope))
+        return checks.as_points(x, np.einsum("nij,nj->ni", certificates.fine_tensor(self.problem, inside), slope))
 
     @usual_arithmetic
     def flow(self, axis, side):
@@ -327,20 +296,20 @@ class Solution:
 
     def tensor(self, x):
         """The homogenized tensor a*_ij(x): (n, dim, dim)"""
-        return as_points(x, self.coefficients.tensor(self._inside(x)))
+        return checks.as_points(x, self.coefficients.tensor(self._inside(x)))
 
     def corrector(self, x, y):
         """chi_j(x, y), or N(y) beside a reaction, as many points y as x, anywhere: (n, dim), or (n, 1).
 
         u is about u_0 + eps chi_j(x, x / eps) d_j u_0; chi_j is periodic in y, with mean zero, in units of y.
         """
-        inside, cell = self._inside(x), checked_points("y", y, self.problem.dim)
+        inside, cell = self._inside(x), checks.checked_points("y", y, self.problem.dim)
         if len(inside) != len(cell):
             raise ValueError(f"y: found {len(cell)} points, expected as many as x, {len(inside)}")
-        return as_points(x, self.correctors.expansion(inside, cell)[0].T)
+        return checks.as_points(x, self.correctors.expansion(inside, cell)[0].T)
 
     def _inside(self, x):
-        x, (low, high) = checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
+        x, (low, high) = checks.checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
         if not len(x):
             raise ValueError("x: found no points, expected one at least")
         if np.any((x < low) | (x > high)):
@@ -451,6 +420,6 @@ def certify(solution: Solution, value: Callable, gradient: Callable) -> tuple[fl
         raise ValueError(f"solution: found {NO_BAR}, expected one with a bar")
     if solution.certificate.norm[1] == 0:
         raise ValueError("solution: found one that is zero, expected one whose norm an error can be relative to")
-    value, gradient = partial(checked_values, "value", value), partial(checked_gradient, gradient)
-    check_gradient(value, gradient, solution.problem)
+    value, gradient = partial(checked_values, "value", value), partial(checks.checked_gradient, gradient)
+    checks.check_gradient(value, gradient, solution.problem)
     return certificates.certify(solution.certificate, value, gradient)

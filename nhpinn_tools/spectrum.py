@@ -1,15 +1,17 @@
-"""Periodic functions by their Fourier coefficients: shift, refine, differentiate, project; series at any points.
+"""Periodic functions by their Fourier coefficients: shift, refine, differentiate, project, solve; series at any points.
 
 Values are those at the midpoints of n ** d equal boxes of the unit cell, arrays (..., n, ..., n).  Their spectrum
 stands for the trigonometric polynomial through them; where n is even, its fastest wave, which has no derivative on the
 grid, is left out wherever it matters.
 """
 
-from itertools import combinations
+from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
+
+from nhpinn_tools.conjugate_gradients import conjugate_gradients
 
 NUMBERS = 10**6  # that an array has, about, on the way to values at scattered points
 ROUNDING = 1e-12  # of functions of the size of one: smaller waves are rounding
@@ -59,6 +61,18 @@ def gradient(s):
     return s._replace(modes=s.modes[(..., None, *[slice(None)] * s.d)] * (2j * np.pi * k * (2 * np.abs(k) < s.n)))
 
 
+def antiderivative(values, period):
+    """That of values (m,), m odd, less their mean, with mean zero, in one dimension: values (m,)."""
+    s = spectrum_of(values, 1)
+    modes = np.append(0, s.modes[1:] / (2j * np.pi * waves(1, s.n)[0, 1:]))
+    return period * values_of(s._replace(modes=modes))
+
+
+def derivative(values, period):
+    """That of values (..., m), m odd, in one dimension: values (..., m)."""
+    return values_of(gradient(spectrum_of(values, 1)))[..., 0, :] / period
+
+
 def slopes_at_midpoints(s, n):
     """The gradients of functions (J, ...) at the midpoints of n ** d boxes: (J, n ** d, d)."""
     return np.moveaxis(values_of(gradient(refined(s, n))).reshape(len(s.modes), s.d, -1), 1, 2)
@@ -85,6 +99,51 @@ def fluxes_potential(flux, period):
     modes = s.modes / square  # those of m, lap m = flux, but for the mean, which k takes away
     phi = [k[p] * modes[:, i] - k[i] * modes[:, p] for p, i in combinations(range(s.d), 2)]
     return values_of(s._replace(modes=np.reshape(phi, (-1, *modes[:, 0].shape))))
+
+
+# --- elliptic equations -----------------------------------------------------------------------------
+
+
+def symbol(a, n):
+    """That of -d_i(a_ij d_j) with a constant a (d, d), infinite for the mean: (n, ..., n // 2 + 1)."""
+    k = 2 * np.pi * waves(len(a), n)
+    found = np.einsum("i...,ij,j...->...", k, a, k)
+    found.flat[0] = np.inf
+    return found
+
+
+def minus_divergence(fluxes):
+    """The modes (J, ...) of -div of fluxes (J, d, n, ..., n)."""
+    s = spectrum_of(fluxes, fluxes.shape[1])
+    return np.sum(np.conj(2j * np.pi * waves(s.d, s.n)) * s.modes, axis=1)
+
+
+def potential(flux, load, mean, start, most, enough=0.0, close=0.0):
+    """The Spectrum of u (J, ...), div( flux(grad u) + load ) = 0 for loads (J, d, n, ..., n), by conjugate gradients.
+
+    flux: values (J, d, n, ..., n) -> the same, near mean (d, d) times them, which preconditions.  start: the Spectrum
+    to begin with, or None.  most: steps.  enough, close: the squares of the residuals in the inverse of the
+    preconditioner at which it ends, (J,), and relative to the first ones.
+    """
+    d, n = load.shape[1], load.shape[-1]
+    inverse = 1 / symbol(mean, n)
+    weights = np.where(waves(d, n)[-1] > 0, 2.0, 1.0) / n ** (2 * d)  # of the modes and their conjugates, in a mean
+
+    def apply(u):
+        return minus_divergence(flux(values_of(gradient(Spectrum(u, d, n)))))
+
+    def inner(u, v):
+        return np.sum((u.real * v.real + u.imag * v.imag) * weights, axis=tuple(range(-d, 0)), keepdims=True)
+
+    r = -minus_divergence(load)
+    u = 0 * r if start is None else start.modes.copy()
+    r = r if start is None else r - apply(u)
+    first = None
+    for square, _ in islice(conjugate_gradients(apply, lambda r: r * inverse, u, r, inner), 1 + most):
+        first = square if first is None else first
+        if np.all(square.ravel() <= np.maximum(enough, close * first.ravel())):
+            break
+    return Spectrum(u, d, n)
 
 
 # --- series: at any points --------------------------------------------------------------------------
@@ -118,6 +177,11 @@ class Series(NamedTuple):
         value, slope = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
         return value.reshape(*batch, -1), (slope / self.period).reshape(*batch, -1, d)
 
+    def on_line(self, y):
+        """Values and derivatives (..., n) at y (n,), in one dimension."""
+        value, slope = self(y[:, None])
+        return value, slope[..., 0]
+
     def _at(self, table, y):
         """Values (Q, n) and gradients (Q, n, d) at points y in units of the period; the sum over m_1 first, then those
         from the last one on."""
@@ -140,16 +204,23 @@ def contracted(array, weights):
     return np.matmul(flat, weights[:, :, None])[..., 0].reshape(array.shape[:-1])
 
 
-def series_of(values, period):
+def series_through(values, period):
     """The Series of functions with these values (..., n, ..., n), n odd, at the midpoints of a cell of these periods
-    (d,), without the fast waves that are rounding."""
+    (d,)."""
     d, n = len(period), values.shape[-1]
-    back = line(n, (np.arange(n) + 0.5) / n) * np.append(1, np.full(n - 1, 2)) / n
+    turn = np.exp(-1j * np.pi * np.arange(n // 2 + 1) / n) * np.append(1, np.full(n // 2, 2)) / n
     for axis in range(-d, 0):
-        values = np.moveaxis(np.tensordot(values, back, (axis, 0)), -1, axis)
-    for axis in range(-d, 0):
+        modes = fft.rfft(np.moveaxis(values, axis, -1)) * turn
+        values = np.moveaxis(np.concatenate([modes.real, -modes[..., 1:].imag], axis=-1), -1, axis)
+    return Series(values, np.asarray(period, float))
+
+
+def series_of(values, period):
+    """The same, without the fast waves that are rounding."""
+    (values, period), n = series_through(values, period), values.shape[-1]
+    for axis in range(-len(period), 0):
         sizes = np.moveaxis(np.abs(values), axis, 0).reshape(n, -1).max(axis=1)
         fast = np.flatnonzero(np.maximum(*sizes[1:].reshape(2, -1)) > ROUNDING)
         count = fast[-1] + 1 if len(fast) else 0
         values = np.take(values, np.r_[: 1 + count, 1 + n // 2 : 1 + n // 2 + count], axis)  # cosines, sines
-    return Series(values, np.asarray(period, float))
+    return Series(values, period)

@@ -30,7 +30,7 @@ from scipy import sparse
 from scipy.interpolate import make_interp_spline
 
 from fem import tensor_grid
-from nhpinn_functions import at_node, checked_values, midpoints, on_face, pair_of, tensor_of
+from nhpinn_functions import at_node, checked_values, faces_of, midpoints, on_face, pair_of, tensor_of
 from nhpinn_networks import derivatives
 from nhpinn_tools import spectrum
 from nhpinn_tools.bounds import CELLS
@@ -65,6 +65,31 @@ class TwoScale(NamedTuple):
         """M, the number of factors D_m and of correctors chi_m."""
         d = len(self.box)
         return self.micro.values.shape[-1] // (1 + d * (d - 1) // 2)
+
+
+class Pieces(NamedTuple):
+    """What is known of a coefficient that is constant in y in the boxes of a period, and of its micro functions, which
+    are polynomials in them."""
+
+    micro: "Table"
+    breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
+    corners: tuple  # those of them between pixels; none an axis for a TwoPhase, whose interfaces are anywhere
+    coarse: tuple  # fewer than breaks, for the least squares of layers
+    order: int  # of the polynomials along each axis
+    waves: int  # a period, that its layers want
+    places: np.ndarray  # (P, d): y that show how the coefficient varies with x
+
+
+def scales_of(problem, correctors, coefficients, u0, pieces=None):
+    """The TwoScale of a problem, without layers."""
+    box, eps, faces = np.array(problem.domain, dtype=float), problem.eps, faces_of(problem.boundary, problem.domain)
+    period = np.broadcast_to(correctors.period, len(box)).astype(float)
+    return TwoScale(
+        problem.coefficient, problem.source, faces, tuple(varying_directions(face, box) for face in faces), box,
+        eps * period, eps, tensor_table(coefficients), macro_table(faces, box, u0),
+        pieces.micro if pieces else micro_table(problem.coefficient, correctors, period, eps), rough_part(u0),
+        pieces and pieces.waves,
+    )  # fmt: skip
 
 
 # --- tensor-product tables --------------------------------------------------------------------------------
@@ -122,19 +147,6 @@ def tabulated_line(line, points):
         return rows[order][part]
 
     return at
-
-
-class Pieces(NamedTuple):
-    """What is known of a coefficient that is constant in y in the boxes of a period, and of its micro functions, which
-    are polynomials in them."""
-
-    micro: Table
-    breaks: tuple  # one array an axis: the ends of the boxes, from 0 to 1
-    corners: tuple  # those of them between pixels; none an axis for a TwoPhase, whose interfaces are anywhere
-    coarse: tuple  # fewer than breaks, for the least squares of layers
-    order: int  # of the polynomials along each axis
-    waves: int  # a period, that its layers want
-    places: np.ndarray  # (P, d): y that show how the coefficient varies with x
 
 
 def sparse_rows(columns, weights, count):
@@ -344,44 +356,15 @@ def second_table(a, table, period):
 def cell_solutions(a, F, period):
     """u (S, m, ...) and a grad u (S, d, m, ...), for periodic F (S, d, m, ...): div(a grad u) = div F, by conjugate
     gradients with the Laplacian of the mean coefficient as preconditioner.  Who stops early has a wider bound."""
-    d, m = len(period), F.shape[-1]
-    k = 2j * np.pi * spectrum.waves(d, m) / np.reshape(period, (d, *[1] * d))
-    laplace = -(k**2).sum(0).real * np.einsum("ii...->...", a).mean() / d
-    laplace.flat[0] = np.inf
-    axes = tuple(range(1, d + 1))
+    d = len(period)
+    lengths = np.reshape(period, (d, *[1] * d))
+    mean = np.einsum("ii...->...", a).mean() / d * np.diag(period**-2.0)
 
-    def field(modes):
-        return spectrum.values_of(spectrum.Spectrum(modes, d, m))
+    def flux(slopes):
+        return np.einsum("ik...,sk...->si...", a, slopes / lengths)
 
-    def modes(values):
-        return spectrum.spectrum_of(values, d).modes
-
-    def flux_of(u):
-        return np.einsum("ik...,sk...->si...", a, field(k * modes(u)[:, None]))
-
-    def divergence(s):
-        return field((k * modes(s)).sum(1))
-
-    def preconditioned(r):
-        return field(modes(r) / laplace)
-
-    def dot(u, v):
-        return (u * v).sum(axes, keepdims=True)
-
-    tiny = np.finfo(float).tiny  # for an F that has no divergence
-    u, r = np.zeros(F[:, 0].shape), -divergence(F)
-    p = preconditioned(r)
-    first = square = dot(r, p)
-    for _ in range(CG_STEPS):
-        q = -divergence(flux_of(p))
-        step = square / (dot(p, q) + tiny)
-        u, r = u + step * p, r - step * q
-        z, last = preconditioned(r), square
-        square = dot(r, z)
-        if np.all(square <= CG_CLOSE * first):
-            break
-        p = z + square / (last + tiny) * p
-    return u, flux_of(u)
+    u = spectrum.potential(lambda slopes: flux(slopes) / lengths, -F / lengths, mean, None, CG_STEPS, close=CG_CLOSE)
+    return spectrum.values_of(u), flux(spectrum.values_of(spectrum.gradient(u)))
 
 
 # --- at points --------------------------------------------------------------------------------------------

@@ -12,15 +12,7 @@ length of the box does, to second order its square.  Sizes are estimates, not bo
 
 import numpy as np
 
-from nhpinn_functions import (
-    CELL_POINTS,
-    box_midpoints,
-    cell_quadrature,
-    centre,
-    checked_values,
-    source_of,
-    tensor_of,
-)
+from nhpinn_functions import CELL_POINTS, box_midpoints, cell_quadrature, centre, checked_values, source_of, tensor_of
 from nhpinn_tools import spectrum
 from nhpinn_tools.calls import warn
 from nhpinn_tools.ground_state import zero_on_faces
@@ -29,8 +21,9 @@ LEAST_GROWTH, LEAST_OSCILLATION = 1e-2, 0.1  # that are warned of
 CHECKS = {1: 4096, 2: 256, 3: 48}  # points an axis
 
 
-def warn_of_time(problem, correctors, coefficients, solution):
-    """Warns of what is estimated to be wrong at the final time by 1 % or more.  solution: a Solution"""
+def warn_of_time(solution):
+    """Warns of what is estimated to be wrong with a Solution at the final time by 1 % or more."""
+    problem, correctors, coefficients = solution.problem, solution.correctors, solution.coefficients
     x = box_midpoints(problem.domain, {1: 257, 2: 33, 3: 13}[problem.dim])
     homogenized = solution.homogenized(x)
     size = np.linalg.norm(homogenized)
@@ -84,13 +77,10 @@ def exponent_error(problem, correctors, coefficients):
         return abs(mu) * T + slowed * times.sum()
     chi = np.sqrt(np.mean(correctors.cells(cell_quadrature(problem.dim, problem.period))[0] ** 2, axis=2)).max(axis=0)
     shifts = np.empty(problem.dim)
-    for i, (low, high) in enumerate(problem.domain):
-        pair = []
-        for end in (low, high):
-            face = x.copy()
-            face[:, i] = end
-            pair.append(correctors.expansion(face, face / problem.eps)[0][i].mean())
-        shifts[i] = 2 * abs(pair[1] - pair[0])
+    for i, ends in enumerate(problem.domain):
+        faces = [np.where(np.arange(problem.dim) == i, end, x) for end in ends]
+        low, high = (correctors.expansion(face, face / problem.eps)[0][i].mean() for face in faces)
+        shifts[i] = 2 * abs(high - low)
     return float(times @ (problem.eps * shifts / lengths + 2 * (np.pi * problem.eps * chi / lengths) ** 2))
 
 
@@ -102,10 +92,7 @@ def reaction_error(problem, correctors):
     N, slope = (each[0, 0] for each in correctors.cells(y))
     square = np.einsum("ni,ij,nj->n", slope, D, slope)
     forcing = spectrum.spectrum_of((square - square.mean()).reshape([CELL_POINTS[d]] * d), d)
-    k = 2 * np.pi * spectrum.waves(d, CELL_POINTS[d]) / period.reshape(-1, *[1] * d)
-    symbol = np.einsum("i...,ij,j...->...", k, D, k)
-    symbol.flat[0] = np.inf
-    M = forcing._replace(modes=forcing.modes / symbol)
+    M = forcing._replace(modes=forcing.modes / spectrum.symbol(D / np.outer(period, period), CELL_POINTS[d]))
     turned = spectrum.values_of(spectrum.gradient(M)).reshape(d, -1).T / period @ D
     second = np.einsum("ni,ni->n", turned, eps * slope * 2 + eps**2 * turned @ np.linalg.inv(D))
     squared = np.exp(np.clip(2 * (eps * N + eps**2 * spectrum.values_of(M).ravel()), -300, 300))

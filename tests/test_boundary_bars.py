@@ -96,6 +96,16 @@ def test_v_has_its_values_and_s_is_in_balance_against_any_function(name):
     assert fluxes < 1e-10 and values < 1e-6
 
 
+def outflow(flux, sides, axes, weights):
+    """What a flux, axes -> (n, 2) on their grid, takes out of a rectangle: points and weights along its sides."""
+    total = 0.0
+    for i in range(2):
+        ends = [sides[i] if j == i else z for j, z in enumerate(axes)]
+        low, high = np.moveaxis(flux(ends)[:, i].reshape(len(ends[0]), len(ends[1])), i, 0)
+        total += weights[1 - i] @ (high - low)
+    return total
+
+
 def misses_on_faces(u, faces, rng, count):
     """How far fluxes, and values, on the faces of the unit square are from their data, at most, at random points."""
     most = [0.0, 0.0]

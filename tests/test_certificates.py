@@ -303,7 +303,7 @@ def test_a_jump_in_a_narrow_panel_counts_by_its_width(place, width, jump):
     """A polynomial is some part of the jump away from it, at some of the points."""
     ends = np.array([0, place - width / 3, place + 2 * width / 3, 1])
     axis = Axis(np.array([0.0, 1.0]), 1.0, ends, np.array([0.0, 1.0]), certificates.RULES[1])
-    x = bounds.scattered(1)[: certificates.SCATTERED]
+    x = bounds.scattered(1)[: certificates.SCATTERED_IN_BOX]
 
     def missed(step):
         functions = lambda x: np.stack([1 + step * (x[:, 0] > place), 1 + 0 * x[:, 0]])  # noqa: E731

@@ -10,6 +10,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 import fem
 import fem_cells
+from nhpinn_functions import Flux, faces_of
 from nhpinn_tools import element_bounds
 from problems import PROBLEMS
 
@@ -336,6 +337,14 @@ def test_bad_input_is_named():
         fem.solve_elliptic(lambda x: 1 + 0 * x[:, 0], lambda x: x[:, 0], fem.Mesh(UNIT, 4)).on_grid(np.array([1.5]))
     with pytest.raises(ValueError, match="mesh"):
         fem_cells.homogenized_tensor(lambda y: 1 + 0 * y[:, 0], 2, 0)
+    with pytest.raises(ValueError, match="mesh: found periodic = False"):
+        fem_cells.reaction_corrector(lambda y: np.sin(TAU * y[:, 0]), 1.0, fem.Mesh(((0, 1),), 4))
+    one, insulated = lambda x: 1 + 0 * x[:, 0], faces_of(Flux(0), UNIT)
+    with pytest.raises(ValueError, match="faces: found fluxes on all, expected a value on one at least"):
+        fem.solve_elliptic(one, one, fem.Mesh(UNIT, 4), faces=insulated)
+    assert np.allclose(fem.solve_elliptic(one, one, fem.Mesh(UNIT, 4), reaction=one, faces=insulated).nodal, 1)
+    with pytest.raises(ValueError, match="steps: found 0, expected 1 at least"):
+        fem.solve_parabolic(one, one, one, 1.0, 0, fem.Mesh(UNIT, 4))
 
 
 @pytest.mark.parametrize(
@@ -363,7 +372,7 @@ def test_functions_that_jump_are_not_silent():
 
     with pytest.warns(UserWarning, match="coefficient: two quadrature rules differ"):
         fem_cells.homogenized_tensor(disc, 2, 6)
-    assert element_bounds.bounds(disc, 2, 6).quadrature > 1e-3
+    assert element_bounds.bounds_of_function(disc, 2, 6).quadrature > 1e-3
 
 
 @given(seeds, st.integers(1, 3), st.booleans())

@@ -53,7 +53,7 @@ def union(*rectangles):
 def of_image(level_set, inside, outside):
     y = (np.stack(np.meshgrid(*[np.arange(GRID)] * 2, indexing="ij"), axis=-1).reshape(-1, 2) + 0.5) / GRID
     image = np.where(level_set(y) > 0, inside, outside).reshape(GRID, GRID)
-    found = element_bounds.bounds(image, 2, tolerance=3e-3)
+    found = element_bounds.bounds_of_image(image, 2, tolerance=3e-3)
     return found.lower, found.upper
 
 
@@ -98,7 +98,7 @@ def of_square(half, s):
     for width in widths:  # with more of the larger conductivity the tensor is larger
         inside = y < width / 2
         image = np.where(np.outer(inside, inside), s, 1.0)
-        found = element_bounds.bounds(image, 2, tolerance=3e-3)
+        found = element_bounds.bounds_of_image(image, 2, tolerance=3e-3)
         lower.append(found.lower)
         upper.append(found.upper)
     order = slice(None) if s > 1 else slice(None, None, -1)
@@ -116,7 +116,7 @@ def rotated_square(half, s):
         inside = np.zeros(u.shape, bool)
         for a, b in ((0, 0), (1, 1), (0, 2), (2, 0), (2, 2)):
             inside |= (np.abs(u - a) < width) & (np.abs(v - b) < width)
-        tensors.append(element_bounds.bounds(np.where(inside, s, 1.0), 2, tolerance=5e-3))
+        tensors.append(element_bounds.bounds_of_image(np.where(inside, s, 1.0), 2, tolerance=5e-3))
     first, last = tensors if s > 1 else tensors[::-1]
     assert found is None or agrees(found, first.lower[0, 0] * np.eye(2), last.upper[0, 0] * np.eye(2))
     return found

@@ -121,7 +121,7 @@ def test_small_conductivities_approach_the_bounds_from_above(case):
     """That of the image with pores lies below that of any image with something in them."""
     image, period = case
     found = pores.bounds(image, period, 1e-2)
-    filled = element_bounds.bounds(np.where(image > 0, image, 1e-4), image.ndim, period=tuple(period), size=1)
+    filled = element_bounds.bounds_of_image(np.where(image > 0, image, 1e-4), image.ndim, period=tuple(period), size=1)
     assert contained(found.lower, filled.upper)
 
 
@@ -199,7 +199,7 @@ def test_tensors_without_pores_have_the_bounds_of_other_elements(seed, shape):
     rng, dim = np.random.default_rng(seed), len(shape)
     roots = rng.standard_normal((3, dim, dim))
     image = (roots @ roots.transpose(0, 2, 1) + 0.2 * np.eye(dim))[rng.integers(3, size=shape)]
-    ours, theirs = pores.bounds(image, np.ones(dim), 0.1), element_bounds.bounds(image, dim, tolerance=0.5)
+    ours, theirs = pores.bounds(image, np.ones(dim), 0.1), element_bounds.bounds_of_image(image, dim, tolerance=0.5)
     assert contained(ours.lower, theirs.upper) and contained(theirs.lower, ours.upper)
     assert ours.gap < 0.1
 

@@ -184,7 +184,10 @@ def test_seeds_are_averaged(tmp_path):
         (["--only", "nonsense"], "--only: unknown problem 'nonsense'. Known: const1d"),
         (["--methods", "clasical"], "--methods: unknown method 'clasical'; did you mean 'classical'?"),
         (["--verify", "not/there"], "--verify: found no results in 'not/there', expected a folder that --out has"),
-        (["--only", "const1d", "--methods", "plain"], "--methods: found plain, expected one that applies to const1d"),
+        (["--only", "const1d", "--methods", "plain"], "found plain, expected one that applies to const1d: fem, sharp,"),
+        (["--methods", "fourier"], "unknown method 'fourier', which is a recipe of nhpinn.solve. Known: fem"),
+        (["const1d"], "unrecognized arguments: const1d; problems are named by --only, methods by --methods"),
+        (["--executor", "dask:"], "--executor: found 'dask:', expected local, dask:ADDRESS or mpi"),
         (["--problem", "not/there.py"], "cannot be read (No such file or directory)"),
     ],
 )
@@ -198,6 +201,7 @@ def test_list_names_every_problem_budget_and_recipe(capsys):
     assert command.main(["--list"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in [*PROBLEMS, *BUDGETS, "adam", "sharp", "fem"])
+    assert "which average a loss learns (with --studies, or named)" in printed and "but the studies" not in printed
 
 
 def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
@@ -217,7 +221,7 @@ def test_a_failing_task_fails_alone(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("damaged", ['{"task": ', "{}", "[]", '{"task": {}, "seconds": 1}', "\x00"])
-def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
+def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "new_process", InThisProcess)
     made = tasks.METHODS["fem"]._replace(run=lambda *_: {"recipe": "fem", "quantities": {"e4": 1.0}})
     monkeypatch.setitem(tasks.METHODS, "fem", made)
@@ -227,6 +231,7 @@ def test_a_damaged_result_is_run_again(damaged, tmp_path, monkeypatch):
     arguments = ["--budget", "smoke", "--only", "const1d", "--methods", "fem", "--no-figures", "--out", str(tmp_path)]
     assert command.main(arguments) == 0
     assert json.loads(path.read_text())["quantities"] == {"e4": 1.0}
+    assert "written: tables.md, summary.json and 1 file in tasks/" in capsys.readouterr().out
 
 
 def test_the_problems_are_consistent_data():

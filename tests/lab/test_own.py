@@ -156,6 +156,11 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line_and_field(old, new, messa
         own.experiments([problem_file(tmp_path, MINE.replace(old, new))])
 
 
+def test_what_is_no_python_is_said_with_its_place_once(tmp_path):
+    with pytest.raises(ValueError, match=r"/mine.py, line 14: found unterminated string literal, expected Python$"):
+        own.load(problem_file(tmp_path, "\n" * 10 + "it's\n"))
+
+
 def test_a_syntax_error_of_a_module_has_the_line_that_imports_it(tmp_path):
     (tmp_path / "broken_beside.py").write_text("\n" * 40 + "x = (\n")
     with pytest.raises(ValueError, match=r"mine.py, line 13: .*broken_beside.py, line 41"):

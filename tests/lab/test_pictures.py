@@ -215,6 +215,30 @@ def test_a_history_is_the_mean_the_range_and_the_number_of_the_paper():
     assert {tuple(corner) for corner in corners} == {(10, 2), (20, 3), (10, 4), (20, 4)}
 
 
+def test_one_record_is_a_dot_as_a_line_would_not_be_seen():
+    made = result("slow1d", "classical", 0, history={"classical": {"epochs": [0, 10], "errors": {"classical": [2, 1]}}})
+    experiment = EXPERIMENTS["slow1d"]
+    for last, marker in ((500, "o"), (None, "None")):
+        assert panel(figures.errors("classical", last=last), [made], experiment).lines[0].get_marker() == marker
+
+
+@pytest.mark.parametrize("name, line", [("reaction50", "None"), ("reaction10", "-"), ("elliptic2d", "-")])
+def test_a_few_points_a_period_are_dots_and_no_polygon(name, line):
+    made = next(made for made in results_of(name, 0) if made["task"]["method"] == "sharp")
+    axes = panel(lambda *a: panels.reconstruction(*a, distance=False), [made], EXPERIMENTS[name])
+    assert [each.get_linestyle() for each in axes.lines] == [line] * 3
+    assert axes.get_title().startswith("three periods") and ("grid" in axes.get_title()) == (line == "None")
+
+
+def test_a_learned_corrector_that_is_not_periodic_ends_where_it_ends():
+    """At the period itself the networks give the value at 0."""
+    learned = np.append(np.linspace(0, 1, 400, endpoint=False), 0.0)
+    made = result("reaction10", "adam", 0, fields={"corrector": [learned], "corrector_reference": [0 * learned]})
+    axes = panel(panels.corrector, [made], EXPERIMENTS["reaction10"])
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), learned[:-1])
+    assert axes.lines[1].get_xdata()[-1] < 2 * np.pi and axes.lines[0].get_xdata()[-1] == 2 * np.pi
+
+
 def test_the_error_image_shows_reference_minus_network_with_x1_to_the_right():
     experiment = EXPERIMENTS["elliptic2d"]
     x1, x2 = np.meshgrid(*[np.linspace(0, 1, experiment.test_points)] * 2, indexing="ij")
@@ -336,6 +360,16 @@ def test_what_is_better_and_worse_than_the_paper_is_marked_by_a_sign_and_a_color
     assert re.search('<td class="better"><span>0.001 &lt;', page) and re.search(
         '<td class="worse"><span>0.5 &gt;', page
     )
+
+
+def test_a_printed_error_below_the_converged_e4_is_no_measure_of_ours():
+    made = [
+        result("slow1d", "fem", 0, quantities={"e4": 0.01}),
+        result("slow1d", "adam", 0, quantities={"e1": 0.02, "e3": 0.5}),
+    ]
+    shown = tables.shown("", "", {Task(**each["task"]): each for each in made}, EXPERIMENTS)
+    assert shown.overview.rows[1] == ["", "adam", "", "", "", "0.02", "0.5 >", "0.01", "", ""]
+    assert shown.problems["slow1d"].rows[0] == ["e1: NH-PINN", "0.02", "", "0.005819"]
 
 
 @pytest.mark.parametrize(

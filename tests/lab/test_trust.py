@@ -591,7 +591,57 @@ def test_verify_runs_a_tenth_again_and_sees_a_changed_digit(tmp_path, in_this_pr
     assert "differs: quantities e1 by 5.0e-01" in capsys.readouterr().out
     value |= {"e1": 0.1, "e3": 0.1}
     assert command.main(["--verify", out]) == 1
-    assert "differs: quantities e3 by inf" in capsys.readouterr().out
+    assert "differs: quantities e3 new\n" in capsys.readouterr().out
+
+
+def test_verify_runs_all_tasks_that_are_named_and_no_others(tmp_path, in_this_process, monkeypatch, capsys):
+    result = lambda *_: {"recipe": "adam", "quantities": {"e1": 0.1}}  # noqa: E731
+    monkeypatch.setattr(tasks, "METHODS", {name: m._replace(run=result) for name, m in tasks.METHODS.items()})
+    out, problems = str(tmp_path), ["--only", "const1d", "slow1d"]
+    assert command.main([*problems, "--seeds", "3", "--studies", "--no-figures", "--out", out]) == 0
+    capsys.readouterr()
+    assert command.main(["--verify", out, "--only", "slow1d", "--methods", "adam", "law"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == f"running 4 of the 4 tasks in {out} named again"
+    named = {f"slow1d adam seed {seed}: the same numbers" for seed in range(3)}
+    assert set(lines) == named | {"slow1d law seed 0: the same numbers"}
+    assert command.main(["--verify", out, "--methods", "losses"]) == 0  # a study, by its name
+    (tmp_path / "tasks" / "slow1d-adam-0-standard-other.json").write_text("{}")
+    assert command.main(["--verify", out, "--only", "const1d"]) == 0
+    assert "slow1d" not in capsys.readouterr().out
+    assert command.main(["--verify", out, "--only", "slow1d"]) == 1
+    assert command.main(["--verify", out, "--only", "reaction10"]) == 1  # nothing of it there
+
+
+@pytest.mark.parametrize("option", ["--fresh", "--seeds=2", "--studies", "--out=x", "--budget=paper", "--list"])
+def test_what_verify_does_not_listen_to_is_refused(option, tmp_path, capsys):
+    (tmp_path / "tasks").mkdir()
+    for arguments in ([option], ["--only", "const1d", "--seed", "1"]):
+        with pytest.raises(SystemExit) as stopped:
+            command.main(["--verify", str(tmp_path), *arguments])
+        name = next(argument for argument in arguments[::-1] if argument[:2] == "--").split("=")[0]
+        assert stopped.value.code == 2 and f"error: {name}: has no meaning with --verify" in capsys.readouterr().err
+
+
+def test_an_interrupted_comparison_does_not_say_that_it_goes_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "tasks").mkdir()
+    monkeypatch.setattr(verify, "verify", interrupted)
+    assert command.main(["--verify", str(tmp_path)]) == 130
+    assert "interrupted; a comparison saves nothing, and this starts it over:" in capsys.readouterr().err
+
+
+def test_a_comparison_names_what_is_new_or_gone_beside_the_largest_difference_and_the_commits():
+    saved = {"quantities": {"e1": 0.1, "e2": 0.5, "e4": 0.2}, "commit": "old", "recipe": "adam"}
+    found = {"quantities": {"e1": 0.101, "e2": 0.5, "e3": 1.0}, "commit": "new", "recipe": "sharp"}
+    verdict, sentence = verify.compared(TASK, saved, found)
+    parts = ["quantities e3 new", "quantities e4 gone", "recipe changed: adam saved, sharp found now"]
+    parts += ["quantities e1 by 9.9e-03, relative, the largest of 1: 0.1 saved, 0.101 found now"]
+    assert verdict == verify.DIFFERS and sorted(sentence.split("; ")) == sorted([*parts, "commit old, now new"])
+    found = {**saved, "quantities": {**saved["quantities"], "e1": 0.101}, "commit": "new"}
+    assert verify.compared(TASK, saved, found) == (verify.ROUNDED, f"{parts[-1]}; commit old, now new")
 
 
 @pytest.mark.parametrize(("change", "verdict"), [(2.0**-23, verify.ROUNDED), (0.1, verify.DIFFERS)])
@@ -640,7 +690,13 @@ def test_mpi_gives_the_same_numbers(tmp_path, request):
 
 @pytest.mark.parametrize(
     ("spec", "module", "message"),
-    [("mpi", "mpi4py", "pip install mpi4py"), ("dask:tcp://127.0.0.1:1", "distributed", "pip install")],
+    [
+        (spec, module, f'{name} needed: pip install -e ".[cluster]"')
+        for spec, module, name in (
+            ("mpi", "mpi4py", "mpi4py and an MPI library are"),
+            ("dask:tcp://127.0.0.1:1", "distributed", "dask.distributed is"),
+        )
+    ],
 )
 def test_a_missing_package_is_named(spec, module, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, module, None)
