@@ -200,33 +200,13 @@ def digits(value):
 
 
 VERDICT = (  # what it is about, recipe, quantities, the sentence around their range
-    (
-        "classical PINN",
-        "adam",
-        "classical",
-        "at the end of its training its error is {}; that of the function zero is 1",
-    ),
-    (
-        "transfer learning",
-        "adam",
-        "transfer",
-        "started from NH-PINN's solution, the classical PINN ends with an error of {}",
-    ),
+    ("classical PINN", "adam", "classical", "its error after training is {}; that of the function zero is 1"),
+    ("transfer learning", "adam", "transfer", "trained on from NH-PINN's solution, the classical PINN ends at {}"),
     ("NH-PINN", "adam", "e1", "by the paper's recipe, adam, its error against the fine solution is {} (e1)"),
     ("its last training", "adam", "e3", "the homogenized equation is solved with an error of {} (e3)"),
     ("its correctors", "adam", "chi1 chi2 N", "trained with oversampling, they have errors of {}"),
-    (
-        "homogenization",
-        "fem",
-        "e4",
-        "with exact coefficients, an exact homogenized solution is {} off the fine one (e4)",
-    ),
-    (
-        "recipe sharp",
-        "sharp",
-        "e3",
-        "random features and least squares solve the same equation with an error of {} (e3)",
-    ),
+    ("homogenization", "fem", "e4", "solved exactly, the homogenized equation is {} off the fine solution (e4)"),
+    ("recipe sharp", "sharp", "e3", "random features and least squares solve the same with an error of {} (e3)"),
 )
 
 
