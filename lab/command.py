@@ -121,7 +121,7 @@ def print_list(experiments):
     recipes = {
         "adam": "the paper's: soft boundary and periodic losses, oversampling, Adam; percents",
         "sharp": "random features and linear least squares, with bounds; five digits and more on the paper's problems",
-        "fem": "no network: finite-element references",
+        "fem": "no network: finite-element references, and predictions",
     }
     for heading, texts in (
         ("problems", {name: experiment.problem.title for name, experiment in experiments.items()}),

@@ -41,7 +41,10 @@ def page(shown, results, judged=(), pictures=(), skipped=()):
         ("tasks", "Tasks", folded(f"{len(results)} tasks: when, where and with what they ran", tasks_table(results))),
     ]
     parts = [(escape(anchor), title, content) for anchor, title, content in parts if content]
+    printed = any(row["paper"] for row in shown.rows)
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
+        beside=": ours beside the paper" * printed,
+        every="Every number that the paper prints stands beside ours." * printed,
         policy=POLICY,
         contents="\n".join(
             f'<a href="#{anchor}">{escape(title.split("`")[-2:][0])}</a>' for anchor, title, _ in [TERMS, *parts]

@@ -22,15 +22,7 @@ class Budget(NamedTuple):
 
 NO_LIMIT = fixed(**dict.fromkeys(("cell", "plain", "homogenized", "classical"), (inf, inf)))
 BUDGETS = {
-    "smoke": Budget(
-        0.002,
-        NO_LIMIT,
-        64,
-        10,
-        100,
-        inf,
-        "0.2 % of the epochs, too few for numbers of trainings to mean anything",
-    ),
+    "smoke": Budget(0.002, NO_LIMIT, 64, 10, 100, inf, "0.2 % of the epochs: numbers of trainings mean nothing"),
     "standard": Budget(
         1,
         fixed(cell=(16e6, 70e6), plain=(8e6, 14e6), homogenized=(65e6, 60e6), classical=(12e6, 16e6)),

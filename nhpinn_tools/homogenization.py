@@ -203,7 +203,7 @@ def _way(coefficient, period, recipe, values, sample):
     check_not_elements(recipe)
     check_periodic("coefficient", coefficient, dim, period)
     recipe = recipe or "fourier"
-    return recipe, {"fourier": _by_fourier, "sharp": _by_features, "adam": _by_training}[recipe], coefficient
+    return recipe, _by_training if recipe == "adam" else partial(_by_correctors, recipe), coefficient
 
 
 def _scaled_back(found, period, recipe):
@@ -218,31 +218,21 @@ def _scaled_cells(unit, period, y):
     return period[:, None] * value, period[:, None, None] * slope / period
 
 
-def _by_fourier(coefficient, period, tolerance, seed):
-    def solve(field, dim):
-        found = fourier.homogenize_cell(field, dim, tolerance)
-        return found.bounds._replace(cells=series_of(values_of(found.chi)[None], np.ones(dim)))
-
-    return _if_smooth(solve, coefficient, period, tolerance, "fourier")
-
-
-def _by_features(coefficient, period, tolerance, seed):
-    def solve(field, dim):
-        found = features.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
-        return found.bounds._replace(cells=features.all_cells(found, found.C[:, None], np.ones(dim)))
-
-    return _if_smooth(solve, coefficient, period, tolerance, "sharp")
-
-
-def _if_smooth(solve, coefficient, period, tolerance, recipe):
-    """What `solve` finds of a field on the unit cell; in one dimension a mean; of what jumps the bounds of an image."""
+def _by_correctors(recipe, coefficient, period, tolerance, seed):
+    """By the correctors of a smooth coefficient; in one dimension by a mean; of what jumps the bounds of an image."""
     dim, field = len(period), on_unit_cell(coefficient, period)
     if dim == 1:
         return _scaled_back(bounds.harmonic_mean(field, tolerance), period, recipe)
     try:
-        return _scaled_back(solve(field, dim), period, recipe)
+        if recipe == "fourier":
+            found = fourier.homogenize_cell(field, dim, tolerance)
+            cells = series_of(values_of(found.chi)[None], np.ones(dim))
+        else:
+            found = features.homogenize_cell(field, dim, tolerance, np.random.default_rng(seed))
+            cells = features.all_cells(found, found.C[:, None], np.ones(dim))
     except bounds.Unresolved as error:
         return _by_sampling(field, period, tolerance, "the coefficient jumps; a TwoPhase has exact interfaces", error)
+    return _scaled_back(found.bounds._replace(cells=cells), period, recipe)
 
 
 def _by_sampling(field, period, tolerance, why, unresolved=None):

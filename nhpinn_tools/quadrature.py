@@ -63,7 +63,7 @@ def panel_edges(functions, box, panels):
                 for k, e in zip(places, edges, strict=True)
             ]
             steep = [part | (jumps(values, edges, axis, count) > tolerance) for axis, part in enumerate(steep)]
-        finer = [halved(e, part, most, ends) for e, part, ends in zip(edges, steep, box, strict=True)]
+        finer = [halved(e, part, most) for e, part in zip(edges, steep, strict=True)]
         if all(len(e) == len(f) for e, f in zip(edges, finer, strict=True)):
             return edges, not any(part.any() for part in steep)
         edges = finer
@@ -107,9 +107,9 @@ def ends_of_panel(count):
     return legendre.legvander(np.array([-1.0, 1.0]), count - 1) @ to_legendre(count)
 
 
-def halved(edges, steep, most, ends):
+def halved(edges, steep, most):
     """The panels with the steep ones cut in the middle, if there is room for all of them."""
-    steep = steep & (np.diff(edges) > NARROWEST_PANEL * (ends[1] - ends[0]))
+    steep = steep & (np.diff(edges) > NARROWEST_PANEL * (edges[-1] - edges[0]))
     if len(edges) - 1 + steep.sum() > most:
         return edges
     return np.sort(np.append(edges, (edges[:-1] + edges[1:])[steep] / 2))

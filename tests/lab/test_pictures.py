@@ -354,7 +354,7 @@ def test_what_is_better_and_worse_than_the_paper_is_marked_by_a_sign_and_a_color
     made = result("slow1d", "adam", 0, quantities=values)
     made["quantities"] |= {"classical_certified_lower": 0.9812, "classical_certified_upper": 0.99}
     shown = tables.shown("", "", {Task(**made["task"]): made}, EXPERIMENTS)
-    assert shown.overview.rows[1] == ["", "adam", "0.98 ~", "[0.981, 0.99]", "", "0.001 <", "0.5 >", "", "", "2"]
+    assert shown.overview.rows[1] == ["", "adam", "0.98 ~", "[0.981, 0.99]", "", "0.001 <", "0.5 >", "", "2"]
     assert ["classical PINN, energy norm, bounds", "[0.981, 0.99]", ""] in shown.problems["slow1d"].rows
     page = report.page(shown, [made])
     assert re.search('<td class="better"><span>0.001 &lt;', page) and re.search(
@@ -368,18 +368,45 @@ def test_a_printed_error_below_the_converged_e4_is_no_measure_of_ours():
         result("slow1d", "adam", 0, quantities={"e1": 0.02, "e3": 0.5}),
     ]
     shown = tables.shown("", "", {Task(**each["task"]): each for each in made}, EXPERIMENTS)
-    assert shown.overview.rows[1] == ["", "adam", "", "", "", "0.02", "0.5 >", "0.01", "", ""]
+    assert shown.overview.rows[1:] == [["", "adam", "", "", "0.02", "0.5 >", ""], ["", "fem", "", "", "", "", "0.01"]]
     assert shown.problems["slow1d"].rows[0] == ["e1: NH-PINN", "0.02", "", "0.005819"]
 
 
 @pytest.mark.parametrize(
-    ("recipes", "shown_as"), [("fem", "fem"), ("fem sharp", "sharp"), ("fem sharp adam", "adam sharp")]
+    ("recipes", "shown_as"), [("fem", "fem"), ("fem sharp", "sharp fem"), ("fem sharp adam", "adam sharp fem")]
 )
 def test_the_overview_has_a_row_for_each_recipe_that_ran(recipes, shown_as):
     recipes = recipes.split()
     made = [result("slow1d", recipe, 0, quantities={"e4" if recipe == "fem" else "e1": 0.1}) for recipe in recipes]
     shown = tables.shown("", "", {Task(**each["task"]): each for each in made}, EXPERIMENTS)
     assert [row[1] for row in shown.overview.rows] == ["paper", *shown_as.split()]
+
+
+def test_what_is_not_shown_is_not_explained():
+    """A problem of one's own has no paper, and what has no bound no energy norm."""
+    own = {"own": EXPERIMENTS["slow1d"]._replace(paper={})}
+    for quantities, energy in (({"e1": 0.1}, False), ({"e1": 0.1, "certified": 0.2}, True)):
+        made = result("own", "adam", 0, quantities=quantities)
+        shown = tables.shown("", "", {Task(**made["task"]): made}, own)
+        page = report.page(shown, [made])
+        assert shown.overview.header == ["", "", "e1", "corrected, energy"][: 3 + energy]
+        assert shown.problems["own"].header == ["relative L2 error", "adam"]
+        for text in (tables.screen(shown), page[page.index('id="verdict"') :]):
+            assert ("energy norm" in text) == energy and "paper&#x27;s," not in text and "paper's," not in text
+        assert "<h1>NH-PINN</h1>" in page and "Every number that the paper prints" not in page
+    made = result("slow1d", "adam", 0, quantities={"e1": 0.1})
+    page = report.page(tables.shown("", "", {Task(**made["task"]): made}, EXPERIMENTS), [made])
+    assert "<h1>NH-PINN: ours beside the paper</h1>" in page and "smaller than the paper&#x27;s" in page
+
+
+def test_what_is_bounded_in_another_norm_is_named_so():
+    """The discrete norm counts both ends whole: its error may lie beside bounds of the continuous one."""
+    made = result("reaction50", "classical", 0, quantities={"classical": 5.032})
+    made["quantities"] |= {"classical_guaranteed_lower": 5.01, "classical_guaranteed_upper": 5.016}
+    shown = tables.shown("", "", {Task(**made["task"]): made}, EXPERIMENTS)
+    assert shown.problems["reaction50"].rows[-1][0] == "classical PINN, continuous L2 at the final time, bounds"
+    page = report.page(shown, [made])
+    assert page.count("continuous L2") > 1 and "<dt>ground state</dt>" in page
 
 
 def chromium():
