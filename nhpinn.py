@@ -387,7 +387,7 @@ def reconstruct(problem, u0, slope, second, expansion):
 if TYPE_CHECKING:  # for readers and editors; `__getattr__` below is what runs
     from nhpinn_tools import *  # noqa: F403
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 TOOLS = ("Homogenized", "Solution", "Table", "Tortuosity", "TwoPhase", "certify", "homogenize", "homogenize_at",
          "load", "solve", "table", "tortuosity")  # fmt: skip
 __all__ = ["Coefficients", "Correctors", "Flux", "State", "Training", "adam", "average_of_flux", "cell_loss",
