@@ -135,9 +135,14 @@ def checked_equation(problem, recipe, tolerance, seed, values=None):
     check_box("box", box, dim)
     check_homogenize(dim, period, recipe, tolerance, seed)
     check_positive("eps", problem.eps)
+    if problem.final_time is not None and problem.initial is None:
+        raise ValueError(
+            f"final_time: found {shown(problem.final_time)}, expected None without an initial value, as there is no u_t"
+        )
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
-    problem = problem._replace(domain=domain, eps=float(problem.eps), period=period)
+    final = 1.0 if problem.final_time is None else problem.final_time
+    problem = problem._replace(domain=domain, eps=float(problem.eps), period=period, final_time=final)
     problem = checked_composite(problem, recipe, values)
     moving = problem.initial is not None and callable(problem.source) and takes_time(problem.source)
     named = ("coefficient", "x, y"), ("source", "x, t" if moving else "x"), ("reaction", "y"), ("initial", "x")

@@ -40,7 +40,7 @@ Equation = namedtuple(
 @one_thread
 def solve(
     coefficient, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, values=None, reaction=None,
-    initial=None, final_time=1.0, rho=None, recipe=None, tolerance=None, seed=0, executor=None,
+    initial=None, final_time=None, rho=None, recipe=None, tolerance=None, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
@@ -49,7 +49,7 @@ def solve(
     takes them, an image of one period, positive in every pixel (the low side of x_1 is the top of a picture); labels,
     with values={label: a number, a tensor, or a function of x}; a TwoPhase.
     source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
-    without which there is no u_t.
+    without which there is no u_t, and no final_time; with it final_time is 1 unless it is given.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
     value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
@@ -134,7 +134,7 @@ def by_expansion(problem, recipe, tolerance, seed, executor):
             finer = max(1, midpoints_an_axis // bounds.COARSEST[problem.dim])  # than usual, as what was looked at in y
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
         elif problem.dim == 1:
-            certificate = solve_heat(problem, correctors, coefficients, u0)
+            certificate = solve_heat(problem, correctors, coefficients, u0, mean_rho)
     return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe)
 
 
