@@ -458,7 +458,7 @@ WRONG = {
     "coefficient: not periodic": {"coefficient": lambda x, y: 2 + anp.sin(y[:, 0])},
     "coefficient: not elliptic": {"coefficient": lambda x, y: waves(x, y) + 1 - 2.4 * x[:, 0]},
     "coefficient: jumps in y.*image": {"coefficient": lambda x, y: np.where(y[:, 0] % 1 < 0.4, 1.0, 3.0) + 0 * x[:, 0]},
-    r"coefficient: found a function of \(y\), expected one of \(x, y\)": {"coefficient": lambda y: 2 + 0 * y[:, 0]},
+    r"coefficient: found a function of \(x\), expected one of \(x, y\)": {"coefficient": lambda x: 2 + 0 * x[:, 0]},
     r"source: found a function of \(x, y\), expected one of \(x\)": {"source": lambda x, y: 1 + 0 * x[:, 0]},
     "coefficient: returned shape": {"coefficient": lambda x, y: np.ones((len(x), 3))},
     "coefficient: returned list": {"coefficient": lambda x, y: [1.0] * len(x)},
