@@ -134,11 +134,16 @@ def called(name, function, points):
     except NotSavedError:
         raise
     except Exception as error:
+        if str(error).startswith(f"{name}: "):  # a sentence already
+            raise
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{name}: raised {text}, at points of shape {points.shape}") from error
     if type(values) is not np.ndarray or values.dtype.kind not in "iuf":
         found = f"{values.dtype} values" if isinstance(values, np.ndarray) else type(values).__name__
-        raise ValueError(f"{name}: returned {found}, expected a numpy array of real numbers, one entry a point")
+        raise ValueError(
+            f"{name}: returned {found}, expected a numpy array of real numbers, one entry a point, as "
+            "1.0 + 0 * x[:, 0] has"
+        )
     return values.astype(float)
 
 
@@ -289,7 +294,7 @@ def check_periodic(name, function, dim, period, count=7, copies=1):
         if not jump <= 1e-8 * np.abs(values).max():
             raise ValueError(
                 f"{name}: not periodic, y and y + {length:g} along axis {axis} differ by {jump:.3g}; "
-                f"expected the period {length:g}, as of a function of y % {length:g}"
+                f"expected the period {length:g} in y, which is x / eps, as of a function of y % {length:g}"
             )
 
 
@@ -368,9 +373,10 @@ def boundary_pairs(boundary, dim):
     """One pair of entries an axis."""
     if not isinstance(boundary, list | tuple) or isinstance(boundary, Flux):
         return [(boundary, boundary)] * dim
-    pairs = [boundary] if dim == 1 and len(boundary) == 2 else boundary
+    alone = dim == 1 and len(boundary) == 2 and not any(type(entry) in (list, tuple) for entry in boundary)
+    pairs = [boundary] if alone else boundary
     if len(pairs) != dim or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
-        expected = f"{dim} pairs (low, high), one an axis, or one entry for all faces"
+        expected = f"{dim} pairs (low, high), one an axis of the box, or one entry for all faces"
         raise ValueError(f"boundary: found {shown(boundary)}, expected {expected}")
     return pairs
 
@@ -378,11 +384,12 @@ def boundary_pairs(boundary, dim):
 def data_of(entry):
     """What a face is told, as a function of points."""
     entry = entry.h if isinstance(entry, Flux) else entry
-    if callable(entry):
+    if callable(entry) and entry is not Flux:
         return entry
     if isinstance(entry, bool) or not isinstance(entry, Real) or not abs(entry) <= LARGEST:
         raise TypeError(
-            f"boundary: found {shown(entry)}, expected a number, a function of points, or Flux of one of them"
+            f"boundary: found {shown(entry)}, expected a number, a function of points, or Flux of one of them, "
+            "as Flux(0), insulated; face by face a list of pairs (low, high)"
         )
     return partial(constant_at, float(entry))
 
@@ -551,4 +558,6 @@ def check_box(name, box, dim):
         bounds = np.zeros(0)
     fits = bounds.shape == (dim, 2) and bounds.dtype.kind in "iuf"
     if not (fits and np.all((bounds[:, 0] < bounds[:, 1]) & (np.abs(bounds).max() < LARGEST))):
-        raise ValueError(f"{name}: found {shown(box)}, expected {dim} pairs (low, high), low < high, below {LARGEST:g}")
+        one = "; in one dimension [(low, high)]" * (bounds.shape == (2,))
+        expected = f"expected {dim} pairs (low, high), low < high, below {LARGEST:g}{one}"
+        raise ValueError(f"{name}: found {shown(box)}, {expected}")

@@ -22,11 +22,13 @@ from nhpinn_functions import (
     check_positive,
     check_problem,
     checked_values,
+    faces_of,
     grid,
     midpoints,
     shown,
     tensor_of,
 )
+from nhpinn_tools.calls import warn
 from nhpinn_tools.ground_state import has_ground_state
 from nhpinn_tools.images import pixels_of
 from nhpinn_tools.phases import Phases, TwoPhase, unit_cell
@@ -59,13 +61,30 @@ def check_arguments(name, function, arguments, instead=""):
 
     instead: what else the user may have meant.
     """
+    asked = arguments.split(", ")
     try:
         signature = inspect.signature(function)
-        signature.bind(*arguments.split(", "))
+        signature.bind(*asked)
     except ValueError:  # one of those that do not say
         return
     except TypeError:
         raise TypeError(f"{name}: found a function of {signature}, expected one of ({arguments}){instead}") from None
+    found = list(signature.parameters.values())[: len(asked)]
+    named = [parameter.name for parameter in found]
+    swapped = named != asked and set(named) == set(asked)
+    if swapped or any(p.default is not p.empty and p.name != each for p, each in zip(found, asked, strict=False)):
+        raise TypeError(
+            f"{name}: found a function of {signature}, expected one of ({arguments}), in this order{instead}"
+        )
+
+
+def needs_y_alone(function):
+    """Whether y is the one parameter that a function needs; others may be values bound in a loop."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return [p.name for p in parameters if p.default is p.empty] == ["y"]
 
 
 RECIPES = ("fourier", "sharp", "adam", "fem")
@@ -87,6 +106,8 @@ def check_homogenize(dim, period, recipe, tolerance, seed):
         raise ValueError(f"recipe: found {shown(recipe)}, expected None or one of {RECIPES}")
     if tolerance is not None:
         check_positive("tolerance", tolerance)
+        if tolerance >= 1:
+            warn(f"tolerance: found {tolerance:g}, expected one below 1, the error of zero: 5 percent are 0.05")
     check_integer("seed", seed, 0, np.inf)
 
 
@@ -111,6 +132,8 @@ def takes_x_alone(coefficient):
     positional = all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed)
     if not positional or len(needed) not in (1, 2):
         raise TypeError(f"coefficient: found a function of {signature}, expected one of (x, y) or of (x)")
+    if len(needed) == 2:
+        check_arguments("coefficient", coefficient, "x, y")
     return len(needed) == 1
 
 
@@ -135,21 +158,50 @@ def checked_equation(problem, recipe, tolerance, seed, values=None):
     check_box("box", box, dim)
     check_homogenize(dim, period, recipe, tolerance, seed)
     check_positive("eps", problem.eps)
+    if problem.final_time is not None and problem.initial is None:
+        raise ValueError(
+            f"final_time: found {shown(problem.final_time)}, expected None without an initial value, as there is no u_t"
+        )
     domain = tuple((float(low), float(high)) for low, high in box)
     period = tuple(map(float, np.broadcast_to(period, dim)))
-    problem = problem._replace(domain=domain, eps=float(problem.eps), period=period)
-    problem = checked_composite(problem, recipe, values)
+    final = 1.0 if problem.final_time is None else problem.final_time
+    problem = problem._replace(domain=domain, eps=float(problem.eps), period=period, final_time=final)
+    smooth, problem = callable(problem.coefficient), checked_composite(problem, recipe, values)
     moving = problem.initial is not None and callable(problem.source) and takes_time(problem.source)
     named = ("coefficient", "x, y"), ("source", "x, t" if moving else "x"), ("reaction", "y"), ("initial", "x")
     for name, arguments in (*named, ("rho", "x, y")):
         if callable(function := getattr(problem, name)):
-            check_arguments(name, function, arguments)
+            alone = "; of x alone write lambda x, y: f(x)" * (arguments == "x, y")
+            check_arguments(name, function, arguments, alone)
+    for face in faces_of(problem.boundary, domain):
+        check_arguments("boundary", face.data, "x", "; what depends on t or u, as convection does, is not covered")
     slow = check_equation(problem, recipe)
     check_rho(problem, recipe)
     check_cells_fit(problem)
+    if smooth:
+        warn_of_eps(problem)
     edge = grid(box, {1: 65, 2: 9, 3: 5}[dim])
     tensor_of(*at_nodes(problem.coefficient, edge, midpoints(dim, period, 7)))  # elliptic up to the boundary
     return problem._replace(slow=slow)
+
+
+def warn_of_eps(problem):
+    """Warns of a coefficient that repeats itself after eps periods, in y or in x: one is taken for the other."""
+    step, rng = problem.eps * np.array(problem.period), np.random.default_rng(0)
+    low, high = np.transpose(problem.domain)
+    x = rng.uniform(low, np.maximum(low, high - step), (64, problem.dim))
+    y = rng.uniform(0, problem.period, x.shape)
+
+    def change(in_x, in_y):
+        """The most by which it changes over these parts of a step along an axis."""
+        moved = (problem.coefficient(x + in_x * along, y + in_y * along) for along in np.diag(step))
+        return max(np.abs(a - problem.coefficient(x + 0, y + 0)).max() for a in moved)
+
+    repeats = "coefficient: found one that repeats itself every eps * period"
+    if problem.eps < 0.5 and change(0, 1) < 0.1 * change(0, 0.4):
+        warn(f"{repeats} in y, expected every period; y is x / eps already: was it divided by eps again?")
+    if change(1, 0) < 0.1 * change(0.4, 0):
+        warn(f"{repeats} in x, expected one that varies slowly in x; what varies as x / eps is a function of y")
 
 
 def checked_composite(problem, recipe, values):

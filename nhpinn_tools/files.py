@@ -35,9 +35,10 @@ def load(file):
     """The Solution or Homogenized of a file that its `save` has written.
 
     Values, gradients, tensor, bounds and error are those of the saved one, to the last bit.  What takes a function of
-    the equation raises ValueError: `certify`, `flow`, the flux with time, a reaction or a function as a flux on a face,
-    and the correctors of a TwoPhase, whose level set says which phase is where, with u where it has no layers.
-    Files hold arrays and names of this project's records, no pickles.  Raises ValueError for any other file.
+    the equation raises ValueError: `certify`, but for an image; `flow`, the flux with time, a reaction or a function as
+    a flux on a face; the correctors of a TwoPhase, whose level set says which phase is where, with u where it has no
+    layers.  Files hold arrays and names of this project's records, no pickles.  Raises ValueError for any other file,
+    OSError where there is none.
     """
     try:
         with np.load(file, allow_pickle=False) as archive:
@@ -56,8 +57,8 @@ def load(file):
 
 def not_saved(name, *arguments, **options):
     """Stands in a loaded result for a user's function."""
-    loaded = "a result loaded from a file, which holds no functions of its equation"
-    raise NotSavedError(f"{name}: found {loaded}, expected one that has just been computed")
+    loaded = f"one loaded from a file, which holds no functions of its equation, here {name}"
+    raise NotSavedError(f"result: found {loaded}, expected one that has just been computed")
 
 
 # --- to parts ---------------------------------------------------------------------------------------------

@@ -251,9 +251,12 @@ def zero_on_faces(problem):
 
 
 def has_ground_state(problem):
-    """Whether `solve_reaction` is for a problem: one dimension, u = 0 at both ends, a source that stands still."""
+    """Whether `solve_reaction` is for a problem: one dimension, u = 0 at both ends, a source that stands still, and no
+    storage coefficient."""
+    if problem.reaction is None or problem.dim > 1 or getattr(problem, "rho", None):
+        return False
     moving = problem.initial is not None and takes_time(problem.source)
-    return problem.reaction is not None and problem.dim == 1 and zero_on_faces(problem) and not moving
+    return zero_on_faces(problem) and not moving
 
 
 def solve_reaction(problem):

@@ -176,7 +176,7 @@ ADVICE = {
     "sharp": "it is steep or oscillates within its cell: recipe='fourier' comes closer",
     "adam": "recipe='fourier' is faster and comes closer; more epochs and points help a little",
     "image": "fields are singular at corners of pixels; if the phases have smooth interfaces, a TwoPhase comes closer",
-    "pores": "fields are singular at edges of pores, and large images are solved with elements of low order",
+    "pores": "fields are singular at corners of pixels and edges of pores, and large images have elements of low order",
     "two phases": "random features do not resolve narrow gaps and corners, nor does the quadrature small inclusions: "
     "recipe='fem' has bounds by finite elements",
 }

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nhpinn_functions import called, check_elliptic, shown
+from nhpinn_tools.calls import warn
 
 
 def image_of(coefficient, dim, values=None):
@@ -31,18 +32,35 @@ def image_of(coefficient, dim, values=None):
         raise ValueError("values: found None for a picture of True and False, expected values={False: k_0, True: k_1}")
     elif image.dtype == np.uint8:
         raise ValueError(
-            "values: found None for whole numbers from 0 to 255, such as grey levels or labels, expected "
+            f"values: found None for grey levels or labels, {shown(np.unique(image)[:3].tolist())} and so on, expected "
             "values={label: conductivity, ...}; or picture.astype(float), if they are conductivities"
         )
     tensors = image.ndim == dim + 2 and image.shape[dim:] == (dim, dim)
     if image.dtype.kind not in "iuf" or not (image.ndim == dim or tensors) or image.size == 0:
         raise TypeError(
             f"coefficient: found {type(coefficient).__name__} of shape {image.shape} and type {image.dtype}, expected "
-            f"a function of points (n, {dim}), a TwoPhase, or an image: real numbers on {dim} axes, with or without "
-            f"({dim}, {dim}) behind them"
+            f"a function of y (n, {dim}), or in solve of x and y, a TwoPhase, or an image: real numbers on {dim} axes, "
+            f"with or without ({dim}, {dim}) behind them"
         )
     check_pixels(image, dim)
+    if values is None and not tensors:
+        warn_of_meaning(image)
     return image.astype(float)
+
+
+def warn_of_meaning(image):
+    """Warns of an image of numbers that may have been meant for a tensor, or for labels."""
+    if image.shape == (2, 2) and np.array_equal(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
+        warn(
+            "coefficient: found a symmetric positive definite matrix, taken for an image of 2 x 2 pixels; a "
+            "constant tensor A is its own homogenized tensor, and in solve lambda y: A + 0 * y[:, :1, None]"
+        )
+    labels = np.unique(image) if image.dtype.kind in "iu" else ()
+    if len(labels) > 1 and labels[0] in (0, 1) and labels[-1] - labels[0] == len(labels) - 1:
+        warn(
+            f"coefficient: found the whole numbers {labels[0]} to {labels[-1]}, taken for conductivities; labels take "
+            "values={label: conductivity, ...}, and image.astype(float) says that they are none"
+        )
 
 
 def _labelled(image, dim, values):
@@ -60,7 +78,8 @@ def _labelled(image, dim, values):
         table = [np.asarray(values[label.item()], dtype=float) for label in labels]
     except (TypeError, ValueError):
         table = [np.zeros(0)]
-    if any(entry.shape not in ((), (dim, dim)) for entry in table):
+    texts = any(isinstance(values[label.item()], str) for label in labels)
+    if texts or any(entry.shape not in ((), (dim, dim)) for entry in table):
         raise ValueError(f"values: found {shown(values)}, expected numbers or tensors ({dim}, {dim})")
     if any(entry.ndim for entry in table):
         table = [entry if entry.ndim else entry * np.eye(dim) for entry in table]

@@ -131,7 +131,9 @@ def partition(arrangement, dim, count, depth):
         size /= 2
         low = (low[~good][:, None] + size * grid([(0.0, 1.0)] * dim, 2)).reshape(-1, dim)
         if len(low) > MOST_BOXES:
-            raise Unresolved("its interface, or what is between two sheets of it, is too fine for boxes")
+            raise Unresolved(
+                "its interface, or what is between two sheets of it, is too fine for boxes; in solve, y is x / eps"
+            )
         if not len(low):
             break
     return Boxes(*[np.concatenate(each) for each in zip(*done, strict=True)]), lost
@@ -370,7 +372,9 @@ def parts_of(arrangement, boxes, q):
     for phase in np.unique(np.append(q.phase, q.beside)):  # what is too small for the samples is of the part beside it
         known = number[:, phase] >= 0
         if not np.any(known):
-            raise Unresolved("a phase is too small, or too thin, for boxes to see that it is connected")
+            raise Unresolved(
+                "a phase is too small, or too thin, for boxes to see that it is connected; in solve, y is x / eps"
+            )
         tree = cKDTree(centres[known], boxsize=1)
         number[~known, phase] = number[known, phase][tree.query(centres[~known])[1]]
     return parts, number

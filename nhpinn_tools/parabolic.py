@@ -325,17 +325,19 @@ def relative_to(found):
     return found.error / rest if rest > 0 else np.inf
 
 
-def solve_heat(problem, correctors, coefficients, u0):
+def solve_heat(problem, correctors, coefficients, u0, rho=None):
     """HeatSolution of a problem in one dimension from what the three steps have found.
 
-    u0: points (n, 2), time last -> value, gradient, second derivatives.
+    u0: points (n, 2), time last -> value, gradient, second derivatives; rho: its mean over the cell, a function of
+    points, or None for 1.
     """
     faces = faces_of(problem.boundary, problem.domain)
     ends = [float(face.data(np.array([[face.at]]))[0]) for face in faces]
     line = heat_line(problem, [end if face.flux else None for end, face in zip(ends, faces, strict=True)])
     second = second_series(problem, correctors) if len(correctors.nodes) == 1 else None
     nodes = chebyshev_nodes(line.domain)
-    forming = line.period**2 / coefficients.tensor(nodes[:, None]).max()  # a time in which correctors form
+    slowness = (rho(nodes[:, None]) if rho else 1.0) / coefficients.tensor(nodes[:, None])[:, 0, 0]
+    forming = line.period**2 * slowness.min()  # a time in which correctors form
     if fits(line, ends):
         forming /= 4 * np.pi**2  # the slowest wave of a cell fades by a factor of e; else u0 is rough for longer
     products = Products(partial(heat_space, problem, correctors, second), partial(heat_time, u0, nodes, forming))

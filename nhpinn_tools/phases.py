@@ -96,6 +96,9 @@ def unit_cell(cell, dim, period):
             constant.append(not callable(value))
             return len(fields) - 1
         prefix, m = f"{name}." * bool(name), len(level_sets)
+        if not callable(value.level_set):
+            found = f"found {type(value.level_set).__name__}, expected a function of y (n, {dim})"
+            raise TypeError(f"{prefix}level_set: {found}; labels are an image with values=")
         level_set = partial(in_first_cell, value.level_set, period)
         check_level_set(f"{prefix}level_set", level_set, dim)
         level_set = closed_at_faces(f"{prefix}level_set", level_set, dim, asked)
@@ -169,7 +172,7 @@ def unit_field(name, value, dim, period):
         array = np.asarray(value, float)
     except (TypeError, ValueError):
         array = np.zeros(0)
-    if array.shape not in ((), (dim, dim)):
+    if isinstance(value, str) or array.shape not in ((), (dim, dim)):
         raise ValueError(f"{name}: found {shown(value)}, expected a number, a tensor ({dim}, {dim}) or a function")
     if np.any(np.isinf(array)) or not np.any(array):
         raise ValueError(f"{name}: found {shown(array.tolist())}, {POROUS}")

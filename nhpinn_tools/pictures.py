@@ -64,6 +64,8 @@ def checked_window(window, domain):
 
 def write_vtk(solution, file, count, window, t):
     """Writes a solution on a uniform grid, see Solution.to_vtk."""
+    if not str(file).endswith(".vti"):
+        raise ValueError(f"file: found {shown(str(file))}, expected a name that ends with .vti, as what is written is")
     axes = grid_axes(solution, count, window)
     counts, fields = [len(axis) for axis in axes], on_grid(solution, axes, t)
     with open(file, "w", encoding="ascii") as out:

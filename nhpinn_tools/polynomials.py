@@ -186,7 +186,7 @@ def solution(apply, load, diagonal, close=SMALLEST_RESIDUAL):
     """u with apply(u) = load; close: the residual at which it ends, relative, in the norm of 1 / diagonal."""
     u, first = 0 * load, None
     steps = conjugate_gradients(apply, lambda r: r / diagonal, u, load.copy())
-    for square, _ in islice(steps, 1 + STEPS):
+    for square in islice(steps, 1 + STEPS):
         first = first or square
         if square <= close**2 * first:
             break

@@ -24,6 +24,7 @@ from nhpinn_tools.parabolic import HeatSolution, solve_heat
 from nhpinn_tools.phases import Phases
 from nhpinn_tools.recipes import adam_recipe, check_definite, fourier_recipe, progress, sharp_recipe, three_steps
 from nhpinn_tools.refinement import refined
+from nhpinn_tools.tables import Table
 from nhpinn_tools.unsteady import warn_of_time
 
 STEPS = 1e-4  # the tolerance of the three steps, where none is asked for
@@ -40,16 +41,16 @@ Equation = namedtuple(
 @one_thread
 def solve(
     coefficient, source: Callable, box, eps: float, *, boundary=0.0, period=1.0, values=None, reaction=None,
-    initial=None, final_time=1.0, rho=None, recipe=None, tolerance=None, seed=0, executor=None,
+    initial=None, final_time=None, rho=None, recipe=None, tolerance=None, seed=0, executor=None,
 ) -> "Solution":  # fmt: skip
     """rho u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box: a Solution.
 
     Functions take points (n, dim); the coefficient is written with autograd.numpy.
-    coefficient(x, y), periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or, as `homogenize`
-    takes them, an image of one period, positive in every pixel (the low side of x_1 is the top of a picture); labels,
-    with values={label: a number, a tensor, or a function of x}; a TwoPhase.
+    coefficient(x, y), or of y alone, periodic in y, (n,) or (n, dim, dim); whether it depends on x is found out.  Or,
+    as `homogenize` takes them, an image of one period, positive in every pixel (the low side of x_1 is the top of a
+    picture); labels, with values={label: a number, a tensor, or a function of x}; a TwoPhase.
     source(x); box ((low, high), ...); reaction(y), with a constant coefficient, but see below; initial(x): u at t = 0,
-    without which there is no u_t.
+    without which there is no u_t, and no final_time; with it final_time is 1 unless it is given.
     boundary: pairs (low, high) parallel to the box, or one entry for all faces: a number or a function of x is the
     value of u, nhpinn.Flux(h) is n . a grad u = h, what flows in; default: u = 0.
     With time values and fluxes are those of all times, initial(x) need not fit them, the source may be source(x, t),
@@ -75,6 +76,7 @@ def solve(
         u = nhpinn.solve(a, lambda x: np.sin(x[:, 0]) + np.cos(x[:, 1]), box=[(0, 1), (0, 1)], eps=1 / 8)
         u([0.5, 0.5]), u.error
     """
+    coefficient, rho = of_x_and_y(coefficient), of_x_and_y(rho)
     start, dim = time.perf_counter(), len(box) if isinstance(box, tuple | list) or np.ndim(box) else 0
     problem = Equation(coefficient, source, box, eps, period, reaction, initial, final_time, dim, None, boundary, rho)
     problem = checks.checked_equation(problem, recipe, tolerance, seed, values)
@@ -90,6 +92,16 @@ def solve(
     progress()
     warn_of_errors(found)
     return replace(found, seconds=time.perf_counter() - start)
+
+
+def of_x_and_y(function):
+    """A function that needs y alone, or a periodic table, as one of x and y; anything else as it is."""
+    alone = function.periodic if isinstance(function, Table) else checks.needs_y_alone(function)
+    return partial(at_y, function) if alone else function
+
+
+def at_y(function, x, y):  # not a closure, so that it can be sent to another process
+    return function(y)
 
 
 def takes_elements(problem, recipe):
@@ -134,7 +146,7 @@ def by_expansion(problem, recipe, tolerance, seed, executor):
             finer = max(1, midpoints_an_axis // bounds.COARSEST[problem.dim])  # than usual, as what was looked at in y
             certificate = certificates.certificate(problem, correctors, coefficients, u0, finer)
         elif problem.dim == 1:
-            certificate = solve_heat(problem, correctors, coefficients, u0)
+            certificate = solve_heat(problem, correctors, coefficients, u0, mean_rho)
     return Solution(problem, correctors, coefficients, u0, certificate, tensor_bounds, recipe)
 
 
@@ -289,7 +301,7 @@ class Solution:
         general as the bar; (-inf, inf) for a face that meets another one where u is known.
         """
         if not has_bar(self.certificate):
-            raise ValueError(f"flow: found {NO_BAR}, expected one with a bar")
+            raise ValueError(f"flow: found {NO_BAR}, expected one with a bar, as of an image in place of a TwoPhase")
         check_integer("axis", axis, 0, self.problem.dim - 1)
         check_integer("side", side, 0, 1)
         return flow(self.certificate, axis, side)
@@ -310,11 +322,12 @@ class Solution:
 
     def _inside(self, x):
         x, (low, high) = checks.checked_points("x", x, self.problem.dim), np.transpose(self.problem.domain)
+        rounding = 1e-12 * (high - low) + 1e-15 * np.maximum(np.abs(low), np.abs(high))
         if not len(x):
             raise ValueError("x: found no points, expected one at least")
-        if np.any((x < low) | (x > high)):
+        if np.any((x < low - rounding) | (x > high + rounding)):
             raise ValueError(f"x: found points outside of the box {self.problem.domain}, expected them inside")
-        return x
+        return np.clip(x, low, high)
 
     def _points(self, x, t):
         x, final = self._inside(x), self.problem.final_time

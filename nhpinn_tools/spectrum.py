@@ -139,7 +139,7 @@ def potential(flux, load, mean, start, most, enough=0.0, close=0.0):
     u = 0 * r if start is None else start.modes.copy()
     r = r if start is None else r - apply(u)
     first = None
-    for square, _ in islice(conjugate_gradients(apply, lambda r: r * inverse, u, r, inner), 1 + most):
+    for square in islice(conjugate_gradients(apply, lambda r: r * inverse, u, r, inner), 1 + most):
         first = square if first is None else first
         if np.all(square.ravel() <= np.maximum(enough, close * first.ravel())):
             break

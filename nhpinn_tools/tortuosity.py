@@ -56,6 +56,8 @@ def tortuosity(image, *, period=None, values=None, tolerance=1e-2) -> Tortuosity
         raise ValueError(f"image: found shape {image.shape}, expected 1 to 3 axes")
     if values is None and image.dtype.kind in "bu":
         values = {0: 0.0, 1: 1.0}
+    elif values is None and image.dtype.kind == "i":
+        image = image.astype(float)  # 1 where something diffuses: no labels
     check_positive("tolerance", tolerance)
     image = images.image_of(image, dim, values)
     if image.ndim > dim:

@@ -1,7 +1,8 @@
 """Problems in time without a certificate: what the first-order expansion leaves out, as sizes to warn of.
 
     oscillation  |u - u_0| / |u_0| at the final time: what layers at the boundary, and initial values, would change
-    growth       of the error in the exponent: the slowest mode decays like exp(-l t), l = r* + sum_i a*_ii (pi / L_i)^2
+    growth       of the error in the exponent: the slowest mode decays like exp(-l t / rho*), rho* the mean of rho,
+                 l = r* + sum_i a*_ii (pi / L_i)^2
 
 The error of r*: phi = exp(eps N + eps^2 M) with -D : grad grad M = grad N . D grad N + r* is the ground state of
 -D : grad grad phi + eps r phi = eps^2 mu phi up to eps^3, and mu - r* is the mean of
@@ -12,7 +13,16 @@ length of the box does, to second order its square.  Sizes are estimates, not bo
 
 import numpy as np
 
-from nhpinn_functions import CELL_POINTS, box_midpoints, cell_quadrature, centre, checked_values, source_of, tensor_of
+from nhpinn_functions import (
+    CELL_POINTS,
+    at_node,
+    box_midpoints,
+    cell_quadrature,
+    centre,
+    checked_values,
+    source_of,
+    tensor_of,
+)
 from nhpinn_tools import spectrum
 from nhpinn_tools.calls import warn
 from nhpinn_tools.ground_state import zero_on_faces
@@ -37,7 +47,8 @@ def warn_of_time(solution):
             "a weaker reaction or a shorter time has less"
         )
     cell = problem.eps * max(problem.period)
-    start, width = cell**2 / np.linalg.eigvalsh(coefficients.samples).max(), initial_width(problem)
+    start = cell**2 * storage(problem) / np.linalg.eigvalsh(coefficients.samples).max()
+    width = initial_width(problem)
     for name, found, least in (("final_time", problem.final_time, start), ("initial", width, cell)):
         if found < least and oscillation > LEAST_GROWTH:
             what = "a time in which correctors form" if name == "final_time" else "a width of some periods"
@@ -54,6 +65,14 @@ def warn_of_time(solution):
         )
 
 
+def storage(problem):
+    """The mean of rho over the cell at the centre of the box; 1 where there is none."""
+    if problem.rho is None:
+        return 1.0
+    y = cell_quadrature(problem.dim, problem.period)
+    return checked_values("rho", at_node(problem.rho, centre(problem.domain)), y).mean()
+
+
 def initial_width(problem):
     """|g| / |grad g| of the initial value, in L2."""
     count = CHECKS[problem.dim]
@@ -64,8 +83,8 @@ def initial_width(problem):
 
 
 def exponent_error(problem, correctors, coefficients):
-    """About by how much l t errs at the final time, see the head of this file."""
-    lengths, T = np.diff(problem.domain)[:, 0], problem.final_time
+    """About by how much l t / rho* errs at the final time, see the head of this file."""
+    lengths, T = np.diff(problem.domain)[:, 0], problem.final_time / storage(problem)
     a = coefficients.tensor(centre(problem.domain)[None])[0]
     rates = np.diag(a) * (np.pi / lengths) ** 2
     x, moments = box_midpoints(problem.domain, 4), box_midpoints([*problem.domain, (0.0, T)], 4)

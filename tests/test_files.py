@@ -35,6 +35,7 @@ SQUARE, INTERVAL = [(0, 1), (0, 1.5)], [(0, 1)]
 FACES = [(lambda x: np.sin(np.pi * x[:, 1] / 1.5), nhpinn.Flux(1)), (nhpinn.Flux(lambda x: x[:, 0]), 0.0)]
 EQUATIONS = {
     "1D, slow": lambda: nhpinn.solve(rising, source, INTERVAL, RATIO),
+    "of y": lambda: nhpinn.solve(lambda y: 2 + anp.sin(TAU * y[:, 0]), source, INTERVAL, RATIO),
     "1D, fluxes": lambda: nhpinn.solve(rising, source, INTERVAL, RATIO, boundary=[(1, nhpinn.Flux(2))]),
     "2D": lambda: nhpinn.solve(waves, source, SQUARE, 1 / 4, tolerance=1e-3),
     "2D, slow": lambda: nhpinn.solve(rising, source, SQUARE, 1 / 4, tolerance=1e-2),
@@ -120,7 +121,7 @@ def test_what_takes_a_function_of_the_equation_says_so(both):
         lambda: both("cells", "two phases")[1].corrector(x),
         lambda: nhpinn.certify(both("equations", "2D")[1], lambda x: 0 * x[:, 0], lambda x: 0 * x),
     ):
-        with pytest.raises(ValueError, match="found a result loaded from a file, which holds no functions of its"):
+        with pytest.raises(ValueError, match="result: found one loaded from a file, which holds no functions of its"):
             ask()
 
 
@@ -211,6 +212,8 @@ def test_a_window_lies_inside(tmp_path):
     for window in ([(0, 2)], [(0.5, 0.5)], [(-1, 1)], (0, 1, 2), "all", [(0, np.nan)]):
         with pytest.raises(ValueError, match="window: found"):
             computed("equations", "1D, slow").to_vtk(tmp_path / "u.vti", window=window)
+    with pytest.raises(ValueError, match="file: found .*u.vtk'"):
+        computed("equations", "1D, slow").to_vtk(tmp_path / "u.vtk")
 
 
 # Figures --------------------------------------------------------------------------------------------

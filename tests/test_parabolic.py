@@ -121,6 +121,19 @@ def test_other_candidates_lie_between_their_bounds(share):
     assert low <= 1 - share <= high and high - low < 0.01
 
 
+def test_a_storage_coefficient_beside_a_reaction_is_not_left_out():
+    """No ground state knows of it: u is that of the expansion, without a bar."""
+    reaction, options = lambda y: 20 * anp.cos(TAU * y[:, 0]), {"initial": arch, "final_time": 0.3}
+    one, five, source = (lambda x, y: 1 + 0 * y[:, 0]), (lambda x, y: 5 + 0 * y[:, 0]), lambda x: np.exp(x[:, 0])
+    u = nhpinn.solve(one, source, [(-1, 1.3)], 1 / 20, reaction=reaction, rho=five, **options)
+    fine = fem.solve_parabolic(
+        lambda x: one(x, x), source, arch, 0.3, 200, fem.Mesh(((-1, 1.3),), 200, 4), lambda x: 20 * reaction(20 * x),
+        rho=lambda x: five(x, x),
+    )  # fmt: skip
+    x = np.linspace(-1, 1.3, 101)
+    assert u.error is None and fem.relative_error(u(x[:, None]), fine.on_grid(x)) < 0.02
+
+
 def test_an_unstable_problem_without_time_has_no_bar():
     p = problem(lambda y: 200 * np.cos(TAU * y[:, 0]), eps=1 / 20)
     assert ground_state.solve_reaction(p).error == np.inf
@@ -154,6 +167,30 @@ def test_diffusion_in_time_has_a_bar(coefficient, most, final):
     x = np.linspace(0, 1, 1001)
     exact = fine.on_grid(x)
     assert (true := fem.relative_error(u(x[:, None]), exact)) <= u.error <= most * true
+
+
+def in_units(length, power, storage, *, jump):
+    """u(x) / u and the bar of the same physics in units of length, of a, and of rho; jump: of the initial value."""
+    initial = (lambda x: 0 * x[:, 0]) if jump else lambda x: np.sin(np.pi * x[:, 0] / length)
+    u = nhpinn.solve(
+        lambda x, y: power * (2 + 1.5 * anp.sin(TAU * y[:, 0]) + x[:, 0] / length),
+        lambda x: power / length**2 * (1 + x[:, 0] / length), [(0, length)], length / 20,
+        boundary=[(100, nhpinn.Flux(3 * power / length))] if jump else 0.0, initial=initial,
+        rho=lambda x, y: storage * (1.5 + anp.cos(TAU * y[:, 0])), final_time=0.02 * storage * length**2 / power,
+    )  # fmt: skip
+    return u(length * np.linspace(0, 1, 101)[:, None]), u.error
+
+
+@given(*[st.floats(-6, 6)] * 3, st.booleans())
+@settings(phases=NO_SHRINKING, max_examples=4, deadline=None)
+@example(-1.0, 0.5, 6.5, False)  # metres, W / m K, J / m3 K
+@example(-1.0, 0.5, 6.5, True)
+def test_nothing_depends_on_units(length, power, storage, jump):
+    """But for rounding, which least squares carry to their own error where the initial value jumps at the boundary."""
+    (u, error), (other, bar) = in_units(1, 1, 1, jump=jump), in_units(10**length, 10**power, 10**storage, jump=jump)
+    assert np.isfinite(error)
+    np.testing.assert_allclose(other, u, atol=(1e-4 if jump else 1e-6) * np.abs(u).max())
+    np.testing.assert_allclose(bar, error, rtol=0.05)
 
 
 def test_steps_that_end_but_for_rounding_at_the_final_time_have_a_bar():

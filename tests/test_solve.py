@@ -200,7 +200,8 @@ def test_errors_are_those_of_the_laboratory(name, e4):
         part(experiment) for part in (experiments.error_points, experiments.error_axes, experiments.error_inputs)
     )
     fine = experiments.derivatives_of(experiments.fine_solution(p, 0.5)[0], axes)
-    options = {"period": p.period, "reaction": p.reaction, "initial": p.initial, "final_time": p.final_time}
+    options = {"period": p.period, "reaction": p.reaction, "initial": p.initial}
+    options["final_time"] = p.final_time if p.initial else None
     u = solved(p.coefficient, p.source, p.domain, p.eps, **options, recipe="fourier")
     e1 = fem.relative_error(u.homogenized(x), fine[0])
     value, slope, second = u.u0(inputs)
@@ -457,7 +458,7 @@ WRONG = {
     "coefficient: not periodic": {"coefficient": lambda x, y: 2 + anp.sin(y[:, 0])},
     "coefficient: not elliptic": {"coefficient": lambda x, y: waves(x, y) + 1 - 2.4 * x[:, 0]},
     "coefficient: jumps in y.*image": {"coefficient": lambda x, y: np.where(y[:, 0] % 1 < 0.4, 1.0, 3.0) + 0 * x[:, 0]},
-    r"coefficient: found a function of \(y\), expected one of \(x, y\)": {"coefficient": lambda y: 2 + 0 * y[:, 0]},
+    r"coefficient: found a function of \(x\), expected one of \(x, y\)": {"coefficient": lambda x: 2 + 0 * x[:, 0]},
     r"source: found a function of \(x, y\), expected one of \(x\)": {"source": lambda x, y: 1 + 0 * x[:, 0]},
     "coefficient: returned shape": {"coefficient": lambda x, y: np.ones((len(x), 3))},
     "coefficient: returned list": {"coefficient": lambda x, y: [1.0] * len(x)},
@@ -482,6 +483,7 @@ WRONG = {
     "rho: not periodic|rho: .*adam": {"initial": lambda x: 0 * x[:, 0], "rho": lambda x, y: 1 + y[:, 0] ** 2},
     "rho: found float": {"initial": lambda x: 0 * x[:, 0], "rho": 2.0},
     r"rho: found a function of \(x\), expected one of \(x, y\)": {"rho": lambda x: 1 + 0 * x[:, 0]},
+    "final_time: found 2, expected None without an initial": {"final_time": 2},
     "final_time: found 0": {"initial": lambda x: 0 * x[:, 0], "final_time": 0},
     "reaction: its mean": {"coefficient": lambda x, y: 2 + 0 * y[:, 0], "reaction": lambda y: np.ones(len(y))},
     "reaction: jumps": {"coefficient": lambda x, y: 2 + 0 * y[:, 0], "reaction": lambda y: np.sign(y[:, 0] % 1 - 0.5)},

@@ -3,6 +3,7 @@
 import inspect
 import pydoc
 import sys
+import warnings
 from functools import cache
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import nhpinn
+from nhpinn_tools import checks
 
 TAU = 2 * np.pi
 PUBLIC = [
@@ -81,6 +83,10 @@ def of_y(y):
     return 2 + 0 * y[:, 0]
 
 
+def of_x(x):
+    return 2 + 0 * x[:, 0]
+
+
 def of_both(x, y):
     return 2 + 0 * y[:, 0]
 
@@ -93,7 +99,23 @@ def of_both(x, y):
         (lambda: nhpinn.homogenize(of_both, 1), r"coefficient: found a function of \(x, y\).*homogenize_at"),
         (lambda: nhpinn.homogenize_at(of_both), r"homogenize_at: missing .*'points', expected homogenize_at\("),
         (lambda: nhpinn.solve(of_both, of_y, [(0, 1)]), r"solve: missing .*'eps', expected solve\(coefficient, source"),
-        (lambda: nhpinn.solve(of_y, of_y, [(0, 1)], 0.1), r"coefficient: found a function of \(y\), .*\(x, y\)"),
+        (lambda: nhpinn.solve(of_x, of_x, [(0, 1)], 0.1), r"coefficient: found a function of \(x\), .*\(x, y\)"),
+        (lambda: nhpinn.solve(lambda y, x: of_y(y), of_x, [(0, 1)], 0.1), r"\(y, x\), expected .* in this order"),
+        (lambda: nhpinn.solve(lambda x, k=2.0: k + 0 * x[:, 0], of_x, [(0, 1)], 0.1), r"\(x, k=2.0\), expected one of"),
+        (lambda: nhpinn.homogenize_at(lambda y, x: of_y(y), [[0.1]]), r"\(y, x\), expected .* in this order"),
+        (
+            lambda: nhpinn.solve(of_both, lambda t, x: of_x(x), [(0, 1)], 0.1, initial=of_x),
+            r"source: found a function of \(t, x\), expected .* in this order",
+        ),
+        (
+            lambda: nhpinn.solve(of_both, of_x, [(0, 1)], 0.1, boundary=nhpinn.Flux(lambda x, u: 3 * (u - 1))),
+            r"boundary: found a function of \(x, u\), .*convection",
+        ),
+        (
+            lambda: nhpinn.solve(of_both, of_x, [(0, 1)], 0.1, boundary=(0, nhpinn.Flux)),
+            "boundary: .*Flux.0., insulated",
+        ),
+        (lambda: nhpinn.homogenize(nhpinn.TwoPhase(np.ones((4, 4)), 1.0, 2.0), 2), "level_set: found ndarray.*values="),
         (lambda: nhpinn.solve(of_both, of_y, [(0, 1)], 0.1, epsilon=1), r"solve: .*'epsilon', expected solve\("),
         (lambda: nhpinn.homogenize(np.ones((5, 7, 3)), 2), "found a picture in colour, 3 numbers in each of 5 x 7"),
         (lambda: nhpinn.homogenize(np.ones((5, 7, 4), int), 2, values={1: 2.0}), "found a picture in colour, 4"),
@@ -105,9 +127,102 @@ def test_a_call_that_was_meant_otherwise_says_what_was_expected(call, sentence):
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: nhpinn.solve(of_both, of_x, (0, 1), 0.1), r"box: found .0, 1.,.*in one dimension \[\(low, high\)\]"),
+        (lambda: nhpinn.solve(of_both, of_x, [(0, 1)], 0.1, boundary=[(4, 3), (0, 0)]), "boundary: .*expected 1 pairs"),
+        (lambda: nhpinn.solve(of_both, lambda x: 1.0, [(0, 1)], 0.1), "source: returned float.*as 1.0 . 0"),
+        (lambda: nhpinn.homogenize(lambda y: np.ones((len(y), 3, 2)), 2), "coefficient: returned shape"),
+        (lambda: nhpinn.homogenize([[1, 5]], 2, values={1: "1", 5: 2.0}), "values: found {1: '1'"),
+        (lambda: nhpinn.homogenize(nhpinn.TwoPhase(lambda y: y[:, 0] - 0.5, "1", 2.0), 1), "inside: found '1'"),
+    ],
+)
+def test_so_does_a_value_that_was_meant_otherwise(call, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        call()
+
+
+CHECKS = np.add.outer(np.arange(4), np.arange(4)) % 2
+VALUES = {0: 1.0, 1: 4.0}
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "sentence"),
+    [
+        ([[1.0, 0.2], [0.2, 1.0]], "positive definite matrix, taken for an image of 2 x 2 pixels"),
+        (CHECKS + 1, "the whole numbers 1 to 2, taken for conductivities"),
+        (CHECKS, "the whole numbers 0 to 1, taken for conductivities"),
+        ((CHECKS + 1.0), ""),
+        (3 * CHECKS + 1, ""),
+        ([[1.0, 10.0], [10.0, 1.0]], ""),
+        (np.eye(2, dtype=int) + np.zeros((2, 2, 2, 2), int), ""),
+    ],
+)
+def test_numbers_that_may_be_meant_for_a_tensor_or_for_labels_are_a_warning(coefficient, sentence):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        nhpinn.homogenize(coefficient, 2, tolerance=0.9)
+        nhpinn.homogenize(CHECKS, 2, tolerance=0.9, values=VALUES)
+        nhpinn.tortuosity(1 - CHECKS[:, :1], tolerance=0.9)
+    assert [sentence in str(each.message) for each in said] == [True] * bool(sentence)
+
+
+@pytest.mark.parametrize(
+    ("coefficient", "sentence"),
+    [
+        (lambda x, y: 2 + anp.sin(TAU * y[:, 0] * 16), "itself every eps . period in y, .*divided by eps again"),
+        (lambda x, y: 2 + anp.sin(TAU * x[:, 0] * 16), "itself every eps . period in x, .*function of y"),
+        (lambda x, y: 2 + x[:, 0] + anp.sin(TAU * x[:, 0] * 16), "itself every eps . period in x, .*function of y"),
+    ],
+)
+def test_x_and_y_that_are_mistaken_for_one_another_are_a_warning(coefficient, sentence):
+    with pytest.warns(UserWarning, match=sentence):
+        nhpinn.solve(coefficient, of_x, [(0, 1)], 1 / 16, tolerance=0.1)
+
+
+@pytest.mark.parametrize(
+    "coefficient",
+    [
+        lambda x, y: 2 + anp.sin(TAU * y[:, 0]) * anp.cos(x[:, 0]),
+        lambda x, y: 2 + x[:, 0] + 0 * y[:, 0],
+        lambda x, y: 2 + anp.cos(2 * TAU * y[:, 0]),
+        of_both,
+    ],
+)
+@pytest.mark.parametrize("eps", [1.0, 0.5, 1 / 16, 1e-9])
+def test_what_is_not_mistaken_has_no_warning(coefficient, eps):
+    problem = SimpleNamespace(coefficient=coefficient, eps=eps, period=(1.0,), dim=1, domain=((0.0, 1.0),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checks.warn_of_eps(problem)
+
+
+def test_a_tolerance_in_percent_is_a_warning():
+    with pytest.warns(UserWarning, match="tolerance: found 5, expected one below 1"):
+        nhpinn.homogenize(of_y, 1, tolerance=5)
+
+
+@pytest.mark.parametrize("of_y_alone", [lambda y, k=3.0: k + anp.sin(TAU * y[:, 0]), nhpinn.table([1.0, 2, 3, 2], 1)])
+def test_solve_takes_functions_of_y_alone(of_y_alone):
+    arguments = of_x, [(0, 1)], 0.1
+    options = {"initial": of_x, "tolerance": 0.1}
+    found = nhpinn.solve(of_y_alone, *arguments, rho=of_y_alone, **options)
+    both = nhpinn.solve(lambda x, y: of_y_alone(y), *arguments, rho=lambda x, y: of_y_alone(y), **options)
+    assert found([0.3]) == both([0.3])
+
+
+def test_points_that_rounding_has_moved_out_of_the_box_are_on_its_face():
+    u = solution(False)
+    x = np.array([[1 + 2e-16, 0.5], [0.3, -1e-13]])
+    np.testing.assert_array_equal(u(x), u(np.clip(x, 0, 1)))
+    with pytest.raises(ValueError, match="x: found points outside"):
+        u([1 + 1e-9, 0.5])
+
+
 def test_grey_levels_are_no_conductivities_unless_that_is_said():
     picture = np.array([[10, 20, 10], [10, 10, 20]], np.uint8)
-    with pytest.raises(ValueError, match="values: found None for whole numbers from 0 to 255"):
+    with pytest.raises(ValueError, match="values: found None for grey levels or labels, .10, 20. and so on"):
         nhpinn.homogenize(picture, 2)
     options = {"tolerance": 0.5}
     said = nhpinn.homogenize(picture.astype(float), 2, **options)

@@ -105,3 +105,19 @@ def test_the_ground_state_s_exponent_is_that_of_mathieu_s_equation():
     found, slowed = reaction_error(u.problem, u.correctors)
     assert abs(found / (7 / 32 * 5**4 / 100**2) - 1) < 0.02
     assert abs(slowed / (4 * 12.5 / 100**2) - 1) < 0.05
+
+
+@pytest.mark.parametrize("unit", [1e-4, 3e6])
+def test_what_is_warned_of_does_not_depend_on_the_unit_of_storage(unit):
+    """The box cuts a period, so that the rate is not known well."""
+
+    def said(unit):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            nhpinn.solve(
+                lambda x, y: steep(y), lambda x: 0 * x[:, 0], [(0, 1)], 1 / 4.3, initial=sine,
+                final_time=unit, rho=lambda x, y: unit + 0 * y[:, 0],
+            )  # fmt: skip
+        return size([str(each.message) for each in caught], "final_time")
+
+    assert said(unit) == pytest.approx(said(1), rel=1e-2)
