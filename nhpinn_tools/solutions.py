@@ -25,7 +25,7 @@ from nhpinn_tools.phases import Phases
 from nhpinn_tools.recipes import adam_recipe, check_definite, fourier_recipe, progress, sharp_recipe, three_steps
 from nhpinn_tools.refinement import refined
 from nhpinn_tools.tables import Table
-from nhpinn_tools.unsteady import warn_of_time
+from nhpinn_tools.unsteady import warn_of_time, without_faces
 
 STEPS = 1e-4  # the tolerance of the three steps, where none is asked for
 
@@ -267,7 +267,11 @@ class Solution:
         return self.certificate and self.certificate.error
 
     def __call__(self, x, t=None):
-        """u, by the expansion in eps, and with the elements that a tolerance has added: (n,)"""
+        """u, by the expansion in eps, and with the elements that a tolerance has added: (n,)
+
+        With time and without a bar, layers of a period take what oscillates to 0 on faces with values, so that u has
+        them.
+        """
         return checks.as_points(x, self._value_and_gradient(x, t)[0])
 
     def gradient(self, x, t=None):
@@ -345,12 +349,26 @@ class Solution:
 
     @usual_arithmetic
     def _value_and_gradient(self, x, t):
-        points, d = self._points(x, t), self.problem.dim
+        points = self._points(x, t)
         if self.certificate:
             return self.certificate.reconstruction(points)
+        if self.problem.initial is None:
+            return self._expansion(points)[1]
+        (value, slope), _ = self._expansion(points)
+        rest, rest_slope = without_faces(self._oscillation, self.problem)(points)
+        return value + rest, slope + rest_slope
+
+    def _expansion(self, points):
+        """u_0 and u_0 with its correctors: value and gradient of each."""
+        d = self.problem.dim
         (value, slope, second), x = self.u0(points), points[:, :d]
         expansion = self.correctors.expansion(x, x / self.problem.eps)
-        return reconstruct(self.problem, value, slope[:, :d], second[:, :d, :d], expansion)
+        expanded = reconstruct(self.problem, value, slope[:, :d], second[:, :d, :d], expansion)
+        return (value, slope[:, :d]), expanded
+
+    def _oscillation(self, points):
+        homogenized, expanded = self._expansion(points)
+        return tuple(u - v for u, v in zip(expanded, homogenized, strict=True))
 
     def __str__(self):
         p, c, x = self.problem, self.certificate, centre(self.problem.domain)

@@ -1,4 +1,4 @@
-"""Problems in time without a certificate: what the first-order expansion leaves out, as sizes to warn of.
+"""Problems in time without a certificate: the expansion at the faces, and what it leaves out, as sizes to warn of.
 
     oscillation  |u - u_0| / |u_0| at the final time: what layers at the boundary, and initial values, would change
     growth       of the error in the exponent: the slowest mode decays like exp(-l t / rho*), rho* the mean of rho,
@@ -11,6 +11,8 @@ The error of r*: phi = exp(eps N + eps^2 M) with -D : grad grad M = grad N . D g
 length of the box does, to second order its square.  Sizes are estimates, not bounds.
 """
 
+from functools import partial
+
 import numpy as np
 
 from nhpinn_functions import (
@@ -20,6 +22,7 @@ from nhpinn_functions import (
     cell_quadrature,
     centre,
     checked_values,
+    faces_of,
     source_of,
     tensor_of,
 )
@@ -29,6 +32,32 @@ from nhpinn_tools.ground_state import zero_on_faces
 
 LEAST_GROWTH, LEAST_OSCILLATION = 1e-2, 0.1  # that are warned of
 CHECKS = {1: 4096, 2: 256, 3: 48}  # points an axis
+
+
+def without_faces(oscillation, problem):
+    """What oscillates, as a function of points (n, dim + 1), time last -> value (n,), gradient (n, dim), less layers of
+    what it is on the faces with values, so that u has these values."""
+    for face in faces_of(problem.boundary, problem.domain):
+        if not face.flux:
+            cell = problem.eps * np.broadcast_to(problem.period, problem.dim)[face.axis]
+            oscillation = partial(less_layer, oscillation, face, cell)
+    return oscillation
+
+
+def less_layer(oscillation, face, cell, points):
+    """What oscillates less (1 - s)^6 times what it is on the face, s from 0 there to 1 a period away."""
+    value, slope = oscillation(points)
+    s = np.abs(points[:, face.axis] - face.at) / cell
+    near = np.flatnonzero(s < 1)
+    if len(near):
+        on, rest = points[near], 1 - s[near]
+        on[:, face.axis] = face.at
+        there, along = oscillation(on)
+        along[:, face.axis] = 0.0
+        value[near] -= rest**6 * there
+        slope[near] -= rest[:, None] ** 6 * along
+        slope[near, face.axis] += 6 * rest**5 * (1 - 2 * face.side) / cell * there
+    return value, slope
 
 
 def warn_of_time(solution):

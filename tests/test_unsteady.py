@@ -9,6 +9,7 @@ import pytest
 
 import fem
 import nhpinn
+from nhpinn_functions import faces_of
 
 TAU = 2 * np.pi
 
@@ -121,3 +122,22 @@ def test_what_is_warned_of_does_not_depend_on_the_unit_of_storage(unit):
         return size([str(each.message) for each in caught], "final_time")
 
     assert said(unit) == pytest.approx(said(1), rel=1e-2)
+
+
+def test_in_the_plane_u_has_its_values_on_faces_and_is_nearer_than_without_them():
+    """Against elements that resolve eps; the gradient is that of u."""
+    eps, box, ends, T = 1 / 4, ((0.0, 1.0),) * 2, [(1.0, 0.0), (nhpinn.Flux(0), nhpinn.Flux(0))], 0.02
+    a = lambda x, y: 2 + 1.5 * anp.sin(TAU * y[:, 0]) + 0.4 * anp.cos(TAU * (y[:, 1] - y[:, 0]))  # noqa: E731
+    still = lambda x: 0 * x[:, 0]  # noqa: E731
+    u = nhpinn.solve(a, still, box, eps, boundary=ends, initial=still, final_time=T)
+    np.testing.assert_allclose(u([[0.0, 0.02], [0.0, 0.7], [1.0, 0.4]]), [1, 1, 0], atol=1e-6)
+    axis, mesh = np.linspace(0, 1, 81), fem.Mesh(box, 20, 3)
+    x, faces = fem.tensor_grid([axis, axis]), faces_of(ends, box)
+    fine = fem.solve_parabolic(lambda x: a(x, x / eps), still, still, T, 100, mesh, faces=faces).on_grid(axis, axis)
+    value, slope, second = u.u0(np.insert(x, 2, T, axis=1))
+    expansion = u.correctors.expansion(x, x / eps)
+    without = nhpinn.reconstruct(u.problem, value, slope[:, :2], second[:, :2, :2], expansion)[0]
+    assert fem.relative_error(u(x), fine) < fem.relative_error(without, fine)
+    some, step = np.random.default_rng(0).uniform(0.01, 0.99, (200, 2)), 1e-6 * np.eye(2)
+    differences = np.stack([(u(some + h) - u(some - h)) / 2e-6 for h in step], axis=1)
+    np.testing.assert_allclose(u.gradient(some), differences, atol=1e-4 * np.abs(differences).max())
