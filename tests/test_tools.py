@@ -205,10 +205,15 @@ def test_a_tolerance_in_percent_is_a_warning():
 
 @pytest.mark.parametrize("of_y_alone", [lambda y, k=3.0: k + anp.sin(TAU * y[:, 0]), nhpinn.table([1.0, 2, 3, 2], 1)])
 def test_solve_takes_functions_of_y_alone(of_y_alone):
-    arguments = of_x, [(0, 1)], 0.1
-    options = {"initial": of_x, "tolerance": 0.1}
-    found = nhpinn.solve(of_y_alone, *arguments, rho=of_y_alone, **options)
-    both = nhpinn.solve(lambda x, y: of_y_alone(y), *arguments, rho=lambda x, y: of_y_alone(y), **options)
+    found, both = (nhpinn.solve(f, of_x, [(0, 1)], 0.1) for f in (of_y_alone, lambda x, y: of_y_alone(y)))
+    assert found([0.3]) == both([0.3])
+
+
+def test_storage_may_be_a_function_of_y_alone():
+    rho, arguments = lambda y: 2 + anp.sin(TAU * y[:, 0]), (of_y, of_x, [(0, 1)], 0.1)
+    found, both = (
+        nhpinn.solve(*arguments, initial=lambda x: anp.sin(np.pi * x[:, 0]), rho=f) for f in (rho, lambda x, y: rho(y))
+    )
     assert found([0.3]) == both([0.3])
 
 
