@@ -215,7 +215,7 @@ def in_units(length=1, power=1, storage=1, *, jump):
 
 
 @given(*[st.floats(-6, 6)] * 3, st.booleans())
-@settings(phases=NO_SHRINKING, max_examples=2, deadline=None)
+@settings(phases=NO_SHRINKING, max_examples=1, deadline=None)
 @example(-1.0, 0.5, 6.5, False)  # metres, W / m K, J / m3 K
 @example(-1.0, 0.5, 6.5, True)
 def test_nothing_depends_on_units(length, power, storage, jump):
