@@ -214,7 +214,7 @@ def _tensor(a, shape):
     return a[:, None, None] * np.eye(shape[1]) if a.ndim == 1 else a
 
 
-def checked_coefficient(a, shape, where="at a quadrature point"):
+def checked_coefficient(a, shape):
     """A coefficient (n,) or (n, dim, dim) at points of this shape, if it is symmetric and positive definite."""
     a, expected = np.asarray(a, dtype=float), "expected a symmetric positive definite coefficient"
     scalar, tensor = shape[:1], (*shape, shape[1])
@@ -223,13 +223,15 @@ def checked_coefficient(a, shape, where="at a quadrature point"):
             f"coefficient: returned shape {a.shape} at points of shape {shape}, expected {scalar} or {tensor}"
         )
     if not np.all(np.isfinite(a)):
-        raise ValueError(f"coefficient: not finite {where}, expected real numbers")
+        raise ValueError("coefficient: not finite at a quadrature point, expected real numbers")
     skew = 0.0 if a.ndim == 1 else np.abs(a - np.swapaxes(a, 1, 2)).max()
     if skew > 1e-10 * np.abs(a).max():
-        raise ValueError(f"coefficient: not symmetric, a_ij and a_ji differ by {skew:.3g} {where}, {expected}")
+        raise ValueError(
+            f"coefficient: not symmetric, a_ij and a_ji differ by {skew:.3g} at a quadrature point, {expected}"
+        )
     least = (a if a.ndim == 1 else np.linalg.eigvalsh(a)).min()
     if least <= 0:
-        raise ValueError(f"coefficient: found a least eigenvalue of {least:.3g} {where}, {expected}")
+        raise ValueError(f"coefficient: found a least eigenvalue of {least:.3g} at a quadrature point, {expected}")
     return a
 
 
