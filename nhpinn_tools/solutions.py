@@ -354,9 +354,9 @@ class Solution:
             return self.certificate.reconstruction(points)
         if self.problem.initial is None:
             return self._expansion(points)[1]
-        (value, slope), _ = self._expansion(points)
+        value, slope, _ = self.u0(points)
         rest, rest_slope = without_faces(self._oscillation, self.problem)(points)
-        return value + rest, slope + rest_slope
+        return value + rest, slope[:, : self.problem.dim] + rest_slope
 
     def _expansion(self, points):
         """u_0 and u_0 with its correctors: value and gradient of each."""

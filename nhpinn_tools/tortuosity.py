@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nhpinn_functions import check_period, check_positive
+from nhpinn_functions import check_period, check_positive, shown
 from nhpinn_tools import images, pores
 from nhpinn_tools.calls import warn
 
@@ -41,7 +41,7 @@ def tortuosity(image, *, period=None, values=None, tolerance=1e-2) -> Tortuosity
     """The tortuosity factor of a sample along each axis, tau = porosity D / D_eff, guaranteed between bounds.
 
     image: of any shape (m_1, ..., m_dim), dim up to 3; True or 1 where something diffuses, False or 0 where nothing
-    does; or diffusivities >= 0; or labels, with values={label: diffusivity}.
+    does; or diffusivities >= 0, as floats; or labels, with values={label: diffusivity}.
     period: the lengths of the sample, a number or one an axis; None: its voxels are cubes.
     tolerance: of the relative gap between the bounds; a warning says where it is larger.
 
@@ -54,10 +54,13 @@ def tortuosity(image, *, period=None, values=None, tolerance=1e-2) -> Tortuosity
     dim = image.ndim
     if dim not in (1, 2, 3):
         raise ValueError(f"image: found shape {image.shape}, expected 1 to 3 axes")
-    if values is None and image.dtype.kind in "bu":
+    if values is None and image.dtype.kind in "biu":
         values = {0: 0.0, 1: 1.0}
-    elif values is None and image.dtype.kind == "i":
-        image = image.astype(float)  # 1 where something diffuses: no labels
+        if other := np.setdiff1d(image, [0, 1]).tolist():
+            raise ValueError(
+                f"values: found None for the label {shown(other[0])}, expected values={{label: diffusivity, ...}}, or "
+                "image.astype(float), if they are diffusivities"
+            )
     check_positive("tolerance", tolerance)
     image = images.image_of(image, dim, values)
     if image.ndim > dim:

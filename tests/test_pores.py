@@ -259,6 +259,8 @@ def test_what_is_not_known_or_not_meant_is_refused():
         nhpinn.tortuosity(np.ones((2, 2, 2, 2)))
     with pytest.raises(ValueError, match="^values: found tensors"):
         nhpinn.tortuosity(np.ones((2, 2), int), values={1: np.eye(2)})
+    with pytest.raises(ValueError, match="^values: found None for the label 2, expected .*label"):
+        nhpinn.tortuosity([[0, 1], [2, 1]])
 
 
 def test_a_gap_above_the_tolerance_is_said(monkeypatch):
