@@ -105,6 +105,7 @@ def breaks_of(mesh, axis):
 
 
 def nodes_of(mesh, axis):
+    """The number of nodes along an axis; the last of a periodic one is its first."""
     return counts(mesh)[axis] * (len(mesh.cuts) - 1) * mesh.order + (0 if mesh.periodic else 1)
 
 
@@ -144,7 +145,7 @@ def _lagrange(p):
 
 
 def basis_matrices(mesh, axis, x):
-    """The same as sparse matrices (points, nodes): values, first and second derivatives."""
+    """Sparse matrices from nodes of an axis to points x: values, first and second derivatives, (points, nodes) each."""
     columns, tables = _basis(mesh, axis, x)
     ends, shape = np.arange(len(x) + 1) * columns.shape[1], (len(x), nodes_of(mesh, axis))
     found = [sparse.csr_array((table.ravel(), columns.ravel(), ends), shape, copy=True) for table in tables]
@@ -177,6 +178,7 @@ class Space(NamedTuple):
 
 
 def space(mesh: Mesh, faces=()) -> Space:
+    """The finite elements of a mesh.  faces: of `faces_of`; nodes on those with values are not free."""
     check_mesh(mesh)
     dim = range(len(mesh.bounds))
     axes, measure = zip(*(gauss(breaks_of(mesh, axis), mesh.gauss or mesh.order + 1) for axis in dim), strict=True)
@@ -199,13 +201,10 @@ def check_mesh(mesh: Mesh):
 
 def stiffness(space, a):
     """sum_ij D_i^T diag(w a_ij) D_j for a (Q,) or (Q, dim, dim) at the quadrature points."""
-    a = _tensor(a, space.points.shape)
+    a, D = _tensor(a, space.points.shape), space.D
     dim = range(space.points.shape[1])
     return sum(
-        (D := space.D)[i].T @ sparse.diags_array(space.weights * a[:, i, j]) @ D[j]
-        for i in dim
-        for j in dim
-        if np.any(a[:, i, j])
+        D[i].T @ sparse.diags_array(space.weights * a[:, i, j]) @ D[j] for i in dim for j in dim if np.any(a[:, i, j])
     )
 
 

@@ -325,7 +325,8 @@ def _along(matrices, X, i):
 
 
 def least_fields(forms, delta, starts=None, least=1e-15):
-    """For every form the fields of least energy for every e_j, until four steps lower an energy by less than delta."""
+    """For every form the fields of least energy for every e_j, until four steps lower an energy by less than
+    delta, relative to it."""
     tasks = [(form, constant) for form in forms for constant in form.constants.T]
     starts = [u for fields in starts for u in fields] if starts else [np.zeros(form.shape) for form, _ in tasks]
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -389,7 +390,7 @@ def _kronecker_times(factors, local):
 
 
 def _kinds(nodal, mesh):
-    """Nodal values (nodes,) as one component of a field."""
+    """Nodal values (nodes,) as one component of a field: (P, ..., P, n_1, ..., n_dim)"""
     n, dim = counts(mesh), len(mesh.bounds)
     P = mesh.order * (len(mesh.cuts) - 1)
     pairs = nodal.reshape([k for count in n for k in (count, P)])

@@ -137,8 +137,9 @@ def train(name: str, loss: Loss, params: list, training: Training, rng: np.rando
 def nh_pinn(problem, cell: Training, homogenized: Training, seed, train=train, jet=network_jet, nodes_an_axis=None):
     """The method.  -> Correctors, Coefficients, u_0: a Network, with time last in its points where there is time.
 
-    cell, homogenized: of steps 1 and 3.  train: what minimises a loss.  jet: what evaluates networks and their
-    derivatives; partial(plain_jet, activation=...) of nhpinn_networks.py for another activation than tanh.
+    cell, homogenized: of steps 1 and 3.  seed: what np.random.default_rng takes.  train: what minimises a loss.
+    jet: what evaluates networks and their derivatives; partial(plain_jet, activation=...) of nhpinn_networks.py for
+    another activation than tanh.
     nodes_an_axis: points x whose cell problems are solved, if the coefficient depends on x; None: those of step 3.
     Raises ValueError or TypeError for what does not fit.
     """
@@ -176,6 +177,7 @@ def solve_cells(problem, training: Training, rng, nodes: np.ndarray, train=train
     """Step 1: train the correctors of all cell problems together, eqs. (9) to (12).  nodes: x (X, dim), see slow_nodes.
 
     Networks of one j start from the same parameters at every node x, so that their errors vary smoothly with x.
+    rng: a random generator of numpy.  train, jet: as of nh_pinn.
     """
     dim, period = problem.dim, problem.period
     y = cell_grid(dim, period, training.points)
@@ -291,7 +293,7 @@ def solve_equation(
 ) -> Network:
     """Step 3: train a network on u_t - d_i(a_ij d_j u) + c u = f, B(u) = b on the boundary, eq. (3).
 
-    coefficients: see `equation_loss`.  params: to start from; None: random ones.
+    coefficients: see `equation_loss`.  params: to start from; None: random ones.  name: of the training.
     """
     start = params or init_network((problem.dim + (problem.initial is not None), *training.hidden, 1), rng)
     loss = equation_loss(problem, coefficients, training)
@@ -348,7 +350,7 @@ def boundary_data(problem, coefficients, points):
 def classical_pinn(problem, training: Training, seed, params=None, train=train, jet=network_jet) -> Network:
     """The PINN on the multiscale equation, section 2.1; transfer learning if it starts from the params of step 3.
 
-    seed: as of nh_pinn, or a generator of numpy.
+    seed, train, jet: as of nh_pinn.
     """
     check_problem(problem)
     check_equation_training(training, problem.dim, problem.initial is not None)
@@ -357,7 +359,7 @@ def classical_pinn(problem, training: Training, seed, params=None, train=train, 
 
 
 def multiscale(problem) -> Callable:
-    """x (n, dim) -> a, its divergence, r / eps: the coefficients of the multiscale equation, eqs. (4) and (13)."""
+    """x (n, dim) -> a, its divergence, r / eps: coefficients of the multiscale equation, eqs. (4), (18) and (20)."""
 
     def coefficients(x):
         a, b = tensor_and_divergence(lambda p: problem.coefficient(p, p / problem.eps), x)

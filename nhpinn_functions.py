@@ -508,8 +508,8 @@ def check_equation_training(training, dim, timed):
 
 
 def check_training(training, weights, third, inputs, problems=1):
-    """weights: what they weigh, in eqs. (3) and (12); third: whether there is the third.  All points, of a grid over
-    the inputs, fit into the memory."""
+    """weights: the names of the three terms of eq. (3) or (12); third: whether the third exists.  All points, of a grid
+    over the inputs, fit into the memory."""
     for name, least, most in (("epochs", 1, 10**9), ("points", 3, 10**4)):
         check_integer(name, getattr(training, name), least, most)
     if (total := training.points**inputs * problems) > 10**7:
@@ -524,7 +524,7 @@ def check_training(training, weights, third, inputs, problems=1):
         found = np.asarray(training.weights, dtype=float)
     except (TypeError, ValueError):
         found = np.zeros(0)
-    if found.shape != (3,) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9) or found[2] > third:
+    if found.shape != (3,) or not (found.min() >= 0 and abs(found.sum() - 1) < 1e-9) or (found[2] > 0 and not third):
         raise ValueError(
             f"weights: found {shown(training.weights)}, expected three non-negative ones, of ({', '.join(weights)}), "
             f"that sum to one{'' if third else ', the third 0: there is no ' + weights[2]}"

@@ -26,6 +26,9 @@ def fixed(**fields):
 
 
 class Problem(NamedTuple):
+    """u_t - d_i( a_ij(x, x/eps) d_j u ) + r(x/eps) u / eps = f in a box.  Functions take points (n, dim) and give (n,),
+    a also (n, dim, dim)."""
+
     name: str
     title: str
     dim: int
@@ -44,6 +47,8 @@ class Problem(NamedTuple):
 
 
 class Experiment(NamedTuple):
+    """What run_all.py does with a problem: how its networks are trained, and what the paper prints."""
+
     problem: Problem
     test_points: int  # points per axis of the grid on which errors are measured
     cell: Mapping  # settings of the cell problems, see nhpinn.Training and lab/training.py
@@ -73,12 +78,12 @@ def experiment(problem, **settings):
     cell = {
         "hidden": NET3,  # sections 5.2 and 5.3
         "points": {1: 101, 2: 23, 3: 11}[dim],  # section 5.3; Figs. 4 and 5, where the text has 101; ours
-        "oversampling": 2,  # Figs. 4 and 5, section 5.4.1; ours on the line
+        "oversampling": 2,  # Figs. 4 and 5, section 5.4.1; ours for const1d and slow1d
         "weights": (0.02, 0.49, 0.49),  # ours
         "rate": 2e-3,  # ours
         "decay": 0.1,  # ours
         "epochs": 4000 if dim == 1 else 8000,  # ours
-        "average": 500,  # Table 3
+        "average": 500,  # Figs. 16 and 21
     }
     equation = {
         "hidden": NET4 if timed else NET3,  # sections 5.2, 5.3 and 5.4.1
@@ -96,7 +101,7 @@ def experiment(problem, **settings):
         "epochs": 4000,  # ours
     }
     classical = equation | {
-        "points": {1: 101, 2: 100, 3: 21, 4: 11}[inputs],  # 5.3, 5.4.1; ours
+        "points": {1: 101, 2: 100, 3: 21, 4: 11}[inputs],  # ours: as many as sections 5.3 and 5.4.1 give NH-PINN
         "rate": 1e-4,  # Figs. 1, 3 and 10
         "epochs": 4000,  # Fig. 3
     }
@@ -232,7 +237,7 @@ of_reaction10 = experiment(
     cell=fixed(
         hidden=NET4,  # section 5.4.1
         rate=1e-3,  # ours
-        epochs=10000,  # section 5.4.1
+        epochs=10000,  # ours, see Fig. 16
     ),
     homogenized=fixed(epochs=10000),  # section 5.4.1
     classical=fixed(

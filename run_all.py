@@ -1,7 +1,7 @@
 """Reproduce the paper: every experiment as a table of independent tasks, ours beside the printed numbers.
 
     python run_all.py                      all problems, about as in the paper, in minutes
-    python run_all.py --budget paper       the paper's points and epochs
+    python run_all.py --budget paper       all points and epochs of problems.py
     python run_all.py --list               problems, methods, budgets and recipes
 
 This file prepares the process; the command is lab/command.py, and what a task computes lab/experiments.py.

@@ -1,4 +1,4 @@
-"""The method in plain autograd: const1d, section 2.1, by its own losses at its own points; nhpinn.py has it fast.
+"""The method in plain autograd: const1d, section 2.1, losses written out, on 51 points; nhpinn.py has it fast.
     -(a(x/eps) u')' = sin x  on [0, pi],  u = 0 at the ends,   a(y) = 0.5 sin(2 pi y) + 2,   eps = 1/8
 Run: python examples/the_method.py [picture.png]
 """
@@ -14,7 +14,7 @@ from nhpinn_networks import init_network, plain_network
 
 EPS, (w1, w2, w3), h = 1 / 8, (0.02, 0.49, 0.49), 1 / 50
 x, y = np.linspace(0, np.pi, 51)[:, None], np.linspace(0, 1, 51)[:, None]  # collocation points
-left = np.array([[0.0], [-h], [h], [-2 * h], [2 * h]])  # the face y = 0, and two oversampling layers on both sides
+face = np.array([[0.0], [-h], [h], [-2 * h], [2 * h]])  # the face y = 0, and two oversampling layers on both sides
 
 
 def a(y):
@@ -25,7 +25,7 @@ def cell_loss(params):
     """Eq. (12) for (a (chi' + 1))' = 0, eq. (9), and chi(y) = chi(y + 1)."""
     chi = lambda y: plain_network(params, y)[:, None]  # noqa: E731
     residual = d(lambda y: a(y) * (d(chi)(y) + 1))(y)
-    jumps = (chi(left) - chi(left + 1)) ** 2
+    jumps = (chi(face) - chi(face + 1)) ** 2
     return w1 * np.mean(residual**2) + w2 * jumps[0, 0] + 2 * w3 * np.mean(jumps[1:])
 
 

@@ -45,6 +45,7 @@ WORDS = {  # what the results call otherwise
     "derivatives * h": "slopes, weighted by h",  # labels of the study `layers`
     "derivatives": "slopes",
     "features": "periodic inputs",
+    "the paper's": "training",  # points in the study `law`
 }
 
 
@@ -277,7 +278,7 @@ def bandwidth(axes, experiment, results):
     rows = saved(results, "law", "bandwidth")[0]
     for points, color in zip(dict.fromkeys(row["points"] for row in rows), (VERMILION, BLUE), strict=False):
         line = [(row["bandwidth"], row["error"]) for row in rows if row["points"] == points]
-        axes.plot(*zip(*line, strict=True), "o-", ms=4, color=color, label=f"{points} points")
+        axes.plot(*zip(*line, strict=True), "o-", ms=4, color=color, label=f"{in_words(points)} points")
     axes.set(xlabel="bandwidth of the functions", ylabel="relative L2 error", title="exact minimiser", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     log_scale(axes)

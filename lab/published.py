@@ -121,7 +121,7 @@ def bandwidth(found):
     lines, widths = {}, {}
     for name in PROBLEMS:
         for row in found.of(name, "law")[0]["bandwidth"]:
-            lines.setdefault((name, row["points"]), []).append(f"{row['error']:.3g} ({row['loss']:.1g})")
+            lines.setdefault((name, in_words(row["points"])), []).append(f"{row['error']:.3g} ({row['loss']:.1g})")
             widths[row["bandwidth"]] = None
     return table(["", "points", *(f"s = {s:g}" for s in widths)], [[*label, *cells] for label, cells in lines.items()])
 

@@ -32,7 +32,7 @@ BUDGETS = {
         400,
         "the paper's epochs where they take seconds, fewer elsewhere; an epoch sees 256 random equation points at most",
     ),
-    "paper": Budget(1, NO_LIMIT, None, 20, 1, inf, "the paper's points and epochs"),
+    "paper": Budget(1, NO_LIMIT, None, 20, 1, inf, "all points and epochs of problems.py, the paper's if it has some"),
 }
 
 

@@ -157,8 +157,8 @@ def run_law(setup, checkpoints=training.no_checkpoints):
 
 
 def law_of_bandwidth(setup, u):
-    """The loss of the classical PINN, minimised exactly over functions of growing bandwidth, on the paper's points and
-    on enough of them: rows."""
+    """The loss of the classical PINN, minimised exactly over functions of growing bandwidth, on the points of its
+    training and on enough of them: rows."""
     problem, (settings, _) = setup.problem, setup.trainings["classical"]
     bounds = [*problem.domain, *([] if problem.initial is None else [(0.0, problem.final_time)])]
     x, rows = experiments.error_inputs(setup.experiment), []

@@ -76,9 +76,8 @@ BOUNDED = (
     "reconstruction, another function than that of e1."
 )
 SIGNS = (
-    " Errors of NH-PINN have a sign, < where they are smaller than the paper's, > where they are larger, but an e1 or "
-    "e2 none where the paper's is below e4, and so of another fine solution; of other numbers those within a tenth of "
-    "the paper's have ~."
+    " < and >: ours, an error of NH-PINN, is smaller or larger than the paper's; no sign at an e1 or e2 where the "
+    "paper's is below our e4, and so of another fine solution. ~: another number, within a tenth of the paper's."
 )
 LABELS = ("eps", "rate", "weight")  # numbers that label the rows of a study
 LINES, WIDTH = 30, 100  # of the table on the terminal
