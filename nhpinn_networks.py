@@ -246,6 +246,9 @@ class Network(NamedTuple):
     def value(self, points):
         return network(self.params, points, self.jet)
 
+    def value_and_gradient(self, points):
+        return value_and_gradient(self.params, points, self.jet)
+
 
 class CellNetworks(NamedTuple):
     """The `cells` of Correctors by a batch of networks; y is reduced to the first cell."""

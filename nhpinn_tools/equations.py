@@ -27,7 +27,7 @@ from scipy.special import ive
 
 from fem import takes_time, tensor_grid
 from nhpinn_functions import box_midpoints, checked_values, faces_of, midpoint_axes, on_face, pair_of, source_of
-from nhpinn_networks import derivatives, operator_jet
+from nhpinn_networks import derivatives, first_order, operator_jet
 from nhpinn_tools import lifts
 from nhpinn_tools.bounds import closest
 from nhpinn_tools.calls import warn
@@ -84,6 +84,12 @@ class Trial(NamedTuple):
         out = np.zeros(len(points))
         for part, jet in self._slabs(points):
             out[part] = values(jet, points[part])
+        return out
+
+    def value_and_gradient(self, points):
+        out = np.zeros(len(points)), np.zeros(points.shape)
+        for part, jet in self._slabs(points):
+            out[0][part], out[1][part] = first_order(jet, points[part], np.eye(points.shape[1]))
         return out
 
     def _slabs(self, points):

@@ -435,7 +435,7 @@ def heat_time(u0, nodes, forming, shift, steady, t):
     """
 
     def at(t):
-        value, slope, _ = u0(tensor_grid([t, nodes])[:, ::-1])
+        value, slope = u0.value_and_gradient(tensor_grid([t, nodes])[:, ::-1])
         return value.reshape(len(t), -1), slope[:, 1].reshape(len(t), -1)
 
     (value, rate), (before, rate_before), s = at(t), at((1 - STEP) * t), (t / forming)[:, None]

@@ -20,7 +20,8 @@ class Recipe(NamedTuple):
 
     cells: Callable  # problem, rng -> Correctors
     average: Callable  # a (n, dim, dim), gradients of the correctors (dim, n, dim) -> a* (dim, dim)
-    # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives; u_0.value(points): value alone
+    # problem, coefficients, rng -> u_0: points -> value, gradient, second derivatives; u_0.value(points): value alone;
+    # where there is time, u_0.value_and_gradient(points) as well
     equation: Callable
 
 

@@ -354,7 +354,7 @@ class Solution:
             return self.certificate.reconstruction(points)
         if self.problem.initial is None:
             return self._expansion(points)[1]
-        value, slope, _ = self.u0(points)
+        value, slope = self.u0.value_and_gradient(points)
         rest, rest_slope = without_faces(self._oscillation, self.problem)(points)
         return value + rest, slope[:, : self.problem.dim] + rest_slope
 

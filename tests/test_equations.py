@@ -358,6 +358,8 @@ def test_the_solution_carries_its_derivatives(timed):
     points = np.random.default_rng(1).uniform(0.055, 0.095, (20, 2))  # away from the ends of a slab
     value, gradient, second = u(points)
     np.testing.assert_allclose(u.value(points), value, rtol=1e-12, atol=1e-14)
+    for found, known in zip(u.value_and_gradient(points), (value, gradient), strict=True):
+        np.testing.assert_allclose(found, known, rtol=1e-12, atol=1e-13)
     for i, step in enumerate(1e-3 * np.eye(2)):
         up, down = u(points + step), u(points - step)
         np.testing.assert_allclose((up[0] - down[0]) / 2e-3, gradient[:, i], atol=1e-3)
