@@ -219,6 +219,19 @@ def error_on_a_line(u, place):
     return np.sqrt(w @ (a * (gradient - slope) ** 2) / (w @ (a * slope**2)))
 
 
+@pytest.mark.parametrize(("width", "eps"), [(1e-3, 0.05), (2e-3, 0.03)])
+def test_a_bump_that_leaves_u_0_unresolved_is_in_the_bar(width, eps, monkeypatch):
+    """Its polynomial oscillates all over the box, and the more the nearer to its ends, which takes 1,500 panels."""
+    source = lambda x: np.exp(-(((x[:, 0] - 0.7123) / width) ** 2)) / width  # noqa: E731
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        u = nhpinn.solve(lambda y: 1.1 + anp.sin(TAU * y[:, 0]), source, [(0, 1)], eps)
+        monkeypatch.setitem(certificates.SLOW, 1, certificates.SLOW[1]._replace(most=1000))
+        crowded = certificates.certificate(u.problem, u.correctors, u.coefficients, u.u0)
+    assert u.error == pytest.approx(error_on_a_line(u, 0.7123), rel=1e-4)
+    assert crowded.error == np.inf
+
+
 def test_a_film_that_is_there_in_a_narrow_part_of_the_box_is_in_the_bar():
     """At none of those at which the coefficient is looked at in y: scattered points see it, the rule does not."""
     on_line = film(3000, 1e-3, False)
@@ -233,7 +246,6 @@ def test_a_film_that_is_there_in_a_narrow_part_of_the_box_is_in_the_bar():
 
 def test_what_panels_leave_unresolved_at_their_limit_is_in_the_bar(monkeypatch):
     monkeypatch.setitem(certificates.FAST, 1, certificates.FAST[1]._replace(most=4))
-    monkeypatch.setitem(certificates.SLOW, 1, certificates.SLOW[1]._replace(most=2))
     monkeypatch.setitem(balance.PANELS, 1, balance.PANELS[1]._replace(start=2, most=2))
     with pytest.warns(UserWarning, match="coefficient: varies faster than the quadrature of the error bar resolves"):
         u = nhpinn.solve(film(300, 0.0015, True), one, [(0, 1)], 1 / 8)
