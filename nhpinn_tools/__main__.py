@@ -3,7 +3,7 @@
     python -m nhpinn_tools image.png --values 0=1 255=10
 
 image: what Pillow reads, grey or with a palette, or a numpy file .npy of two or three axes; labels are its numbers.
-Pixels are squares, voxels cubes; axis 0 is the rows of a picture, from top to bottom.
+Pixels are squares, voxels cubes.
 """
 
 import argparse
@@ -13,20 +13,32 @@ from pathlib import Path
 import numpy as np
 
 from nhpinn_tools.homogenization import homogenize
+from nhpinn_tools.images import MANY, like_colours, threshold_hint
+
+AXES = "axis 0: along a column of the picture, from the top down; axis 1: along a row"
 
 
-def read(path):
-    """The labels of a picture: whole numbers on two axes, or three of a volume."""
+def opened(path):
     if path.suffix == ".npy":
         return np.load(path)
     from PIL import Image  # comes with matplotlib
 
-    labels = np.asarray(Image.open(path))
-    if labels.ndim == 3 and np.ptp(labels[..., :3], axis=-1).max() == 0:
+    return np.asarray(Image.open(path))
+
+
+def read(path):
+    """The labels of a picture: whole numbers on two axes, or three of a volume."""
+    try:
+        labels = opened(path)
+    except (OSError, EOFError, ValueError) as error:
+        found = "no picture in" if path.is_file() else "no file"
+        raise ValueError(f"image: found {found} {path}, expected one that Pillow reads, or .npy of numpy") from error
+    volume = path.suffix == ".npy"
+    if not volume and labels.ndim == 3 and np.ptp(labels[..., :3], axis=-1).max() == 0:
         labels = labels[..., 0]  # grey, as red, green and blue
-    if labels.ndim != 2:
+    if labels.ndim != 2 and (not volume or like_colours(labels)):
         raise ValueError(f"image: found colours in {path}, expected a label in every pixel, such as a grey level")
-    return labels
+    return labels.astype(np.uint8) if labels.dtype == bool else labels
 
 
 def pair(text):
@@ -34,8 +46,15 @@ def pair(text):
     return int(label), float(value)
 
 
+def dictionary(pairs):
+    labels = [label for label, _ in pairs]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise ValueError(f"values: found {labels.count(twice[0])} for the label {twice[0]}, expected one")
+    return dict(pairs)
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m nhpinn_tools", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m nhpinn_tools", description=f"{__doc__.splitlines()[0]} {AXES}.")
     parser.add_argument("image", type=Path, help="a grey picture, or a numpy file; its pixels are squares")
     parser.add_argument("--values", type=pair, nargs="+", metavar="LABEL=CONDUCTIVITY", help="of every label in it")
     parser.add_argument("--tolerance", type=float, help="of the gap between the bounds, relative; 0.01 at best")
@@ -46,20 +65,22 @@ def main(arguments=None):
         labels, counts = np.unique(image, return_counts=True)
         if not chosen.values:
             shares = "  ".join(
-                f"{label}: {100 * n / image.size:.3g} %" for label, n in zip(labels[:9], counts, strict=False)
+                f"{label}: {100 * n / image.size:.3g} %" for label, n in zip(labels[:MANY], counts, strict=False)
             )
-            many = "; grey levels of a photograph become labels by a threshold, picture > 128" * (len(labels) > 9)
             raise ValueError(
-                f"values: found none for {len(labels)} labels ({shares}{'  ...' * bool(many)}), "
-                f"expected --values LABEL=CONDUCTIVITY{many}"
+                f"values: found none for {len(labels)} labels ({shares}{'  ...' * (len(labels) > MANY)}), "
+                f"expected --values LABEL=CONDUCTIVITY{threshold_hint(labels)}"
             )
         period = np.array(image.shape) / max(image.shape)  # square pixels
-        found = homogenize(image, image.ndim, period=period, values=dict(chosen.values), tolerance=chosen.tolerance)
-    except (OSError, TypeError, ValueError) as error:
+        found = homogenize(
+            image, image.ndim, period=period, values=dictionary(chosen.values), tolerance=chosen.tolerance
+        )
+        axes = [AXES] if image.ndim == 2 else []
+        print(*axes, found, f"lower\n{found.lower}", f"upper\n{found.upper}", sep="\n")
+        if chosen.plot:
+            draw(image, found, chosen.plot)
+    except (TypeError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    print(found, f"lower\n{found.lower}", f"upper\n{found.upper}", sep="\n")
-    if chosen.plot:
-        draw(image, found, chosen.plot)
 
 
 def draw(image, found, path):
@@ -76,7 +97,10 @@ def draw(image, found, path):
     ):
         figure.colorbar(panel.imshow(values, extent=(0, found.period[1], found.period[0], 0)), ax=panel)
         panel.set(title=title, xlabel="axis 1", ylabel="axis 0")
-    figure.savefig(path)
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"plot: found {path}, expected a name such as field.png in a folder that exists") from error
 
 
 if __name__ == "__main__":

@@ -48,6 +48,11 @@ def image_of(coefficient, dim, values=None):
     return image.astype(float)
 
 
+def like_colours(image):
+    """Whether a volume has the shape of a picture of red, green and blue, with opacity or without."""
+    return image.ndim == 3 and image.shape[2] in (3, 4) and image.shape[2] < min(image.shape[:2])
+
+
 def warn_of_meaning(image):
     """Warns of an image of numbers that may have been meant for a tensor, or for labels."""
     if image.shape == (2, 2) and np.array_equal(image, image.T) and np.linalg.eigvalsh(image).min() > 0:
@@ -55,12 +60,24 @@ def warn_of_meaning(image):
             "coefficient: found a symmetric positive definite matrix, taken for an image of 2 x 2 pixels; a "
             "constant tensor A is its own homogenized tensor, and in solve lambda y: A + 0 * y[:, :1, None]"
         )
+    if like_colours(image):
+        warn(
+            f"coefficient: found {image.shape[2]} voxels along axis 2, taken for a thin volume; of a picture in colour "
+            "picture.mean(axis=2) has one number a pixel"
+        )
     labels = np.unique(image) if image.dtype.kind in "iu" else ()
     if len(labels) > 1 and labels[0] in (0, 1) and labels[-1] - labels[0] == len(labels) - 1:
         warn(
             f"coefficient: found the whole numbers {labels[0]} to {labels[-1]}, taken for conductivities; labels take "
             "values={label: conductivity, ...}, and image.astype(float) says that they are none"
         )
+
+
+MANY = 9  # labels: of more, the image may be a photograph
+
+
+def threshold_hint(labels):
+    return "; grey levels of a photograph become labels by a threshold, picture > 128" * (len(labels) > MANY)
 
 
 def _labelled(image, dim, values):
@@ -73,7 +90,12 @@ def _labelled(image, dim, values):
         )
     labels, where = np.unique(image, return_inverse=True)
     if missing := [label.item() for label in labels if label.item() not in values]:
-        raise ValueError(f"values: found none for the label {shown(missing[0])}, expected one for each in the image")
+        raise ValueError(
+            f"values: found none for the label {shown(missing[0])}, expected one for each of the {len(labels)} in the "
+            f"image, {', '.join(map(str, labels[:MANY]))}{', ...' * (len(labels) > MANY)}{threshold_hint(labels)}"
+        )
+    if unused := values.keys() - set(labels.tolist()):
+        warn(f"values: found one for {shown(unused.pop())}, expected labels of the image, which has no such pixel")
     try:
         table = [np.asarray(values[label.item()], dtype=float) for label in labels]
     except (TypeError, ValueError):
@@ -160,9 +182,10 @@ def pixels_of(coefficient, dim, values, period, x):
     image = image_of(coefficient, dim, {**values, **samples} if functions else values)
     if np.any(empty := pores(image, dim)):
         pixel = tuple(map(int, np.argwhere(empty)[0]))
+        labels = "; labels take values=" * (values is None)
         raise ValueError(
             f"coefficient: found 0 in pixel {pixel}, expected positive conductivities; homogenize takes pores, solve "
-            "does not"
+            f"does not{labels}"
         )
     entries = image.reshape(-1, *image.shape[dim:])
     if not functions:

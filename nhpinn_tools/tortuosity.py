@@ -54,8 +54,13 @@ def tortuosity(image, *, period=None, values=None, tolerance=1e-2) -> Tortuosity
     dim = image.ndim
     if dim not in (1, 2, 3):
         raise ValueError(f"image: found shape {image.shape}, expected 1 to 3 axes")
+    if values is None and period is None and image.dtype.kind == "f" and images.like_colours(image):
+        raise ValueError(
+            f"image: found shape {image.shape}, that of a picture in colour, expected one number in each pixel, as "
+            "picture.mean(axis=2) has; a thin volume takes period="
+        )
     if values is None and image.dtype.kind in "biu":
-        values = {0: 0.0, 1: 1.0}
+        values = {label: float(label) for label in np.unique(image).tolist()}
         if other := np.setdiff1d(image, [0, 1]).tolist():
             raise ValueError(
                 f"values: found None for the label {shown(other[0])}, expected values={{label: diffusivity, ...}}, or "

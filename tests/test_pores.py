@@ -257,6 +257,8 @@ def test_what_is_not_known_or_not_meant_is_refused():
         nhpinn.homogenize(SQUARE, 2).corrector([[0.1, 0.1]])
     with pytest.raises(ValueError, match="^image: found shape"):
         nhpinn.tortuosity(np.ones((2, 2, 2, 2)))
+    with pytest.raises(ValueError, match="^image: found shape .12, 12, 4., that of a picture in colour"):
+        nhpinn.tortuosity(np.ones((12, 12, 4)))
     with pytest.raises(ValueError, match="^values: found tensors"):
         nhpinn.tortuosity(np.ones((2, 2), int), values={1: np.eye(2)})
     with pytest.raises(ValueError, match="^values: found None for the label 2, expected .*label"):

@@ -466,7 +466,7 @@ WRONG = {
         "coefficient": nhpinn.TwoPhase(lambda y: 0.3 - anp.abs(y[:, 0] - 0.5), 1.0, 2.0)
     },
     "coefficient: found ndarray of shape .8, 8": {"coefficient": np.ones((8, 8))},
-    "coefficient: found 0 in pixel .1,.*homogenize": {"coefficient": [1.0, 0.0]},
+    "coefficient: found 0 in pixel .1,.*homogenize.*; labels take values=": {"coefficient": [1.0, 0.0]},
     "recipe: found .*expected None or .fem. for an image": {"coefficient": [1.0, 2.0]},
     "values: found {0: 1.0}, expected None but for": {"values": {0: 1.0}},
     "source: returned .*finite": {"source": lambda x: np.full(len(x), np.nan)},

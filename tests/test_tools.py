@@ -153,6 +153,7 @@ VALUES = {0: 1.0, 1: 4.0}
         ([[1.0, 0.2], [0.2, 1.0]], "positive definite matrix, taken for an image of 2 x 2 pixels"),
         (CHECKS + 1, "the whole numbers 1 to 2, taken for conductivities"),
         (CHECKS, "the whole numbers 0 to 1, taken for conductivities"),
+        (np.ones((8, 8, 3)), "3 voxels along axis 2, taken for a thin volume"),
         ((CHECKS + 1.0), ""),
         (3 * CHECKS + 1, ""),
         ([[1.0, 10.0], [10.0, 1.0]], ""),
@@ -162,10 +163,15 @@ VALUES = {0: 1.0, 1: 4.0}
 def test_numbers_that_may_be_meant_for_a_tensor_or_for_labels_are_a_warning(coefficient, sentence):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        nhpinn.homogenize(coefficient, 2, tolerance=0.9)
+        nhpinn.homogenize(coefficient, 3 if np.ndim(coefficient) == 3 else 2, tolerance=0.9)
         nhpinn.homogenize(CHECKS, 2, tolerance=0.9, values=VALUES)
         nhpinn.tortuosity(1 - CHECKS[:, :1], tolerance=0.9)
     assert [sentence in str(each.message) for each in said] == [True] * bool(sentence)
+
+
+def test_a_value_for_a_label_that_the_image_does_not_have_is_a_warning():
+    with pytest.warns(UserWarning, match="values: found one for 7, expected labels of the image"):
+        nhpinn.homogenize(CHECKS, 2, tolerance=0.9, values={**VALUES, 7: 3.0})
 
 
 @pytest.mark.parametrize(
