@@ -103,7 +103,9 @@ def check_homogenize(dim, period, recipe, tolerance, seed):
     check_integer("dim", dim, 1, 3)
     check_period(period, dim)
     if recipe is not None and recipe not in RECIPES:
-        raise ValueError(f"recipe: found {shown(recipe)}, expected None or one of {RECIPES}")
+        raise ValueError(
+            f"recipe: found {shown(recipe)}, expected None or one of {RECIPES[:3]} for a function, 'fem' for an image"
+        )
     if tolerance is not None:
         check_positive("tolerance", tolerance)
         if tolerance >= 1:
@@ -132,6 +134,10 @@ def takes_x_alone(coefficient):
     positional = all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed)
     if not positional or len(needed) not in (1, 2):
         raise TypeError(f"coefficient: found a function of {signature}, expected one of (x, y) or of (x)")
+    if needs_y_alone(coefficient):
+        raise TypeError(
+            "coefficient: found a function of y alone, expected one of (x, y) or of (x); homogenize takes one of (y)"
+        )
     if len(needed) == 2:
         check_arguments("coefficient", coefficient, "x, y")
     return len(needed) == 1
@@ -244,7 +250,7 @@ def check_rho(problem, recipe):
     if rho is None:
         return
     if not callable(rho):
-        raise TypeError(f"rho: found {type(rho).__name__}, expected a function of x and y, or None")
+        raise TypeError(f"rho: found {type(rho).__name__}, expected a function of y, or of x and y, or None")
     if problem.initial is None or recipe == "adam":
         place = "without an initial value, as there is no u_t" if problem.initial is None else "for recipe='adam'"
         raise ValueError(f"rho: found a function, expected None {place}")

@@ -10,11 +10,13 @@ import json
 import types
 from functools import partial
 from numbers import Real
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import BSpline, NdBSpline, PPoly
 
-from nhpinn_functions import NotSavedError
+from nhpinn_functions import NotSavedError, shown
 from nhpinn_tools.calls import OURS
 
 FORMAT = 1
@@ -24,6 +26,8 @@ SPLINES = {BSpline: "t c k extrapolate axis", NdBSpline: "t c k extrapolate", PP
 
 def save(result, file):
     """Writes what `solve` or `homogenize` returned to a file, whose name usually ends with .npz, for nhpinn.load."""
+    if not isinstance(file, str | PathLike) or not Path(file).parent.is_dir():
+        raise ValueError(f"file: found {shown(file)}, expected a name such as u.npz in a folder that exists")
     parts, arrays = [], {}
     root = place(result, parts, arrays, {})
     text = json.dumps({"format": FORMAT, "root": root, "parts": parts})
@@ -51,8 +55,7 @@ def load(file):
     except OSError:
         raise
     except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"file: found {file} ({why}), expected one that `save` of this version has written") from error
+        raise ValueError(f"file: found {file}, expected one that `save` of this version has written") from error
 
 
 def not_saved(name, *arguments, **options):

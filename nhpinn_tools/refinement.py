@@ -71,6 +71,8 @@ def refined(certificate, tolerance):
         best, rough = min(best, found, key=lambda each: each.error), rough or rate > ROUGH
     if best.error > tolerance:
         why = "a larger eps or a smoother coefficient" if rate < STALLED else "a smoother source or boundary"
+        if best.error < 1e-8:
+            why = "rounding and quadrature allow no less, a larger tolerance"
         warn(f"tolerance: found a bound of {best.error:.2g} with elements, expected {tolerance:g}; {why} would help")
     return best
 

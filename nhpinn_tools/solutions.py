@@ -236,7 +236,8 @@ def smooth_field(problem):
         return field, means, max([count, *(bounds.means_and_midpoints(each, problem.dim)[1] for each in others)])
     except bounds.Unresolved as error:
         sentence = f"{name}: jumps in y, or varies too fast for any quadrature, expected a smooth one"
-        raise ValueError(sentence + "; an image of its values jumps at the edges of pixels" * (not reaction)) from error
+        instead = "; pass an image in its place, an array of its values, or a TwoPhase, which has no bar"
+        raise ValueError(sentence + instead * (not reaction)) from error
 
 
 NO_BAR = "a solution without a bar in the energy norm, as those with time, a reaction, a TwoPhase or an image in 3D"
@@ -378,6 +379,8 @@ class Solution:
         text += f"\ntensor          {tensor}  at {x}"
         if self.bounds:
             text += f"\nits bounds      {self.bounds.error:.2g} apart, relative, quadrature included"
+        if p.initial is not None:
+            text += f"\nfinal time      {p.final_time:g}, that of u(x) without t"
         if p.reaction is not None:
             text += f"\nreaction r*     {self.coefficients.reaction:.8g}"
         if isinstance(c, ReactionSolution):

@@ -127,6 +127,9 @@ def test_what_takes_a_function_of_the_equation_says_so(both):
 
 def test_what_is_loaded_is_saved_again(both, tmp_path):
     u, loaded = both("equations", "2D, faces")
+    for wrong in (tmp_path / "none" / "u.npz", 3):
+        with pytest.raises(ValueError, match="file: found .*, expected a name such as u.npz in a folder"):
+            u.save(wrong)
     loaded.save(tmp_path / "again")
     x = np.random.default_rng(0).uniform(size=(9, 2))
     assert np.array_equal(nhpinn.load(tmp_path / "again").gradient(x), u.gradient(x))
@@ -146,7 +149,7 @@ def test_no_other_file_is_loaded(tmp_path):
         {"parts": parts(["list"], number=2)},
     ):
         np.savez(tmp_path / "u.npz", **content)
-        with pytest.raises(ValueError, match=r"file: found .*u\.npz .*, expected one that `save`"):
+        with pytest.raises(ValueError, match=r"file: found .*u\.npz, expected one that `save`"):
             nhpinn.load(tmp_path / "u.npz")
     (tmp_path / "text").write_text("u")
     with pytest.raises(ValueError, match="file: found"):

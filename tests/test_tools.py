@@ -98,6 +98,7 @@ def of_both(x, y):
         (lambda: nhpinn.homogenize(of_y), r"homogenize: missing .*'dim', expected homogenize\(coefficient, dim, "),
         (lambda: nhpinn.homogenize(of_both, 1), r"coefficient: found a function of \(x, y\).*homogenize_at"),
         (lambda: nhpinn.homogenize_at(of_both), r"homogenize_at: missing .*'points', expected homogenize_at\("),
+        (lambda: nhpinn.homogenize_at(of_y, [[0.1]]), r"coefficient: found a function of y alone, .* of \(x, y\)"),
         (lambda: nhpinn.solve(of_both, of_y, [(0, 1)]), r"solve: missing .*'eps', expected solve\(coefficient, source"),
         (lambda: nhpinn.solve(of_x, of_x, [(0, 1)], 0.1), r"coefficient: found a function of \(x\), .*\(x, y\)"),
         (lambda: nhpinn.solve(lambda y, x: of_y(y), of_x, [(0, 1)], 0.1), r"\(y, x\), expected .* in this order"),
