@@ -54,7 +54,9 @@ def dictionary(pairs):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m nhpinn_tools", description=f"{__doc__.splitlines()[0]} {AXES}.")
+    parser = argparse.ArgumentParser(
+        prog="python -m nhpinn_tools", description=f"{__doc__.splitlines()[0][:-1]}; {AXES}."
+    )
     parser.add_argument("image", type=Path, help="a grey picture, or a numpy file; its pixels are squares")
     parser.add_argument("--values", type=pair, nargs="+", metavar="LABEL=CONDUCTIVITY", help="of every label in it")
     parser.add_argument("--tolerance", type=float, help="of the gap between the bounds, relative; 0.01 at best")

@@ -302,6 +302,12 @@ def test_what_elements_do_not_see_of_films_and_peaks_is_in_the_bar(coefficient, 
     assert np.sqrt(w @ (a * (gradient - slope) ** 2) / (w @ (a * slope**2))) <= u.error + 1e-9  # of these points
 
 
+def test_a_tolerance_below_rounding_is_said():
+    with pytest.warns(UserWarning, match="expected 1e-16; rounding and quadrature allow no less"):
+        u = nhpinn.solve(lambda y: 2 + anp.sin(TAU * y[:, 0]), one, [(0, 1)], 0.1, tolerance=1e-16)
+    assert u.error < 1e-8
+
+
 def test_a_bar_that_is_not_finite_is_said_and_nothing_is_solved():
     """Values with waves between the knots of u0's spline have no bar."""
     fast = lambda x: np.sin(300 * x[:, 0]) * np.sin(280 * x[:, 1])  # noqa: E731

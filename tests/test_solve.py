@@ -516,6 +516,7 @@ def test_wrong_input_is_one_sentence_before_any_work(sentence, recipe, monkeypat
 def test_wrong_points_times_and_candidates(known):
     u = known[0]
     timed = solved(initial=lambda x: 0 * x[:, 0], tolerance=1e-2)
+    assert "final time      1, that of u(x) without t" in str(timed)
     for wrong, sentence in (
         (lambda: u([[2.0]]), "x: found points outside"),
         (lambda: u(np.zeros(3)), "x: found shape"),
