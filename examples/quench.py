@@ -5,7 +5,7 @@
 
 The homogenized plate has the tensor a* = 1.9353592 times the identity and stores mean(rho) = 2, so that it follows the
 series of a bar,  u_0 = 100 - 80 sum_k 4 / ((2 k + 1) pi) sin(m_k x1) exp(-m_k^2 a* t / 2),  m_k = (k + 1/2) pi.
-With time there is no guaranteed error in two dimensions; elements that resolve eps show that it is 0.2 % of the rise here.
+With time there is no guaranteed error in two dimensions; elements that resolve eps show 0.2 % of the rise here.
 
     python examples/quench.py [picture.png]
 """
