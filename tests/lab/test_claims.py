@@ -99,7 +99,7 @@ def test_what_is_proved_follows_from_the_bounds(lower, verdict):
 
 @pytest.mark.parametrize("e2, corrector, verdict", [(1.001, 0.002, claims.REPRODUCED), (1.001, 0.03, claims.NO_PROOF),
                                                     (17.0, 3.0, claims.NOT)])  # fmt: skip
-def test_correctors_are_shown_by_e2_if_it_is_close_to_e4_and_no_closer_than_they_are(e2, corrector, verdict):
+def test_correctors_are_shown_by_e2_if_all_whose_e2_is_close_to_e4_are_accurate(e2, corrector, verdict):
     values = {(name, "e4", "fem"): 1.0 for name in PROBLEMS}
     for name in PROBLEMS:
         values |= {(name, q, "adam"): v for q, v in (("e2", e2), ("N", corrector), ("chi1", corrector), ("e_a", 0.0))}
