@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nhpinn_tools.homogenization import homogenize
-from nhpinn_tools.images import MANY, like_colours, threshold_hint
+from nhpinn_tools.images import LISTED, like_colours, threshold_hint
 
 AXES = "axis 0: along a column of the picture, from the top down; axis 1: along a row"
 
@@ -67,10 +67,10 @@ def main(arguments=None):
         labels, counts = np.unique(image, return_counts=True)
         if not chosen.values:
             shares = "  ".join(
-                f"{label}: {100 * n / image.size:.3g} %" for label, n in zip(labels[:MANY], counts, strict=False)
+                f"{label}: {100 * n / image.size:.3g} %" for label, n in zip(labels[:LISTED], counts, strict=False)
             )
             raise ValueError(
-                f"values: found none for {len(labels)} labels ({shares}{'  ...' * (len(labels) > MANY)}), "
+                f"values: found none for {len(labels)} labels ({shares}{'  ...' * (len(labels) > LISTED)}), "
                 f"expected --values LABEL=CONDUCTIVITY{threshold_hint(labels)}"
             )
         period = np.array(image.shape) / max(image.shape)  # square pixels

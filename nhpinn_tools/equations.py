@@ -73,30 +73,25 @@ class Trial(NamedTuple):
     rough: Callable | None = None  # the part of the lift whose gradient is not bounded
 
     def __call__(self, points):
-        n, d = points.shape
-        out = np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
-        for part, jet in self._slabs(points):
-            for array, found in zip(out, derivatives(jet, points[part]), strict=True):
-                array[part] = found
-        return out
+        d = points.shape[1]
+        return self._by_slabs(derivatives, points, (), (d,), (d, d))
 
     def value(self, points):
-        out = np.zeros(len(points))
-        for part, jet in self._slabs(points):
-            out[part] = values(jet, points[part])
-        return out
+        return self._by_slabs(lambda jet, x: [values(jet, x)], points, ())[0]
 
     def value_and_gradient(self, points):
-        out = np.zeros(len(points)), np.zeros(points.shape)
-        for part, jet in self._slabs(points):
-            out[0][part], out[1][part] = first_order(jet, points[part], np.eye(points.shape[1]))
-        return out
+        d = points.shape[1]
+        return self._by_slabs(lambda jet, x: first_order(jet, x, np.eye(d)), points, (), (d,))
 
-    def _slabs(self, points):
-        """Of each slab in which there are points: which of them, and the jet of u there."""
+    def _by_slabs(self, evaluate, points, *shapes):
+        """What evaluate(jet of u, points) gives in each slab in which there are points: arrays (n, *shape)."""
         slab = np.clip(np.searchsorted(self.times, points[:, -1]) - 1, 0, len(self.series) - 1)
+        out = tuple(np.zeros((len(points), *shape)) for shape in shapes)
         for k in np.unique(slab):
-            yield slab == k, partial(self._jet, slab=k)
+            part = slab == k
+            for array, found in zip(out, evaluate(partial(self._jet, slab=k), points[part]), strict=True):
+                array[part] = found
+        return out
 
     def _jet(self, jet, slab):
         """The jet of u (channels, n) in one slab."""

@@ -73,11 +73,11 @@ def warn_of_meaning(image):
         )
 
 
-MANY = 9  # labels: of more, the image may be a photograph
+LISTED = 9  # labels: of more, the image may be a photograph
 
 
 def threshold_hint(labels):
-    return "; grey levels of a photograph become labels by a threshold, picture > 128" * (len(labels) > MANY)
+    return "; grey levels of a photograph become labels by a threshold, picture > 128" * (len(labels) > LISTED)
 
 
 def _labelled(image, dim, values):
@@ -92,7 +92,7 @@ def _labelled(image, dim, values):
     if missing := [label.item() for label in labels if label.item() not in values]:
         raise ValueError(
             f"values: found none for the label {shown(missing[0])}, expected one for each of the {len(labels)} in the "
-            f"image, {', '.join(map(str, labels[:MANY]))}{', ...' * (len(labels) > MANY)}{threshold_hint(labels)}"
+            f"image, {', '.join(map(str, labels[:LISTED]))}{', ...' * (len(labels) > LISTED)}{threshold_hint(labels)}"
         )
     if unused := values.keys() - set(labels.tolist()):
         warn(f"values: found one for {shown(unused.pop())}, expected labels of the image, which has no such pixel")

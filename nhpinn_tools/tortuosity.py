@@ -60,12 +60,13 @@ def tortuosity(image, *, period=None, values=None, tolerance=1e-2) -> Tortuosity
             "picture.mean(axis=2) has; a thin volume takes period="
         )
     if values is None and image.dtype.kind in "biu":
-        values = {label: float(label) for label in np.unique(image).tolist()}
-        if other := np.setdiff1d(image, [0, 1]).tolist():
+        labels = np.unique(image).tolist()
+        if other := [label for label in labels if label not in (0, 1)]:
             raise ValueError(
                 f"values: found None for the label {shown(other[0])}, expected values={{label: diffusivity, ...}}, or "
                 "image.astype(float), if they are diffusivities"
             )
+        values = {label: float(label) for label in labels}
     check_positive("tolerance", tolerance)
     image = images.image_of(image, dim, values)
     if image.ndim > dim:
