@@ -284,6 +284,8 @@ def plot(found, path):
             text = f"{100 * row.bar:.2g} %"
             axes.annotate(text, (row.periods, row.ours), (0, 5), textcoords="offset points", ha="center", fontsize=7)
         axes.set(xlabel="1 / eps", ylabel="seconds", title=f"{dim}D")
+        axes.set_xticks(k, [f"{each:g}" for each in k], fontsize=8)
+        axes.set_xticks([], minor=True)
     axes.legend(fontsize=7)
     with rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "nhpinn"}
